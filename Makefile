@@ -1,0 +1,67 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+UV_LOCK = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(BIN)/pip config get global.index-url 2>/dev/null || echo https://pypi.org/simple)}" \
+  $(BIN)/uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-annotate --no-header
+
+.PHONY: help run test check lint format lock docs screenshots bench clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.run ## set everything up and start sockmon: make run ARGS='check --json'
+	@$(BIN)/sockmon $(ARGS)
+
+test: $(VENV)/.dev ## run the tests: make test ARGS='tests/test_load.py -x'
+	$(BIN)/python -m pytest -n auto $(ARGS)
+
+check: lint test ## all that must be green before a commit: linters, types, layers, tests
+
+lint: $(VENV)/.dev ## the linters, the type checker and the import linter alone
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/.dev ## format the code, and repair what the linter can repair
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(VENV)/.dev ## write the lock files anew from pyproject.toml
+	$(BIN)/pip install -q uv
+	$(UV_LOCK) --upgrade -o requirements.lock pyproject.toml
+	$(UV_LOCK) --upgrade -o requirements-dev.lock --group dev pyproject.toml
+
+docs: $(VENV)/.dev ## write the generated pages of docs/ anew
+	$(BIN)/python docs/make.py
+
+screenshots: $(VENV)/.dev ## draw the pictures of screenshots/ anew
+	$(BIN)/python screenshots/make.py $(ARGS)
+
+bench: $(VENV)/.dev ## measure; the figures of the README come from here
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## remove the virtual environment and all caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache snapshot_report.html
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: a set-up is done once, and again when what it was made from has changed.
+$(VENV)/.venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
+	  echo "sockmon needs Python 3.10 or newer, and '$(PYTHON)' is not: apt install python3, or make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "Python's venv is not installed: apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.venv requirements.lock pyproject.toml
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.lock
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@

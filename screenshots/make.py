@@ -1,0 +1,112 @@
+"""Drives the real app over a real recording and writes the pictures of the README.
+
+python screenshots/make.py             the SVGs, from the recording beside this file
+python screenshots/make.py --record    the recording too: two minutes of a load in private namespaces (needs root)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from sockmon.model.detail import Detail
+from sockmon.model.snapshot import Snapshot
+from sockmon.sources.replay import Replay
+from sockmon.sources.wire import encode, hello
+from sockmon.ui.app import SockmonApp
+from sockmon.ui.settings import Settings
+
+HERE = Path(__file__).parent
+RECORDING = HERE / "sick-proxy.jsonl"
+LOAD = (
+    "--established 5200 --time-wait 60 --ports 186:200 --fds 200:256 --leak 0.4 --stuck-listener 128 --overflow 6 "
+    "--conntrack 4000 --close-wait 31 --fin-wait2 12 --v6 90 --v4-mapped 20 --udp 24 --churn 12:200"
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One SVG: which theme, which size, and the keys that lead there."""
+
+    name: str
+    theme: str
+    size: tuple[int, int]
+    keys: tuple[str, ...] = ()
+
+
+PICTURES = (
+    Picture("main-sockmon", "sockmon", (160, 50)),
+    Picture("main-daylight", "daylight", (160, 50)),
+    Picture("main-80x24", "sockmon", (80, 24)),
+    Picture("ceiling-sockmon", "sockmon", (120, 40), ("b", "j", "enter")),
+    Picture("ports-colourblind", "colourblind", (120, 40), ("3", "z")),
+)
+
+
+class Ended:
+    """A recording that is over, and keeps its screen."""
+
+    title = "replay sick-proxy"
+    live = False
+
+    def __init__(self, recording: Path) -> None:
+        self._recording = recording
+
+    def lines(self) -> Iterator[Snapshot | Detail]:
+        """All of it at once."""
+        return Replay(str(self._recording), pace=False).lines()
+
+    def ask(self, request: object) -> bool:
+        """A recording holds no single sockets."""
+        return False
+
+    def close(self) -> None:
+        """Nothing stays open."""
+
+
+async def draw(picture: Picture) -> None:
+    """Run the app over the whole recording and write what is on the screen then."""
+    app = SockmonApp(Ended(RECORDING), Settings(theme=picture.theme))
+    async with app.run_test(size=picture.size) as pilot:
+        await app.workers.wait_for_complete()
+        await pilot.pause()
+        await pilot.press(*picture.keys)
+        await pilot.pause()
+        (HERE / f"{picture.name}.svg").write_text(app.export_screenshot(title="sockmon"))
+
+
+def record(seconds: int = 110) -> None:
+    """Record a load that has private namespaces of its own, so that nothing else of this machine is in it."""
+    raw = HERE / "raw.jsonl"
+    raw.unlink(missing_ok=True)
+    python = sys.executable
+    inside = (
+        f"hostname web-1; exec {python} -m tests.load --no-user-namespace {LOAD} -- "
+        f"{python} -m sockmon record {raw} --interval 2 --for {seconds}"
+    )
+    unshare = ["unshare", "--pid", "--fork", "--mount-proc", "--uts", "sh", "-c", inside]
+    subprocess.run(unshare, check=True, cwd=HERE.parent, env={**os.environ, "PYTHONPATH": str(HERE.parent)})
+    lines = [line for line in Replay(str(raw), pace=False).lines() if isinstance(line, Snapshot)]
+    host = replace(lines[0].host, kernel=lines[0].host.kernel.split("-")[0], boot_id="")
+    RECORDING.write_bytes(hello() + b"".join(encode(replace(line, host=host)) for line in lines))
+    raw.unlink()
+
+
+def main() -> None:
+    """Everything, or what was asked for."""
+    if "--record" in sys.argv:
+        record()
+    for picture in PICTURES:
+        asyncio.run(draw(picture))
+        print(HERE / f"{picture.name}.svg")
+
+
+if __name__ == "__main__":
+    main()

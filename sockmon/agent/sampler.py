@@ -1,0 +1,157 @@
+"""The kernel → Snapshots: cheap reads each time, dumps as often as their share of a processor allows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+from sockmon.agent.netns import NetnsSampler
+from sockmon.agent.paced import Paced
+from sockmon.errors import Unreadable
+from sockmon.kernel import host, sockstat, sysctl
+from sockmon.kernel.netlink import Steps
+from sockmon.kernel.netns import Door, open_here, open_other
+from sockmon.kernel.owners import Owners
+from sockmon.kernel.processes import ProcessTable
+from sockmon.model.snapshot import Memory, Missing, Process, Processes, Snapshot
+
+T = TypeVar("T")
+
+SLICE = 0.005
+"""Seconds that one slice of paced work takes at most, so that requests and ticks are never far away."""
+AT_ONCE = 0.03
+"""Seconds of paced work that a tick waits for, so that on most hosts all parts of a Snapshot are equally new."""
+PROCESSES_SHARE, PROCESSES_LEAST = 0.005, 2.0
+OWNERS_SHARE, OWNERS_LEAST = 0.004, 2.0
+COST_WINDOW = 60.0
+
+
+def boottime() -> float:
+    """Seconds on CLOCK_BOOTTIME, which no one can set."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@contextmanager
+def open_sampler(netns: str | None, interval: float) -> Iterator[Sampler]:
+    """A Sampler of this host and of the namespace that `netns` names (ours without); NoSuchNamespace when
+    there is none."""
+    own = open_here()
+    door = open_other(netns) if netns else own
+    try:
+        yield Sampler([door], own, interval)
+    finally:
+        own.close()
+        door.close()
+
+
+class Sampler:
+    """Reads one host and the network namespaces behind `doors`."""
+
+    def __init__(self, doors: Sequence[Door], own: Door, interval: float = 1.0) -> None:
+        self.interval = interval
+        self._own = own
+        self._host = host.host()
+        self.table = ProcessTable()
+        self.owners = Owners()
+        self._read: Paced[Processes] = Paced("processes", self._read_processes, PROCESSES_SHARE, PROCESSES_LEAST)
+        self._walk: Paced[None] = Paced("owners", self._walk_owners, OWNERS_SHARE, OWNERS_LEAST)
+        self.netns = [NetnsSampler(door, self.owners) for door in doors]
+        self._attributed: Processes | None = None
+        self._attributed_as: object = None
+        self._costs = [(boottime(), time.process_time())]
+
+    def rows(self) -> tuple[Process, ...]:
+        """All processes as of the last look."""
+        return self._read.value.rows if self._read.value else ()
+
+    @property
+    def paced(self) -> list[Paced[object]]:
+        """All work that is done in steps, in the order in which it is begun."""
+        parts: list[Paced[object]] = [self._read]  # type: ignore[list-item]
+        for netns in self.netns:
+            parts += netns.paced
+        parts.append(self._walk)  # type: ignore[arg-type]
+        return parts
+
+    def step(self, seconds: float = SLICE) -> bool:
+        """Do some paced work; False when nothing is due. Work that has begun comes first: one dump at a time."""
+        now = boottime()
+        part = next((part for part in self.paced if part.active), None)
+        part = part or next((part for part in self.paced if part.due(now)), None)
+        if part is None:
+            return False
+        part.run(seconds)
+        return True
+
+    def sample(self, complete: bool = False) -> Snapshot:
+        """One Snapshot; `complete` finishes all work that is due first, however long it takes."""
+        begin = time.process_time()
+        while self.step() and (complete or time.process_time() - begin < AT_ONCE):
+            pass
+        missing: list[Missing] = []
+        own = self._try(missing, lambda: sockstat.read(self._own))
+        sysctls = sysctl.read_all(self._own, sysctl.HOST_KEYS, missing)
+        return Snapshot(
+            at=boottime(),
+            wall=time.time(),
+            interval=self.interval,
+            cost=self._cost(),
+            host=self._host,
+            files=self._try(missing, lambda: host.files(self._own)),
+            tasks=self._try(missing, lambda: host.tasks(self._own)),
+            memory=self._memory(own, sysctls),
+            processes=self._processes(missing),
+            netns=tuple(netns.sample(missing) for netns in self.netns),
+            missing=tuple(dict.fromkeys(missing)),
+        )
+
+    def refresh(self) -> None:
+        """Let all paced work begin again at once."""
+        for part in self.paced:
+            part.soon()
+
+    def _memory(self, own: tuple[object, sockstat.Shared] | None, sysctls: dict[str, str]) -> Memory | None:
+        return sockstat.memory(own[1], sysctls) if own else None
+
+    def _processes(self, missing: list[Missing]) -> Processes | None:
+        """All processes, with their sockets as of the last walk over descriptors."""
+        missing.extend(self.table.missing)
+        found = self._read.value
+        if found is None or self._read.reason:
+            missing.append(Missing("processes", self._read.reason or "not read yet"))
+        if self.owners.unseen:
+            missing.append(
+                Missing("owners", f"descriptors of {self.owners.unseen} processes of other users need root")
+            )
+        if found is None:
+            return None
+        rare = self.netns[0].states.value
+        stamp = (found.at, self.owners.at, id(rare))
+        if stamp != self._attributed_as or self._attributed is None:
+            self._attributed_as = stamp
+            self._attributed = self.owners.attribute(found, rare.close_wait if rare else None)
+        return self._attributed
+
+    def _try(self, missing: list[Missing], read: Callable[[], T]) -> T | None:
+        try:
+            return read()
+        except Unreadable as error:
+            missing.append(Missing(error.reader, error.message))
+            return None
+
+    def _read_processes(self) -> Steps[Processes]:
+        yield
+        return self.table.read(boottime())
+
+    def _walk_owners(self) -> Steps[None]:
+        yield from self.owners.walk(self.rows())
+
+    def _cost(self) -> float:
+        now, spent = boottime(), time.process_time()
+        self._costs.append((now, spent))
+        while len(self._costs) > 2 and self._costs[1][0] <= now - COST_WINDOW:
+            self._costs.pop(0)
+        first, before = self._costs[0]
+        return (spent - before) / max(now - first, 1e-3)

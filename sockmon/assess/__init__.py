@@ -1,0 +1,190 @@
+"""A window of Snapshots → an Assessment. Pure: no clock, no files; the same stream gives the same verdicts."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from sockmon.assess.judge import Gauge, Judged, judge
+from sockmon.assess.slope import Point, slope
+from sockmon.assess.trail import Counters, Trail
+from sockmon.ceilings import CEILINGS, Ceiling
+from sockmon.ceilings.ceiling import Measure, Window
+from sockmon.model.detail import Focus
+from sockmon.model.report import URGENCY, Reading, Remedy, Report
+from sockmon.model.snapshot import Netns, Snapshot
+
+Key = tuple[str, str]
+"""(ceiling, subject), ("state", TCP state), ("counter", counter name)."""
+
+QUIET = 3
+"""Readings without an alarm that a Report lists per ceiling."""
+FORGET = 600.0
+"""Seconds of history that a trail keeps."""
+
+__all__ = ["Assessment", "Assessor", "Gauge", "Key", "Point"]
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """What the screen draws: the newest Snapshot, its Report, and the trails that led there."""
+
+    snapshot: Snapshot
+    report: Report
+    gauges: Mapping[Key, Gauge]
+    """Every ceiling and subject, also those that the Report leaves out (all processes)."""
+    trails: Mapping[Key, tuple[Point, ...]]
+    """The last minutes of every gauge in the Report and of every TCP state; oldest first."""
+    rates: Mapping[Key, float | None]
+    """Per second over the window, of the counters (`("counter", "conntrack.drop")`); None for one tick after
+    a counter went backwards."""
+    focuses: Mapping[Key, Focus]
+    """What opens when a reading is opened, where there is something to open."""
+    since: Mapping[Key, float]
+    """When each alarm began: wall-clock seconds since the epoch."""
+
+
+class Assessor:
+    """Feeds on Snapshots, one at a time, oldest first; keeps what rates, trends and steady severities need."""
+
+    def __init__(self, window: float = 60.0) -> None:
+        self.window = window
+        self._identity: tuple[str, int] | None = None
+        self._forget_everything()
+
+    def _forget_everything(self) -> None:
+        self._trails: defaultdict[Key, Trail] = defaultdict(lambda: Trail(FORGET))
+        self._judged: dict[Key, Judged] = {}
+        self._since: dict[Key, float] = {}
+        self._counters = Counters(self.window)
+        self._queues: deque[tuple[float, dict[int, int]]] = deque()
+
+    def add(self, snapshot: Snapshot) -> Assessment:
+        """The Assessment after one more Snapshot."""
+        netns = snapshot.netns[0]
+        identity = (snapshot.host.boot_id, netns.inode)
+        if identity != self._identity:
+            # Another boot or another namespace: nothing of before can be compared.
+            self._identity = identity
+            self._forget_everything()
+        window = self._window(snapshot, netns)
+        judged: dict[Key, Judged] = {}
+        for ceiling in CEILINGS:
+            for measure in ceiling.measure(window):
+                key = (ceiling.id, measure.subject)
+                judged[key] = self._judge(key, ceiling, measure, snapshot)
+        self._remember(judged, snapshot)
+        readings = _readings(judged, window)
+        return Assessment(
+            snapshot=snapshot,
+            report=_report(snapshot, netns, readings),
+            gauges={key: item.gauge for key, item in judged.items()},
+            trails=self._shown_trails(readings),
+            rates=self._counters.rates(),
+            focuses={key: item.measure.focus for key, item in judged.items() if item.measure.focus},
+            since=dict(self._since),
+        )
+
+    def _window(self, snapshot: Snapshot, netns: Netns) -> Window:
+        counters = dict(netns.counters)
+        if netns.conntrack:
+            counters |= {f"conntrack.{name}": value for name, value in netns.conntrack.stats.items()}
+        self._counters.add(snapshot.at, counters)
+        for state, count in (netns.states.tcp if netns.states else {}).items():
+            self._trails["state", state].add(snapshot.at, count.total)
+        return Window(
+            snapshot, netns, self._counters.moved(), self._counters.seconds, self._fullest(snapshot.at, netns)
+        )
+
+    def _fullest(self, at: float, netns: Netns) -> dict[int, int]:
+        """Each listener's longest queue inside the window: the counters do not say whose queue it was."""
+        self._queues.append((at, {item.inode: item.queue for item in netns.listeners or () if item.queue}))
+        while self._queues[0][0] < at - self.window:
+            self._queues.popleft()
+        fullest: dict[int, int] = {}
+        for _, queues in self._queues:
+            for inode, queue in queues.items():
+                fullest[inode] = max(queue, fullest.get(inode, 0))
+        return fullest
+
+    def _judge(self, key: Key, ceiling: Ceiling, measure: Measure, snapshot: Snapshot) -> Judged:
+        before = self._judged.get(key)
+        if measure.used is None:
+            return judge(ceiling, measure, None, 0.0, before)
+        trail = self._trails[key]
+        trail.add(measure.at if measure.at is not None else snapshot.at, measure.used)
+        if before is not None and before.stays(measure):
+            return before._replace(measure=measure)
+        return judge(ceiling, measure, slope(trail.points, self.window), trail.span(self.window), before)
+
+    def _remember(self, judged: dict[Key, Judged], snapshot: Snapshot) -> None:
+        alarms = {key for key, item in judged.items() if URGENCY[item.gauge.severity] >= URGENCY["warning"]}
+        self._since = {key: self._since.get(key, snapshot.wall) for key in alarms}
+        self._judged = judged
+        for key in [key for key in self._trails if key[0] != "state" and key not in judged]:
+            del self._trails[key]
+
+    def _shown_trails(self, readings: Iterable[Reading]) -> dict[Key, tuple[Point, ...]]:
+        shown = [(reading.ceiling, reading.subject) for reading in readings]
+        shown += [key for key in self._trails if key[0] == "state"]
+        return {key: tuple(self._trails[key].points) for key in shown if key in self._trails}
+
+
+def _readings(judged: Mapping[Key, Judged], window: Window) -> list[Reading]:
+    """Every alarm, and of each ceiling its worst few besides; most urgent first."""
+    shown: list[Judged] = []
+    for ceiling in CEILINGS:
+        own = [item for item in judged.values() if item.ceiling is ceiling]
+        quiet = sorted((item for item in own if item.gauge.severity == "ok"), key=_fullness, reverse=True)
+        shown += [item for item in own if item.gauge.severity != "ok"] + quiet[:QUIET]
+    return [_reading(item, window) for item in sorted(shown, key=_order)]
+
+
+def _fullness(item: Judged) -> float:
+    return item.gauge.ratio if item.gauge.ratio is not None else -1.0
+
+
+def _order(item: Judged) -> tuple[float, ...]:
+    """Urgency first; hits in the order of causes; the rest by how full."""
+    urgency = URGENCY[item.gauge.severity]
+    cause = CEILINGS.index(item.ceiling) if item.gauge.severity == "hit" else 0
+    return (-urgency, cause, -_fullness(item), CEILINGS.index(item.ceiling))
+
+
+def _reading(item: Judged, window: Window) -> Reading:
+    ceiling, measure, gauge = item.ceiling, item.measure, item.gauge
+    if gauge.severity == "unknown":
+        evidence: tuple[str, ...] = (str(measure.about),)
+        remedies: tuple[Remedy, ...] = ()
+    else:
+        evidence = tuple(ceiling.evidence(window, measure))
+        remedies = tuple(ceiling.remedies(window, measure))
+    return Reading(
+        ceiling=ceiling.id,
+        subject=measure.subject,
+        scope=ceiling.scope,
+        used=gauge.used,
+        limit=gauge.limit,
+        ratio=round(gauge.ratio, 4) if gauge.ratio is not None else None,
+        rate=round(gauge.rate, 3) if gauge.rate is not None else None,
+        eta_seconds=round(gauge.eta_seconds, 1) if gauge.eta_seconds is not None else None,
+        severity=gauge.severity,
+        evidence=evidence,
+        remedies=remedies,
+    )
+
+
+def _report(snapshot: Snapshot, netns: Netns, readings: list[Reading]) -> Report:
+    verdict = max((reading.severity for reading in readings), key=lambda level: URGENCY[level])
+    return Report(
+        schema=1,
+        host=snapshot.host.name,
+        kernel=snapshot.host.kernel,
+        time=datetime.fromtimestamp(snapshot.wall, timezone.utc).isoformat(timespec="milliseconds"),
+        netns=netns.name,
+        verdict=verdict,
+        readings=tuple(readings),
+        missing=snapshot.missing,
+    )

@@ -1,0 +1,155 @@
+"""File descriptors of a process (RLIMIT_NOFILE, fs.nr_open) and open files of the host (fs.file-max)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sockmon.ceilings.ceiling import Ceiling, Levels, Measure, Window, raised, unknown
+from sockmon.model.detail import ProcessFocus
+from sockmon.model.report import Remedy
+from sockmon.model.snapshot import UNLIMITED, Process
+
+CLOSE_WAIT_LEAK = 0.1
+"""Share of a process's descriptors in CLOSE_WAIT from which on it looks like a leak."""
+
+
+def subject(process: Process) -> str:
+    """`nginx[1044]`."""
+    return f"{process.name}[{process.pid}]"
+
+
+def _soft_limit(process: Process, nr_open: int | None) -> int | None:
+    """min(soft, fs.nr_open): the kernel checks both when it hands out a descriptor (fs/file.c)."""
+    limits = [limit for limit in (process.soft, nr_open) if limit is not None and limit != UNLIMITED]
+    return min(limits, default=None) if process.soft is not None else None
+
+
+def _process_fds(window: Window) -> Iterator[Measure]:
+    now = window.now
+    if now.processes is None:
+        yield unknown(now.host.name, window.why_missing("processes"))
+        return
+    nr_open = now.files.nr_open if now.files else None
+    hidden = 0
+    for process in now.processes.rows:
+        if process.fds is None or process.soft is None:
+            hidden += 1
+            continue
+        yield Measure(
+            subject(process),
+            process.fds,
+            _soft_limit(process, nr_open),
+            at=now.processes.at,
+            focus=ProcessFocus(process.pid, process.start),
+            about=process,
+        )
+    if hidden:
+        yield unknown(f"{hidden} processes", window.why_missing("fds", "processes"))
+
+
+def _process_fds_evidence(window: Window, measure: Measure) -> list[str]:
+    process = measure.about
+    assert isinstance(process, Process)
+    hard = "unlimited" if process.hard == UNLIMITED else f"{process.hard:,}"
+    lines = [f"{measure.used:,} descriptors open, soft limit {measure.limit:,}, hard limit {hard}"]
+    nr_open = window.now.files.nr_open if window.now.files else None
+    if nr_open is not None and measure.limit == nr_open:
+        lines.append(f"fs.nr_open {nr_open:,} is what binds, below RLIMIT_NOFILE")
+    if measure.used is not None and measure.limit is not None and measure.used >= measure.limit:
+        lines.append("accept(), socket() and open() of this process fail with EMFILE (24)")
+        lines += [
+            f"its listener {item.address}:{item.port} has {item.queue:,} of {item.backlog:,} connections waiting"
+            for item in window.netns.listeners or ()
+            if item.owner and item.owner.pid == process.pid and item.queue
+        ]
+    if process.close_wait:
+        lines.append(f"{process.close_wait:,} of them are sockets in CLOSE_WAIT, which only close() ends")
+    return lines
+
+
+def _process_fds_remedies(window: Window, measure: Measure) -> list[Remedy]:
+    process = measure.about
+    assert isinstance(process, Process)
+    leaks = (process.close_wait or 0) >= CLOSE_WAIT_LEAK * max(measure.used or 0, 1)
+    application = Remedy(
+        "application",
+        None,
+        None,
+        f"{process.name} does not close connections that its peers have closed (CLOSE_WAIT): fix that;"
+        " no sysctl and no higher limit cures a leak"
+        if leaks
+        else f"find out what {process.name} keeps open and whether it has to: pool, close, time out",
+    )
+    steps = [application, *_higher_limit(process, measure, window)]
+    return steps if leaks else [*steps[1:], application]
+
+
+def _higher_limit(process: Process, measure: Measure, window: Window) -> list[Remedy]:
+    """Raise RLIMIT_NOFILE of the live process, or fs.nr_open where that is what binds."""
+    nr_open = window.now.files.nr_open if window.now.files else None
+    wanted = raised(measure.limit or 1024, 4)
+    if nr_open is not None and measure.limit == nr_open:
+        text = f"fs.nr_open caps RLIMIT_NOFILE: raise it first (now {nr_open:,}), then the process's limit"
+        return [Remedy("sysctl", "fs.nr_open", str(wanted), text)]
+    hard = process.hard if process.hard is not None else UNLIMITED
+    ceiling = min(limit for limit in (wanted, nr_open or wanted, hard) if limit != UNLIMITED)
+    within = ceiling > (process.soft or 0)
+    value = f"{ceiling}:{hard if hard != UNLIMITED else 'unlimited'}" if within else f"{wanted}:{wanted}"
+    text = (
+        f"raise the limit of the live process: prlimit --pid {process.pid} --nofile={value}"
+        + ("" if within else " (above the hard limit: needs CAP_SYS_RESOURCE)")
+        + "; to last: LimitNOFILE= in the service's unit; limits.conf is not read for services"
+    )
+    return [Remedy("rlimit", "nofile", value, text)]
+
+
+def _system_fds(window: Window) -> Iterator[Measure]:
+    files = window.now.files
+    if files is None:
+        yield unknown(window.now.host.name, window.why_missing("files"))
+    else:
+        yield Measure(window.now.host.name, files.allocated, files.maximum)
+
+
+def _system_fds_evidence(window: Window, measure: Measure) -> list[str]:
+    lines = [f"fs.file-nr {measure.used:,} of fs.file-max {measure.limit:,}"]
+    rows = window.now.processes.rows if window.now.processes else ()
+    largest = sorted(rows, key=lambda row: -(row.fds or 0))[:3]
+    if largest:
+        lines.append("most descriptors: " + ", ".join(f"{subject(row)} {row.fds or 0:,}" for row in largest))
+    if measure.used is not None and measure.limit is not None and measure.used >= measure.limit:
+        lines.append("open() fails with ENFILE (23), except for processes with CAP_SYS_ADMIN")
+    return lines
+
+
+def _system_fds_remedies(window: Window, measure: Measure) -> list[Remedy]:
+    wanted = raised(measure.limit or 0)
+    return [
+        Remedy("application", None, None, "look at the processes with the most descriptors first"),
+        Remedy("sysctl", "fs.file-max", str(wanted), f"raise fs.file-max to {wanted:,}; it acts at once"),
+    ]
+
+
+PROCESS_FDS = Ceiling(
+    id="process-fds",
+    title="open files",
+    unit="descriptors",
+    scope="process",
+    levels=Levels(0.80, 0.95),
+    what="at the limit accept(), socket() and open() fail with EMFILE, and connections stay in the accept queue",
+    measure=_process_fds,
+    evidence=_process_fds_evidence,
+    remedies=_process_fds_remedies,
+)
+
+SYSTEM_FDS = Ceiling(
+    id="system-fds",
+    title="open files of the host",
+    unit="files",
+    scope="host",
+    levels=Levels(0.70, 0.90),
+    what="at the limit open(), socket() and accept() fail with ENFILE for every process without CAP_SYS_ADMIN",
+    measure=_system_fds,
+    evidence=_system_fds_evidence,
+    remedies=_system_fds_remedies,
+)

@@ -1,0 +1,120 @@
+"""TCP sockets by state, exact at any size: counters for the large states, one masked dump for the rare ones."""
+
+from __future__ import annotations
+
+import socket
+from array import array
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import compress
+
+from sockmon.kernel import sock_diag
+from sockmon.kernel.netlink import Steps
+from sockmon.kernel.sock_diag import CLOSE_WAIT, ESTABLISHED, FIN_WAIT2, LISTEN, STATES, SYN_RECV, TIME_WAIT
+from sockmon.model.snapshot import Listener, Sockstat, StateCount
+
+INODES = 100_000
+"""CLOSE_WAIT inodes that are kept at most."""
+
+_LARGE = 1 << ESTABLISHED | 1 << TIME_WAIT | 1 << LISTEN
+_V4, _V6 = int(socket.AF_INET), int(socket.AF_INET6)
+
+
+@dataclass(frozen=True)
+class RareStates:
+    """What the masked dump found: every state but ESTABLISHED, TIME_WAIT and LISTEN."""
+
+    counts: Counter[tuple[int, int]] = field(default_factory=Counter)
+    """Sockets by (family, state number)."""
+    minisockets: Counter[int] = field(default_factory=Counter)
+    """FIN_WAIT2 sockets without an owner, by family: in `counts` too, and in sockstat's `tw`, not its `inuse`."""
+    close_wait: array[int] = field(default_factory=lambda: array("Q"))
+    """Inodes of sockets in CLOSE_WAIT that a process holds, at most INODES."""
+
+    @property
+    def capped(self) -> bool:
+        """Whether there may be more in CLOSE_WAIT than `close_wait` lists."""
+        return len(self.close_wait) >= INODES
+
+
+def count_states(diag: socket.socket) -> Steps[RareStates]:
+    """Count the sockets in the rare states by family; raises Unreadable.
+
+    In the kernel this walks every bucket of the host's hash, also those of other namespaces."""
+    rare = RareStates()
+
+    def absorb(block: bytes, stride: int) -> None:
+        counts = sock_diag.state_counts(block, stride)
+        rare.counts.update(counts)
+        if any((family, FIN_WAIT2) in counts for family in (_V4, _V6)):
+            rare.minisockets.update(_minisockets(block, stride))
+        room = INODES - len(rare.close_wait)
+        if room and any((family, CLOSE_WAIT) in counts for family in (_V4, _V6)):
+            in_close_wait = map(CLOSE_WAIT.__eq__, block[sock_diag.STATE :: stride])
+            found = compress(sock_diag.inodes(block, stride), in_close_wait)
+            rare.close_wait.extend([inode for inode in found if inode][:room])
+
+    yield from sock_diag.tcp(diag, sock_diag.EVERY_STATE & ~_LARGE, absorb)
+    return rare
+
+
+def _minisockets(block: bytes, stride: int) -> Counter[int]:
+    """Sockets of the block in FIN_WAIT2 that wait on the TIME_WAIT timer, by family."""
+    columns = (block[at::stride] for at in (sock_diag.FAMILY, sock_diag.STATE, sock_diag.TIMER))
+    return Counter(
+        family
+        for family, state, timer in zip(*columns, strict=True)
+        if state == FIN_WAIT2 and timer == sock_diag.TIMER_TIMEWAIT
+    )
+
+
+def time_wait_families(diag: socket.socket) -> Steps[tuple[int, int]]:
+    """Sockets in TIME_WAIT of AF_INET and of AF_INET6; raises Unreadable. Costs a dump of each of them."""
+    counts: Counter[tuple[int, int]] = Counter()
+
+    def absorb(block: bytes, stride: int) -> None:
+        counts.update(sock_diag.state_counts(block, stride))
+
+    yield from sock_diag.tcp(diag, 1 << TIME_WAIT, absorb)
+    return counts[_V4, TIME_WAIT], counts[_V6, TIME_WAIT]
+
+
+def states(
+    rare: RareStates,
+    sockstat: Sockstat,
+    curr_estab: int,
+    listeners: Iterable[Listener],
+    time_wait: tuple[int, int] | None = None,
+) -> dict[str, StateCount]:
+    """The exact table of TCP states, by the kernel's names, put together without dumping what is many.
+
+    `curr_estab` is `Tcp: CurrEstab` (ESTABLISHED and CLOSE_WAIT), `time_wait` the answer of
+    `time_wait_families`, without which TIME_WAIT has no families. The parts are read one after another, so a
+    difference that comes out negative is a race and counts as 0."""
+    table = {name: _count(rare.counts[_V4, number], rare.counts[_V6, number]) for number, name in STATES.items()}
+    table["LISTEN"] = _listening(listeners)
+    total = max(0, curr_estab - table["CLOSE_WAIT"].total)
+    v4 = _established(_V4, rare, sockstat.tcp_inuse, table["LISTEN"].v4)
+    v6 = _established(_V6, rare, sockstat.tcp6_inuse, table["LISTEN"].v6)
+    table["ESTABLISHED"] = StateCount(total, v4, v6)
+    waiting = max(0, sockstat.time_wait - rare.minisockets.total())
+    table["TIME_WAIT"] = StateCount(waiting, *(time_wait or (None, None)))
+    return table
+
+
+def _count(v4: int, v6: int) -> StateCount:
+    return StateCount(v4 + v6, v4, v6)
+
+
+def _listening(listeners: Iterable[Listener]) -> StateCount:
+    families = Counter(":" in each.address for each in listeners if each.protocol == "tcp")
+    return _count(families[False], families[True])
+
+
+def _established(family: int, rare: RareStates, inuse: int | None, listening: int | None) -> int | None:
+    """`inuse` counts full, hashed sockets: no TIME_WAIT, no minisocket, no request (SYN_RECV)."""
+    if inuse is None:
+        return None
+    others = sum(count for (found, state), count in rare.counts.items() if found == family and state != SYN_RECV)
+    return max(0, inuse - others + rare.minisockets[family] - (listening or 0))

@@ -1,0 +1,1 @@
+"""What is known: frozen types with their units, no I/O."""

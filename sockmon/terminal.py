@@ -1,0 +1,62 @@
+"""The terminal as it was: given back on every way out, also when a signal ends us or the terminal is gone.
+
+Textual puts it back when it ends by itself; on SIGTERM, SIGHUP and SIGQUIT it does not, and with its terminal gone
+and SIGHUP ignored it would spin.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import termios
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+_RESET = (
+    b"\x1b[?1049l"  # leave the alternate screen
+    b"\x1b[?1000l\x1b[?1003l\x1b[?1006l\x1b[?1015l"  # no mouse
+    b"\x1b[?2004l\x1b[?1004l"  # no bracketed paste, no focus reports
+    b"\x1b[<u\x1b[0m\x1b[?25h\r\n"  # plain keys, plain text, a cursor
+)
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+@contextmanager
+def kept(terminal: int = 0) -> Iterator[None]:
+    """Give `terminal` back as it is now, whichever way the block ends."""
+    try:
+        before = termios.tcgetattr(terminal)
+    except termios.error:
+        yield
+        return
+
+    def restore() -> None:
+        with suppress(termios.error, OSError):
+            termios.tcsetattr(terminal, termios.TCSANOW, before)
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        # The event loop may be stuck in a write to a terminal that nobody reads: ask nothing of it any more.
+        with suppress(OSError):
+            os.set_blocking(1, False)
+            os.write(1, _RESET)
+        restore()
+        os._exit(128 + number)
+
+    for number in _SIGNALS:
+        signal.signal(number, leave)
+    threading.Thread(target=_until_gone, args=(terminal,), daemon=True, name="terminal").start()
+    try:
+        yield
+    finally:
+        restore()
+
+
+def _until_gone(terminal: int) -> None:
+    """End the process when its terminal has gone: there is nobody left to show anything to."""
+    watch = select.poll()
+    watch.register(terminal, 0)
+    watch.poll()
+    os._exit(128 + signal.SIGHUP)

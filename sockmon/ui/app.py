@@ -1,0 +1,215 @@
+"""The app: themes, the feed, what is on top of the stack, and the keys that work everywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterable
+from functools import partial
+from typing import ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
+from textual.screen import Screen
+
+from sockmon.assess import Assessment, Assessor
+from sockmon.model.detail import Focus, Request, SetInterval
+from sockmon.model.report import Reading
+from sockmon.sources import Source
+from sockmon.ui import commands, feed, keys, settings, styles, themes
+from sockmon.ui.ascii import Ascii, needed
+from sockmon.ui.header import Status
+from sockmon.ui.messages import Answered, Sampled, SourceLost
+from sockmon.ui.screens import Shows, opening
+from sockmon.ui.screens.help import HelpScreen
+from sockmon.ui.screens.main import MainScreen
+
+
+class SockmonApp(App[None]):
+    """Draws a source's stream; never opens the kernel, never writes."""
+
+    TITLE = "sockmon"
+    BINDINGS: ClassVar[list[BindingType]] = list(keys.bindings("app"))
+    ENABLE_COMMAND_PALETTE = True
+
+    def __init__(
+        self,
+        source: Source,
+        chosen: settings.Settings,
+        read_only: bool = False,
+        assessor: Assessor | None = None,
+    ) -> None:
+        # NO_COLOR means none at all, which Textual does for ANSI themes only; elsewhere it makes greys.
+        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
+        self.source = source
+        self.settings = chosen
+        self.read_only = read_only or chosen.read_only
+        self.assessor = assessor or Assessor()
+        self.newest: Assessment | None = None
+        """The last Assessment that came, shown or not."""
+        self.paused = False
+        self._shown: Assessment | None = None
+        self._interval = chosen.interval
+        self._heard = time.monotonic()
+        self._lost: str | None = None
+        self._plain = Ascii(needed())
+        self._loaded = themes.load(themes.shipped(), settings.home() / "themes")
+        for theme in self._loaded.themes:
+            self.register_theme(theme)
+
+    # Colours
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Our variables for themes that do not set them."""
+        return themes.derive(self.current_theme)
+
+    def get_line_filters(self) -> list[LineFilter]:
+        """Textual's, and ours for terminals without block characters."""
+        return [*super().get_line_filters(), *([self._plain] if self._plain.enabled else [])]
+
+    def _choose_theme(self) -> None:
+        poor = self.console.color_system in (None, "standard") or "NO_COLOR" in os.environ
+        wanted = self.settings.theme or (themes.CONSOLE if poor else themes.DEFAULT)
+        if wanted in self.available_themes:
+            self.theme = wanted
+        else:
+            self.tell(f"theme: there is none called {wanted!r}")
+
+    def watch_theme(self, theme: str) -> None:
+        """Let the style names mean the new theme's colours, and draw with them."""
+        styles.install(self.console, self.get_css_variables())
+        self._refresh_top()
+
+    # Beginning and end
+
+    def on_mount(self) -> None:
+        styles.install(self.console, self.get_css_variables())
+        self._choose_theme()
+        for fault in self._loaded.faults:
+            self.tell(fault.message)
+        wrong = keys.faults(self.settings.keys)
+        for text in wrong:
+            self.tell(text)
+        if not wrong:
+            self.set_keymap(dict(self.settings.keys))
+        self.screen_change_signal.subscribe(self, lambda screen: self.call_later(self._refresh_top))
+        self.push_screen(MainScreen())
+        self.set_interval(1.0, self._say_status)
+        self._catch_signals()
+        work = partial(feed.run, self.source, self.assessor, self.post_message)
+        self.run_worker(work, thread=True, exclusive=True, group="source", exit_on_error=False)
+
+    def on_unmount(self) -> None:
+        self.source.close()
+
+    def _catch_signals(self) -> None:
+        """End in order where Textual would leave the terminal raw."""
+        if self.is_headless:
+            return
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, partial(self.exit, return_code=128 + number))
+
+    def tell(self, text: str, severity: str = "warning") -> None:
+        """A notification of plain words: names in it are never markup."""
+        self.notify(text, severity="error" if severity == "error" else "warning", markup=False, timeout=8)
+
+    # The stream
+
+    def on_sampled(self, message: Sampled) -> None:
+        """Keep the newest, and draw it unless the screen is held still."""
+        self.newest = message.assessment
+        self._heard = time.monotonic()
+        if not self.paused:
+            self._shown = self.newest
+            self._refresh_top()
+        self._say_status()
+
+    def on_answered(self, message: Answered) -> None:
+        """Hand an answer to the screen on top; it knows whether it asked."""
+        if isinstance(self.screen, Shows):
+            self.screen.answer(message.detail)
+
+    def on_source_lost(self, message: SourceLost) -> None:
+        """Say so, and go on showing what is known."""
+        self._lost = message.error.message if message.error else ""
+        self._say_status()
+
+    def ask(self, request: Request) -> bool:
+        """Send a request to the source; False where it cannot answer."""
+        return self._lost is None and self.source.ask(request)
+
+    def _refresh_top(self) -> None:
+        if self._shown is not None and self.screen_stack and isinstance(self.screen, Shows):
+            if self.screen.is_mounted:
+                self.screen.show(self._shown)
+            self._say_status()
+
+    def _say_status(self) -> None:
+        silence = time.monotonic() - self._heard
+        live = self.source.live
+        status = Status(self.source.title, live, self.paused, self.read_only, silence, self._lost)
+        for screen in self.screen_stack:
+            if isinstance(screen, MainScreen) and screen.is_mounted:
+                screen.status(status)
+
+    # Going places
+
+    def open(self, thing: Focus | Reading) -> None:
+        """Go deeper: a reading opens its ceiling, a focus its process, port group or listener."""
+        self.push_screen(opening.screen_for(thing))
+
+    def get_key_display(self, binding: Binding) -> str:
+        """A key as it is printed on the keyboard."""
+        return keys.show_keys(binding.key)
+
+    def open_url(self, url: str, *, new_tab: bool = True) -> None:
+        """Never: a link in what another program wrote must not start anything."""
+
+    async def action_back(self) -> None:
+        """One step back; nothing on the main screen."""
+        if isinstance(self.screen, MainScreen):
+            self.screen.back()
+        else:
+            self.pop_screen()
+
+    def action_leave(self) -> None:
+        """Back, or the end from the top."""
+        if isinstance(self.screen, MainScreen):
+            self.exit()
+        else:
+            self.pop_screen()
+
+    def action_help(self) -> None:
+        """Open the help, or close it."""
+        if isinstance(self.screen, HelpScreen):
+            self.pop_screen()
+        else:
+            self.push_screen(HelpScreen(keys.effective(self.settings.keys)))
+
+    # Time
+
+    def action_pause(self) -> None:
+        """Hold the screen still, or catch up."""
+        self.paused = not self.paused
+        self.action_refresh_now() if not self.paused else self._say_status()
+
+    def action_refresh_now(self) -> None:
+        """Draw the newest data."""
+        self._shown = self.newest
+        self._refresh_top()
+
+    def action_pace(self, factor: float) -> None:
+        """Sample more or less often, within bounds."""
+        wanted = min(max(self._interval * factor, settings.SHORTEST), settings.LONGEST)
+        if self.ask(SetInterval(wanted)):
+            self._interval = wanted
+        else:
+            self.tell("this source keeps its own pace")
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The palette: the same actions as the keys, and the themes."""
+        return commands.commands(self, screen, self.settings.keys)

@@ -1,0 +1,175 @@
+"""The Headroom board: what runs out first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.content import Content
+
+from sockmon import format as fmt
+from sockmon.ceilings import TITLES
+from sockmon.model.report import Reading, Severity
+from sockmon.ui.panes.pane import View
+from sockmon.ui.styles import LOOKS
+from sockmon.ui.widgets.bar import bar
+from sockmon.ui.widgets.framed import Framed
+from sockmon.ui.widgets.sparkline import sparkline
+from sockmon.ui.widgets.table import Column, Table
+from sockmon.ui.widgets.words import Words, spread
+
+ALARMS = ("hit", "critical", "warning")
+WIDE, NARROW = 110, 60
+
+
+class Board(Framed):
+    """All readings, most urgent first; a short screen shows the top and folds the rest into one line."""
+
+    def __init__(self) -> None:
+        title = Content.assemble(("Headroom", "bold"), (" what runs out first", "dim"))
+        super().__init__(title, id="board")
+        self._view: View | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Table(
+            self._columns(160),
+            _key,
+            id="readings",
+            empty="waiting for the first sample …",
+            columns_for=self._columns,
+            span=_span,
+            flex=24,
+        )
+        yield Words(id="fold")
+
+    def show(self, view: View) -> None:
+        """Draw the readings of a View."""
+        self._view = view
+        readings = [row for row in view.assessment.report.readings if view.filter.matches(_facts(row))]
+        table: Table[Reading] = self.query_one("#readings", Table)
+        table.empty = "no reading matches the filter" if view.filter else "nothing is watched"
+        table.show(readings)
+        room = max(self.size.height - table.heading - (not table.heading), 0)
+        hidden = readings[room:]
+        below = Text(f"  + {len(hidden)} below", "muted") if hidden else Text()
+        self.say(Text.assemble(_counts(readings), below))
+        self.query_one("#fold", Words).show(_fold(readings, hidden, self.size.width))
+
+    def on_resize(self) -> None:
+        """A folded board has no line for titles."""
+        self.query_one("#readings", Table).heading = self.size.height > 5
+
+    def _columns(self, width: int) -> Sequence[Column[Reading]]:
+        return _wide(self, width) if width >= WIDE else _tight(width)
+
+    def trend(self, reading: Reading, width: int) -> Text:
+        """The reading's trail."""
+        if self._view is None:
+            return Text()
+        values = self._view.values(_key(reading))
+        return sparkline(values, width, _style(reading) or "spark")
+
+
+def _wide(board: Board, width: int) -> tuple[Column[Reading], ...]:
+    roomy = width >= 140
+    long, trend = (30, 14) if roomy else (12, 6)
+    return (
+        Column("", 9, _severity),
+        Column("CEILING", 22 if roomy else 17, lambda row: Text(_title(row), "strong" if _style(row) else "")),
+        Column("SUBJECT", 0, lambda row: Text(row.subject, _style(row))),
+        Column("HEADROOM", long, lambda row: bar(row.ratio, long, row.severity)),
+        Column("USED / LIMIT", 21 if roomy else 17, _used, align="right"),
+        Column("FULL", 6, lambda row: Text(fmt.ratio(row.ratio), _style(row) or "muted"), align="right"),
+        Column("TREND", trend, lambda row: board.trend(row, trend), narrow=False),
+        Column("LEFT", 8, _eta, align="right"),
+        Column("RATE", 8, _rate, align="right", narrow=False),
+    )
+
+
+def _tight(width: int) -> tuple[Column[Reading], ...]:
+    long = 12 if width >= 78 else 8
+    return (
+        Column("", 7, _severity),
+        Column("CEILING", 0, _both),
+        Column("USED/LIMIT", 15, _used, align="right"),
+        Column("FULL", 5, lambda row: Text(fmt.ratio(row.ratio), _style(row) or "muted"), align="right"),
+        Column("HEADROOM", long, lambda row: bar(row.ratio, long, row.severity), narrow=False),
+        Column("LEFT", 7, _eta, align="right"),
+    )
+
+
+def _key(reading: Reading) -> tuple[str, str]:
+    return reading.ceiling, reading.subject
+
+
+def _title(reading: Reading) -> str:
+    return TITLES.get(reading.ceiling, reading.ceiling.replace("-", " "))
+
+
+def _style(reading: Reading) -> str:
+    """The colour of an alarm; a healthy reading has none."""
+    return LOOKS[reading.severity].style if reading.severity in ALARMS else ""
+
+
+def _severity(reading: Reading) -> Text:
+    look = LOOKS[reading.severity]
+    return Text(f"{look.glyph} {look.word}", look.style)
+
+
+def _both(reading: Reading) -> Text:
+    """Ceiling and subject in one cell; a port group goes by its destination."""
+    subject = reading.subject.partition(" → ")[1:]
+    short = "".join(subject).strip() or reading.subject
+    return Text.assemble(
+        (_title(reading), "strong" if _style(reading) else ""), " ", (short, _style(reading) or "muted")
+    )
+
+
+def _used(reading: Reading) -> Text:
+    return Text.assemble(
+        (fmt.count(reading.used), _style(reading)), ("/", "faint"), (fmt.limit(reading.limit), "muted")
+    )
+
+
+def _eta(reading: Reading) -> Text:
+    if reading.severity == "hit":
+        return Text("now", _style(reading))
+    return Text(fmt.eta(reading.eta_seconds), _style(reading) if reading.eta_seconds is not None else "faint")
+
+
+def _rate(reading: Reading) -> Text:
+    growing = (reading.rate or 0) >= 0.05
+    return Text(fmt.rate(reading.rate), (_style(reading) or "muted") if growing else "faint")
+
+
+def _span(reading: Reading) -> tuple[str, Text] | None:
+    """An unknown reading says why, in place of numbers."""
+    if reading.severity != "unknown" or not reading.evidence:
+        return None
+    reason = Text(reading.evidence[0], "sev-unknown")
+    return "HEADROOM", reason
+
+
+def _facts(reading: Reading) -> dict[str, str]:
+    return {"ceiling": _title(reading), "subject": reading.subject}
+
+
+def _counts(readings: Sequence[Reading], quiet: bool = False) -> Text:
+    """`1 hit · 2 warnings · 5 ok`, the worst first, each in its colour."""
+    numbers = Counter(reading.severity for reading in readings)
+    words: dict[Severity, str] = {"hit": "hit", "critical": "critical", "warning": "warning", "ok": "ok"}
+    parts = [
+        Text(f"{LOOKS[name].glyph} {numbers[name]} {word}", LOOKS[name].style)
+        for name, word in words.items()
+        if numbers[name]
+    ]
+    if numbers["unknown"]:
+        parts.append(Text(f"? {numbers['unknown']} unknown", "sev-unknown"))
+    return Text("  ").join(parts)
+
+
+def _fold(readings: Sequence[Reading], hidden: Sequence[Reading], width: int) -> Text:
+    rest = Text.assemble(("+ ", "faint"), _counts(hidden)) if hidden else Text("all shown", "faint")
+    return spread(rest, Text.assemble(("b", "heading"), (f" all {len(readings)}", "muted")), width)

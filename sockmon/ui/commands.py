@@ -1,0 +1,24 @@
+"""The palette's commands, from the one table of actions, and a command for each theme."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+from textual.app import App, SystemCommand
+from textual.screen import Screen
+
+from sockmon.ui import keys
+
+
+def commands(app: App[None], screen: Screen[object], chosen: Mapping[str, str]) -> Iterator[SystemCommand]:
+    """What can be done from `screen`; each command says its keys in force."""
+    for action in keys.ACTIONS:
+        if action.place != "table" and action.id != "palette":
+            shown = keys.show_keys(keys.effective(chosen)[action.id])
+            target = screen if action.place == "main" else app
+            if hasattr(target, f"action_{action.action.partition('(')[0]}"):
+                run = partial(app.run_action, action.action, target)
+                yield SystemCommand(f"{action.description}  {shown}", action.tooltip, run)
+    for name in sorted(app.available_themes):
+        yield SystemCommand(f"Theme: {name}", "Colours", partial(setattr, app, "theme", name))

@@ -1,0 +1,119 @@
+"""The one table of actions: bindings, footer, help, palette and the config file's `[keys]` come from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+from textual.binding import Binding
+from textual.keys import key_to_character
+
+Place = Literal["app", "main", "table"]
+
+
+class Action(NamedTuple):
+    """Something that a key does; `id` is its name in the config file."""
+
+    id: str
+    keys: str
+    """Default keys, comma-separated, in Textual's names."""
+    action: str
+    description: str
+    tooltip: str
+    group: str
+    place: Place
+    footer: bool = False
+    priority: bool = False
+
+
+ACTIONS: tuple[Action, ...] = (
+    Action("open", "enter", "open", "Open", "Go deeper: why, who, what to do", "Move", "table", True),
+    Action("back", "escape", "back", "Back", "Leave: filter, zoom, screen", "Move", "app"),
+    Action("row.down", "j,down", "row(1)", "Down", "Next row", "Move", "table"),
+    Action("row.up", "k,up", "row(-1)", "Up", "Previous row", "Move", "table"),
+    Action("row.first", "g,home", "first", "First row", "To the first row", "Move", "table"),
+    Action("row.last", "G,end", "last", "Last row", "To the last row", "Move", "table"),
+    Action("page.down", "pagedown,ctrl+f", "leaf(1)", "Page down", "A page further", "Move", "table"),
+    Action("page.up", "pageup,ctrl+b", "leaf(-1)", "Page up", "A page back", "Move", "table"),
+    Action("pane.sockets", "1", "pane('sockets')", "Sockets", "TCP states, UDP, UNIX, RAW", "Panes", "main"),
+    Action(
+        "pane.processes", "2", "pane('processes')", "Processes", "Who holds the descriptors", "Panes", "main"
+    ),
+    Action("pane.ports", "3", "pane('ports')", "Ports", "Ephemeral ports and accept queues", "Panes", "main"),
+    Action(
+        "pane.conntrack", "4", "pane('conntrack')", "Conntrack", "The connection table", "Panes", "main"
+    ),
+    Action("pane.next", "tab", "next(1)", "Next pane", "Focus the next pane", "Panes", "main"),
+    Action("pane.previous", "shift+tab", "next(-1)", "Previous pane", "Focus the one before", "Panes", "main"),
+    Action("zoom", "z", "zoom", "Zoom", "This pane alone on the screen, and back", "Panes", "main", True),
+    Action("board", "b", "board", "Board", "The whole Headroom board, and back", "Panes", "main", True),
+    Action("filter", "slash,f4", "filter", "Filter", "port: state: proc: user: or words", "Look", "main", True),
+    Action("sort", "s", "sort", "Sort", "Sort by the next column", "Look", "table", True),
+    Action("sort.reverse", "S", "reverse", "Reverse", "Turn the order round", "Look", "table"),
+    Action("pause", "p", "pause", "Pause", "Hold the screen still; counting goes on", "Time", "app", True),
+    Action("refresh", "r", "refresh_now", "Refresh", "Draw the newest data, even paused", "Time", "app"),
+    Action("slower", "plus,equals_sign", "pace(2)", "Slower", "Sample half as often", "Time", "app"),
+    Action("faster", "minus", "pace(0.5)", "Faster", "Sample twice as often", "Time", "app"),
+    Action("palette", "colon", "command_palette", "Commands", "Everything, by name", "sockmon", "app"),
+    Action("help", "question_mark,f1", "help", "Help", "Keys, glyphs, how to read this", "sockmon", "app", True),
+    Action("quit", "q", "leave", "Quit", "Back; from the main screen: end", "sockmon", "app", True),
+    Action(
+        "quit.now", "ctrl+c", "quit", "Quit now", "End from anywhere", "sockmon", "app", priority=True
+    ),
+)  # fmt: skip
+
+BY_ID = {action.id: action for action in ACTIONS}
+
+
+def bindings(place: Place) -> list[Binding]:
+    """The bindings of a place, for its `BINDINGS`."""
+    return [
+        Binding(
+            action.keys,
+            f"app.{action.action}" if place == "app" else action.action,
+            action.description,
+            show=action.footer,
+            tooltip=action.tooltip,
+            id=action.id,
+            priority=action.priority,
+        )
+        for action in ACTIONS
+        if action.place == place
+    ]
+
+
+def show_keys(keys: str) -> str:
+    """Keys as printed on the keyboard: `slash,f4` → `/ F4`."""
+    return " ".join(_show(key.strip()) for key in keys.split(",") if key.strip())
+
+
+_PRINTED = {"enter": "Enter", "escape": "Esc", "up": "↑", "down": "↓", "tab": "Tab", "slash": "/", "plus": "+"}
+_PRINTED |= {"home": "Home", "end": "End", "pagedown": "PgDn", "pageup": "PgUp", "shift+tab": "⇧Tab"}
+_PRINTED |= {"minus": "-", "equals_sign": "="}
+
+
+def _show(key: str) -> str:
+    if key in _PRINTED:
+        return _PRINTED[key]
+    if key.startswith("ctrl+"):
+        return f"^{key[5:].upper()}"
+    if key[0] == "f" and key[1:].isdigit():
+        return key.upper()
+    return key_to_character(key) or key
+
+
+def effective(chosen: Mapping[str, str]) -> dict[str, str]:
+    """Action id → keys in force, with the config file's choices laid over the defaults."""
+    return {action.id: chosen.get(action.id, action.keys) for action in ACTIONS}
+
+
+def faults(chosen: Mapping[str, str]) -> list[str]:
+    """What is wrong with a config file's `[keys]`: unknown actions, empty keys, one key for two actions."""
+    found = [f"keys: no action is called {name!r}" for name in chosen if name not in BY_ID]
+    found += [f"keys: {name} has no key" for name, keys in chosen.items() if not keys.strip()]
+    taken: dict[str, str] = {}
+    for name, keys in effective(chosen).items():
+        for key in (part.strip() for part in keys.split(",")):
+            if key and taken.setdefault(key, name) != name and (name in chosen or taken[key] in chosen):
+                found.append(f"keys: {key!r} is given to {taken[key]} and to {name}")
+    return found

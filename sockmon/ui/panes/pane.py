@@ -1,0 +1,79 @@
+"""What all panes are: a titled frame around tables, shown a View."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+from rich.text import Text
+from textual.content import Content
+
+from sockmon import format as fmt
+from sockmon.assess import Assessment, Key
+from sockmon.model.detail import Focus
+from sockmon.model.report import Severity
+from sockmon.model.snapshot import Netns
+from sockmon.ui.filter import Filter
+from sockmon.ui.styles import LOOKS
+from sockmon.ui.widgets.bar import bar
+from sockmon.ui.widgets.framed import Framed
+from sockmon.ui.widgets.sparkline import sparkline
+
+
+class View(NamedTuple):
+    """What a pane draws."""
+
+    assessment: Assessment
+    netns: Netns | None
+    """The namespace that is shown; None: none could be read."""
+    filter: Filter
+
+    def values(self, key: Key) -> tuple[float, ...]:
+        """A trail's values, oldest first; empty where there is none."""
+        return tuple(point.value for point in self.assessment.trails.get(key, ()))
+
+    def trend(self, key: Key, width: int, style: str = "spark") -> Text:
+        """A trail as a sparkline."""
+        return sparkline(self.values(key), width, style)
+
+    def missing(self, *readers: str) -> str:
+        """Why something could not be read, by the first of `readers` that has a reason."""
+        reasons = {missing.reader: missing.reason for missing in self.assessment.snapshot.missing}
+        return next((reasons[reader] for reader in readers if reader in reasons), "")
+
+    def aged(self, at: float | None) -> Text:
+        """`dump 3 s old` for a part that is older than the Snapshot by 2 s or more, else nothing."""
+        if at is None or (old := self.assessment.snapshot.at - at) < 2:
+            return Text()
+        return Text(f"dump {fmt.age(old)} old", style="muted")
+
+
+class Pane(Framed):
+    """A pane of the main screen; `NAME` is its id and the word in its key's action."""
+
+    NAME: ClassVar[str]
+    TITLE: ClassVar[str]
+    NUMBER: ClassVar[int]
+
+    def __init__(self) -> None:
+        title = Content.assemble((f"{self.NUMBER}", "bold"), f" {self.TITLE}")
+        super().__init__(title, id=self.NAME, classes="pane")
+
+    def show(self, view: View) -> None:
+        """Draw a View."""
+        raise NotImplementedError
+
+    def opens(self, row: Any) -> Focus | None:
+        """What a row of this pane opens; None: nothing."""
+        return None
+
+
+def gauge(ratio: float | None, width: int, severity: Severity) -> Text:
+    """A bar and its per cent, `width` cells with a gap; the number in the severity's colour once it is one."""
+    alarm = severity in ("warning", "critical", "hit")
+    percent = Text(fmt.ratio(ratio).rjust(6), style=LOOKS[severity].style if alarm else "")
+    return Text.assemble(bar(ratio, width - 6, severity), percent)
+
+
+def number(value: int | None, style: str = "") -> Text:
+    """A count with thousands separated; zero steps back, unknown says so."""
+    return Text(fmt.count(value), style="sev-unknown" if value is None else ("faint" if value == 0 else style))

@@ -1,0 +1,148 @@
+"""Pane 2: who holds the descriptors, and how near to the limit they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from rich.text import Text
+from textual.app import ComposeResult
+
+from sockmon import format as fmt
+from sockmon.assess import Assessment, Gauge
+from sockmon.model.detail import ProcessFocus
+from sockmon.model.report import URGENCY
+from sockmon.model.snapshot import Process
+from sockmon.ui.panes.pane import Pane, View, gauge, number
+from sockmon.ui.styles import LOOKS
+from sockmon.ui.widgets.table import Column, Table
+
+UNKNOWN = Gauge(None, None, None, None, None, "unknown")
+
+
+class Line(NamedTuple):
+    """A process and its `process-fds` gauge."""
+
+    process: Process
+    gauge: Gauge
+
+    @property
+    def style(self) -> str:
+        """The colour of its numbers: its severity, where that is an alarm."""
+        alarm = self.gauge.severity in ("warning", "critical", "hit")
+        return LOOKS[self.gauge.severity].style if alarm else ""
+
+
+def _ratio(line: Line) -> float | None:
+    return line.gauge.ratio
+
+
+def _eta(line: Line) -> Text:
+    return Text(fmt.eta(line.gauge.eta_seconds), style=line.style or "muted")
+
+
+def _rate(line: Line) -> Text:
+    growing = (line.gauge.rate or 0) >= 0.05
+    return Text(fmt.rate(line.gauge.rate), style=line.style if growing else "faint")
+
+
+def _limit(line: Line) -> Text:
+    value = line.process.soft
+    large = value is not None and value >= 1_000_000
+    return Text(fmt.short(value) if large else fmt.limit(value), "sev-unknown" if value is None else "muted")
+
+
+def _command(line: Line) -> Text:
+    return Text(line.process.command, line.style)
+
+
+def _close_wait(line: Line) -> Text:
+    return number(line.process.close_wait, "state-close-wait")
+
+
+def _rss(line: Line) -> Text:
+    return Text(fmt.size(line.process.rss), "muted")
+
+
+def _of(get: Callable[[Process], int | None]) -> Callable[[Line], Text]:
+    return lambda line: number(get(line.process))
+
+
+def columns(width: int) -> tuple[Column[Line], ...]:
+    """The columns for a table of that width: the bar grows with the room."""
+    long = 20 if width >= 130 else 14
+    return (
+        Column("PID", 7, lambda row: Text(str(row.process.pid), "muted"), lambda row: row.process.pid, "right"),
+        Column("USER", 8, lambda row: row.process.user, lambda row: row.process.user.casefold(), narrow=False),
+        Column("COMMAND", 0, _command, lambda row: row.process.command.casefold()),
+        Column("FDS", 7, lambda row: number(row.process.fds), lambda row: row.process.fds, "right"),
+        Column("SOFT", 7, _limit, lambda row: row.process.soft, "right"),
+        Column("USED", long, lambda row: gauge(row.gauge.ratio, long, row.gauge.severity), _ratio),
+        Column("+/s", 7, _rate, lambda row: row.gauge.rate, "right"),
+        Column("ETA", 7, _eta, lambda row: row.gauge.eta_seconds, "right"),
+        Column("SOCK", 6, _of(lambda process: process.sockets), lambda row: row.process.sockets, "right", False),
+        Column("CLOSE_W", 7, _close_wait, lambda row: row.process.close_wait, "right", False),
+        Column("THR", 4, _of(lambda process: process.threads), lambda row: row.process.threads, "right", False),
+        Column("RSS", 5, _rss, lambda row: row.process.rss, "right", False),
+    )
+
+
+class ProcessesPane(Pane):
+    """All processes by headroom; opens one."""
+
+    NAME, TITLE, NUMBER = "processes", "Processes", 2
+
+    def compose(self) -> ComposeResult:
+        yield Table(
+            columns(80), _identity, id="process-table", empty="reading /proc …", columns_for=columns, flex=14
+        )
+
+    def show(self, view: View) -> None:
+        table: Table[Line] = self.query_one("#process-table", Table)
+        processes = view.assessment.snapshot.processes
+        if processes is None:
+            table.empty = view.missing("processes") or "not read yet"
+            table.show(())
+            return
+        lines = _lines(view.assessment, processes.rows)
+        shown = [line for line in lines if view.filter.matches(_facts(line.process))] if view.filter else lines
+        table.empty = "no process matches the filter" if view.filter else "no processes"
+        table.show(shown)
+        total, unseen = len(processes.rows), processes.unseen
+        seen = (
+            Text(f"{total - unseen} of {total} seen in full", "sev-unknown")
+            if unseen
+            else Text(f"{total} processes", "muted")
+        )
+        self.say(
+            Text(f"{len(shown)} of {total} match", "accent") if len(shown) < total and view.filter else seen,
+            view.aged(processes.owners_at),
+        )
+
+    def opens(self, row: Line) -> ProcessFocus:
+        """The process."""
+        return ProcessFocus(row.process.pid, row.process.start)
+
+
+def _identity(line: Line) -> tuple[int, int]:
+    return line.process.pid, line.process.start
+
+
+def _lines(assessment: Assessment, processes: Sequence[Process]) -> list[Line]:
+    """Processes, the least headroom first; those without a known ratio last."""
+    gauges = assessment.gauges
+    lines = [
+        Line(process, gauges.get(("process-fds", f"{process.name}[{process.pid}]"), UNKNOWN))
+        for process in processes
+    ]
+    lines.sort(key=_urgency)
+    return lines
+
+
+def _urgency(line: Line) -> tuple[int, float, int]:
+    known = line.gauge.ratio if line.gauge.ratio is not None else -1.0
+    return -URGENCY[line.gauge.severity], -known, line.process.pid
+
+
+def _facts(process: Process) -> dict[str, str]:
+    return {"proc": f"{process.pid} {process.name} {process.command}", "user": process.user}

@@ -1,0 +1,31 @@
+"""The screen, from start to exit code."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from sockmon.errors import BadSettings
+from sockmon.model.detail import SetInterval
+from sockmon.sources import Source
+from sockmon.ui import settings
+from sockmon.ui.app import SockmonApp
+
+
+def run(source: Source, theme: str | None, interval: float | None, read_only: bool) -> int:
+    """Show `source` until the user leaves; flags win over the config file, and a bad file is told, not fatal."""
+    fault = None
+    try:
+        chosen = settings.load()
+    except BadSettings as error:
+        chosen, fault = settings.Settings(), error
+    if interval is None and chosen.interval != 1.0:
+        source.ask(SetInterval(chosen.interval))
+    chosen = replace(chosen, theme=theme or chosen.theme, interval=interval or chosen.interval)
+    app = SockmonApp(source, chosen, read_only)
+    if fault is not None:
+        app.call_later(app.tell, fault.message)
+    try:
+        app.run()
+    finally:
+        source.close()
+    return app.return_code or 0

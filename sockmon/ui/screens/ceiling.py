@@ -1,0 +1,163 @@
+"""A ceiling, opened: what it means, how it came about, who eats it, what it is not, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import ClassVar
+
+import msgspec
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+
+from sockmon import ceilings, format
+from sockmon.assess import Assessment, Key, Point
+from sockmon.model.detail import Focus
+from sockmon.model.report import Reading, Remedy, Report
+from sockmon.ui.screens.drill import Drill, clock, severity
+from sockmon.ui.screens.who import join, who
+from sockmon.ui.styles import LOOKS
+from sockmon.ui.widgets.bar import bar
+from sockmon.ui.widgets.facts import Fact, Facts
+from sockmon.ui.widgets.trend import Trend
+
+
+class CeilingScreen(Drill):
+    """One ceiling for one subject, for as long as it is there, and its last state after that."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "subject", "Open the subject", key_display="⏎", id="open")
+    ]
+
+    def __init__(self, key: Key) -> None:
+        super().__init__()
+        self.key = key
+        self._reading: Reading | None = None
+        self._focus: Focus | None = None
+        self._trail: tuple[Sequence[Point], float] = ((), 0.0)
+
+    def parts(self) -> Iterable[Widget]:
+        yield Facts(id="meaning")
+        yield Facts(id="numbers")
+        yield Trend(id="trend")
+        yield Facts(14, id="why")
+
+    def draw(self, assessment: Assessment) -> None:
+        reading = find_reading(assessment, self.key, self._reading)
+        gone = self.gone(reading is not None, assessment)
+        if reading:
+            self._reading = reading
+            self._focus = assessment.focuses.get(self.key)
+            self._trail = assessment.trails.get(self.key, ()), assessment.snapshot.at
+            self.refresh_bindings()
+        self._draw_head(assessment, gone)
+        if self._reading is None:
+            return
+        self.query_one("#meaning", Facts).show(Fact("", meaning(self.key[0])))
+        self.query_one("#numbers", Facts).show(Fact("", numbers(self._reading)))
+        self.query_one("#trend", Trend).show(
+            self._trail[0], self._reading.limit, self._trail[1], self._reading.severity
+        )
+        self.query_one("#why", Facts).show(*self._why(self._reading, assessment))
+
+    def _draw_head(self, assessment: Assessment, gone: str | None) -> None:
+        ceiling, subject = self.key
+        state = Text("gone", "sev-unknown")
+        if not gone and self._reading:
+            state = severity(self._reading.severity)
+            since = assessment.since.get(self.key)
+            gone = f"since {clock(since)}" if since is not None else ""
+        title = ceilings.TITLES.get(ceiling, ceiling)
+        self.head(Text.assemble((title, "heading"), " · ", (subject, "strong"), " · ", state, f" {gone or ''}"))
+
+    def _why(self, reading: Reading, assessment: Assessment) -> Iterator[Fact]:
+        yield Fact("Evidence", Text("\n").join(Text(line) for line in reading.evidence) or Text("none", "muted"))
+        yield Fact("", Text())
+        if owners := who(self.key[0], self._focus, assessment.snapshot):
+            yield Fact("Who", owners)
+        yield Fact("Why not", others(assessment.report, self.key[0]))
+        yield Fact("", Text())
+        for number, remedy in enumerate(reading.remedies, 1):
+            yield Fact("What to do" if number == 1 else "", advice(number, remedy), hang=2)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Enter is offered only where there is something to open."""
+        return self._focus is not None if action == "subject" else True
+
+    def action_subject(self) -> None:
+        """Open the process, the port group or the listener that this is about."""
+        if self._focus is not None:
+            self.open_focus(self._focus)
+
+
+def find_reading(assessment: Assessment, key: Key, last: Reading | None) -> Reading | None:
+    """The Reading of `key`; where the Report leaves it out because it is calm, the last one with new numbers."""
+    for reading in assessment.report.readings:
+        if (reading.ceiling, reading.subject) == key:
+            return reading
+    gauge = assessment.gauges.get(key)
+    if gauge is None or last is None:
+        return None
+    return msgspec.structs.replace(
+        last,
+        used=gauge.used,
+        limit=gauge.limit,
+        ratio=gauge.ratio,
+        rate=gauge.rate,
+        eta_seconds=gauge.eta_seconds,
+        severity=gauge.severity,
+    )
+
+
+def meaning(ceiling: str) -> Text:
+    """What happens at the limit, as a sentence."""
+    row = ceilings.BY_ID.get(ceiling)
+    return Text(row.what[:1].upper() + row.what[1:] + "." if row else "")
+
+
+def numbers(reading: Reading) -> Text:
+    """`████▌─── 842 / 1,024 descriptors  82 %  +0.7/s  full in ~4 min`."""
+    row = ceilings.BY_ID.get(reading.ceiling)
+    text = Text.assemble(
+        bar(reading.ratio, 24, reading.severity),
+        "  ",
+        (format.count(reading.used), "strong"),
+        f" / {format.limit(reading.limit) if reading.limit is not None else 'no limit known'}",
+        f" {row.unit}" if row else "",
+        "  ",
+        (format.ratio(reading.ratio), LOOKS[reading.severity].style),
+    )
+    if reading.rate is not None:
+        text.append(f"  {format.rate(reading.rate)}", "muted")
+    if reading.eta_seconds is not None:
+        full = "full now" if reading.eta_seconds < 1 else f"full in {format.eta(reading.eta_seconds)}"
+        text.append(f"  {full}", LOOKS[reading.severity].style)
+    return text
+
+
+def others(report: Report, ceiling: str) -> Text:
+    """The worst of every other ceiling in one line: what the trouble is not."""
+    worst: dict[str, Reading] = {}
+    for reading in report.readings:
+        known = worst.get(reading.ceiling)
+        if known is None or (reading.ratio or -1.0) > (known.ratio or -1.0):
+            worst[reading.ceiling] = reading
+    rows = [reading for reading in worst.values() if reading.ceiling != ceiling]
+    rows.sort(key=lambda reading: -1.0 if reading.ratio is None else reading.ratio, reverse=True)
+    parts = [
+        Text.assemble(
+            ceilings.TITLES.get(reading.ceiling, reading.ceiling),
+            " ",
+            (format.ratio(reading.ratio), LOOKS[reading.severity].style),
+        )
+        for reading in rows
+    ]
+    return join(parts) if parts else Text("nothing else is known", "muted")
+
+
+def advice(number: int, remedy: Remedy) -> Text:
+    """`1 sysctl  key = value` and below it what it brings."""
+    text = Text.assemble((f"{number} ", "strong"), (remedy.kind, "accent"))
+    if remedy.key:
+        text.append(f"  {remedy.key} = {remedy.value}" if remedy.value else f"  {remedy.key}", "strong")
+    return text.append("\n").append(remedy.text)

@@ -1,0 +1,341 @@
+"""A table that formats only the rows one sees, and redraws only the rows that changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic
+
+from rich.style import Style
+from rich.text import Text
+from textual.binding import BindingType
+from textual.events import Click
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from sockmon.ui import keys
+from sockmon.ui.widgets.column import GAP, Cells, Column, Fitted, Row, Shown, fit, signature, strip
+
+__all__ = ["Column", "Table"]
+
+
+class Table(ScrollView, Generic[Row], can_focus=True):
+    """Rows under a fixed heading; the cursor stays on its row, by key, however the rows move."""
+
+    DEFAULT_CSS = """
+    Table {
+        overflow-x: hidden;
+        overflow-y: auto;
+        scrollbar-size-vertical: 1;
+        scrollbar-color: $pane-border;
+        scrollbar-color-hover: $pane-focus;
+        scrollbar-color-active: $pane-focus;
+        scrollbar-background: $background;
+        scrollbar-background-hover: $background;
+        scrollbar-background-active: $background;
+    }
+    Table > .table--cursor { background: $cursor-background; }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"table--cursor"}
+    BINDINGS: ClassVar[list[BindingType]] = list(keys.bindings("table"))
+    heading: reactive[bool] = reactive(True)
+    """Whether the line of column titles is shown."""
+
+    @dataclass
+    class Opened(Message):
+        """A row was opened: Enter, or a click on the cursor's row."""
+
+        table: Table[Any]
+        row: Any
+
+        @property
+        def control(self) -> Table[Any]:
+            return self.table
+
+    @dataclass
+    class Moved(Message):
+        """The cursor went to another row."""
+
+        table: Table[Any]
+        row: Any
+
+        @property
+        def control(self) -> Table[Any]:
+            return self.table
+
+    def __init__(
+        self,
+        columns: Sequence[Column[Row]],
+        key: Callable[[Row], Hashable],
+        *,
+        id: str | None = None,
+        empty: str = "",
+        classes: str | None = None,
+        columns_for: Callable[[int], Sequence[Column[Row]]] | None = None,
+        span: Callable[[Row], tuple[str, Text] | None] | None = None,
+        flex: int = 10,
+    ) -> None:
+        """`columns_for` chooses other columns for a width; `span` may give a row one text from a column on;
+        `flex` is the least width of the column that takes what is left."""
+        super().__init__(id=id, classes=classes)
+        self.columns = tuple(columns)
+        self._columns_for = columns_for
+        self._span = span
+        self._flex = flex
+        self.key = key
+        self.empty = empty
+        self.rows: Sequence[Row] = ()
+        self._order: Sequence[Row] = ()
+        """The rows as shown, sorted."""
+        self._cursor = 0
+        self._cursor_key: Hashable | None = None
+        self._column: Column[Row] | None = None
+        self._reverse = False
+        self._lines: list[Strip] = []
+        self._drawn: Any = None
+        """What the lines depend on beside the rows; when it changes all are drawn again."""
+        self._strips: dict[Hashable, tuple[Any, Strip]] = {}
+
+    # Data
+
+    def show(self, rows: Sequence[Row]) -> None:
+        """Take new rows, in their given order unless a column was chosen to sort by."""
+        self.rows = rows
+        self._order = self._sorted()
+        self._find_cursor()
+        self._resize_canvas()
+        self._repaint()
+
+    def sort_by(self, title: str | None, reverse: bool | None = None) -> None:
+        """Sort by the column of that title (None: as given); numbers begin with the largest unless said."""
+        self._column = next((column for column in self.columns if title and column.title == title), None)
+        numbers = self._column is not None and self._column.align == "right"
+        self._reverse = numbers if reverse is None else reverse
+        self.show(self.rows)
+
+    @property
+    def selected(self) -> Row | None:
+        """The row under the cursor."""
+        return self._order[self._cursor] if self._order else None
+
+    def _sorted(self) -> Sequence[Row]:
+        if self._column is None or self._column.sort is None:
+            return tuple(reversed(self.rows)) if self._reverse else self.rows
+        value = self._column.sort
+        known = [row for row in self.rows if value(row) is not None]
+        known.sort(key=value, reverse=self._reverse)
+        return (*known, *(row for row in self.rows if value(row) is None))
+
+    def _find_cursor(self) -> None:
+        """Follow the cursor's row; where it is gone stay at its place, and on top if it was never moved."""
+        if self._cursor_key is not None:
+            for index, row in enumerate(self._order):
+                if self.key(row) == self._cursor_key:
+                    self._cursor = index
+                    return
+        self._cursor = max(0, min(self._cursor, len(self._order) - 1))
+
+    def _resize_canvas(self) -> None:
+        height = max(len(self._order), 1) + self.heading
+        if self.virtual_size.height != height:
+            self.virtual_size = Size(0, height)
+
+    # Drawing
+
+    def _repaint(self) -> None:
+        """Draw the visible lines anew and send only those that differ."""
+        before, after = self._lines, self._draw()
+        self._lines = after
+        if len(before) != len(after):
+            self.refresh()
+            return
+        width = self._room.width
+        changed = [Region(0, y, width, 1) for y, strip in enumerate(after) if strip is not before[y]]
+        if changed:
+            self.refresh(*changed)
+
+    def _depends(self) -> Any:
+        return (
+            self._room,
+            self.scroll_offset.y,
+            self.has_focus,
+            self.heading,
+            self.app.theme,
+            self.rich_style,
+        )
+
+    def render_line(self, y: int) -> Strip:
+        """One line of the visible part; line 0 is the heading."""
+        if self._drawn != self._depends():
+            self._lines = self._draw()
+        return self._lines[y] if y < len(self._lines) else Strip.blank(self._room.width, self.rich_style)
+
+    def _draw(self) -> list[Strip]:
+        """Strips of the visible lines; a line that says the same as before is the same object."""
+        depends = self._depends()
+        if depends != self._drawn:
+            self._strips = {}
+            self._drawn = depends
+            self._choose_columns()
+        fresh: dict[Hashable, tuple[Any, Strip]] = {}
+        shown, hidden = self._fit()
+        lines: list[Strip] = []
+        for y in range(self.size.height):
+            name, cells, style = self._content(y, shown, hidden)
+            says = (style, *(signature(cell) for cell in cells))
+            old = self._strips.get(name)
+            line = (
+                old[1]
+                if old and old[0] == says
+                else strip(
+                    self.app.console,
+                    cells,
+                    [(column.align, width) for column, width in shown],
+                    self._room.width,
+                    style,
+                )
+            )
+            fresh[name] = (says, line)
+            lines.append(line)
+        self._strips = fresh
+        return lines
+
+    def _choose_columns(self) -> None:
+        if self._columns_for:
+            self.columns = tuple(self._columns_for(self._room.width))
+            if self._column:
+                self._column = next((each for each in self.columns if each.title == self._column.title), None)
+
+    def _content(self, y: int, shown: Shown[Row], hidden: int) -> tuple[Hashable, Cells, Style]:
+        """A line's name (equal names may share a strip from one draw to the next), cells and style."""
+        if self.heading and y == 0:
+            return "heading", self._titles(shown, hidden) if self._order else (), self.rich_style
+        index = y - self.heading + self.scroll_offset.y
+        if not self._order and index == 0:
+            return "empty", (Text(self.empty, style="muted"),), self.rich_style
+        if index >= len(self._order):
+            return ("blank", y), (), self.rich_style
+        return (y,), self._cells(self._order[index], shown), self._row_style(index)
+
+    def _cells(self, row: Row, shown: Shown[Row]) -> Cells:
+        title, text = (self._span(row) if self._span else None) or ("", None)
+        cells: list[Text | str] = []
+        for column, _ in shown:
+            if text is not None and column.title == title:
+                return (*cells, text)
+            cells.append(column.text(row))
+        return tuple(cells)
+
+    def _row_style(self, index: int) -> Style:
+        if index != self._cursor or not self.has_focus:
+            return self.rich_style
+        if self.app.native_ansi_color:
+            return self.rich_style + Style(reverse=True)
+        return self.rich_style + Style(bgcolor=self.get_component_rich_style("table--cursor").bgcolor)
+
+    def _titles(self, shown: Shown[Row], hidden: int) -> Cells:
+        arrow = "▾" if self._reverse else "▴"
+        cells: list[Text | str] = []
+        for column, _ in shown:
+            chosen = column is self._column
+            title = column.title + arrow if chosen else column.title
+            cells.append(Text(title, style="column-sorted" if chosen else "column"))
+        return (*cells, Text(f"+{hidden}", style="accent")) if hidden else tuple(cells)
+
+    def _fit(self) -> Fitted[Row]:
+        return fit(self.columns, self._room.width, self._flex)
+
+    @property
+    def _room(self) -> Size:
+        """The size without the scrollbar."""
+        width, height = self.size
+        return Size(max(width - self.scrollbar_gutter.width, 0), height)
+
+    # Moving
+
+    def watch_heading(self) -> None:
+        self._resize_canvas()
+        self._repaint()
+
+    def on_resize(self) -> None:
+        self._scroll_to_cursor()
+
+    def on_focus(self) -> None:
+        self._repaint()
+
+    def on_blur(self) -> None:
+        self._repaint()
+
+    def move(self, index: int) -> None:
+        """Put the cursor on a row, by its place, and scroll it into sight."""
+        if not self._order:
+            return
+        self._cursor = max(0, min(index, len(self._order) - 1))
+        row = self._order[self._cursor]
+        self._cursor_key = self.key(row)
+        self._scroll_to_cursor()
+        self._repaint()
+        self.post_message(self.Moved(self, row))
+
+    def _scroll_to_cursor(self) -> None:
+        space = self.size.height - self.heading
+        top = self.scroll_offset.y
+        if space > 0 and not top <= self._cursor < top + space:
+            wanted = self._cursor if self._cursor < top else self._cursor - space + 1
+            self.scroll_to(y=wanted, animate=False, immediate=True)
+
+    def action_row(self, step: int) -> None:
+        """Move the cursor by some rows."""
+        self.move(self._cursor + step)
+
+    def action_leaf(self, pages: int) -> None:
+        """Move the cursor by some pages."""
+        self.move(self._cursor + pages * max(self.size.height - self.heading - 1, 1))
+
+    def action_first(self) -> None:
+        """Move the cursor to the top, where it stays whatever comes to stand there."""
+        self.move(0)
+        self._cursor_key = None
+
+    def action_last(self) -> None:
+        """Move the cursor to the last row."""
+        self.move(len(self._order) - 1)
+
+    def action_open(self) -> None:
+        """Open the row under the cursor."""
+        if self.selected is not None:
+            self.post_message(self.Opened(self, self.selected))
+
+    def action_sort(self) -> None:
+        """Sort by the next column that can be sorted, after the last one as given again."""
+        titles: list[str | None] = [column.title for column in self.columns if column.sort]
+        titles.append(None)
+        now = self._column.title if self._column else None
+        self.sort_by(titles[(titles.index(now) + 1) % len(titles)])
+
+    def action_reverse(self) -> None:
+        """Turn the order round."""
+        self.sort_by(self._column.title if self._column else None, not self._reverse)
+
+    def on_click(self, event: Click) -> None:
+        """A title sorts, a row takes the cursor, the cursor's row opens."""
+        if self.heading and event.y == 0:
+            self._sort_at(event.x)
+            return
+        index = event.y - self.heading + self.scroll_offset.y
+        if index >= len(self._order):
+            return
+        if index == self._cursor and self._cursor_key is not None:
+            self.action_open()
+        else:
+            self.move(index)
+
+    def _sort_at(self, x: int) -> None:
+        left = 0
+        for column, width in self._fit()[0]:
+            if left <= x < left + width and column.sort:
+                self.sort_by(column.title, not self._reverse if column is self._column else None)
+            left += width + GAP

@@ -1,0 +1,58 @@
+"""Real processes for tests to look at: started with some Python, killed and reaped at the end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+NOBODY = 65534
+NAME = "import ctypes; libc = ctypes.CDLL(None); name = lambda raw: libc.prctl(15, raw, 0, 0, 0)\n"
+"""Defines `name(bytes)`: PR_SET_NAME."""
+
+
+def environment() -> dict[str, str]:
+    """For a child that imports what this process can import."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [os.getcwd(), *sys.path]))}
+
+
+@contextmanager
+def sleeper(setup: str = "", user: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that ran `setup` and now waits for a line on stdin."""
+    code = f"import os, sys\n{setup}\nos.write(1, b'ready\\n')\nos.read(0, 1)"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, user=user
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n", f"a sleeper failed: {setup}"
+            yield process
+        finally:
+            process.kill()
+
+
+def as_nobody(code: str) -> str:
+    """What `code` prints when it is run as an ordinary user; only root can ask for it."""
+    # An interpreter below root's home can only be started and import as root: what it needs comes first.
+    done = subprocess.run(
+        [sys.executable, "-c", _IMPORTS + code],
+        env=environment(), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+_IMPORTS = f"""
+import ctypes, json, os
+from sockmon.kernel import process_detail
+from sockmon.kernel.netlink import run
+from sockmon.kernel.owners import Owners
+from sockmon.kernel.processes import ProcessTable
+from sockmon.model.detail import ProcessFocus
+os.setgroups([])
+os.setresgid({NOBODY}, {NOBODY}, {NOBODY})
+os.setresuid({NOBODY}, {NOBODY}, {NOBODY})
+ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE, as after an exec
+"""

@@ -1,0 +1,107 @@
+"""Descriptors by kind, from real ones."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sockmon.errors import Unreadable
+from sockmon.kernel import fds
+from tests.kernel.sleepers import sleeper
+
+MANY = """
+import ctypes, select, socket, tempfile
+libc = ctypes.CDLL(None)
+held = [socket.socket(socket.AF_UNIX) for _ in range(3)] + [select.epoll()]
+held += [libc.eventfd(0, 0), libc.inotify_init(), libc.timerfd_create(1, 0), libc.memfd_create(b"socket:[1]", 0)]
+held += [os.open("/dev/null", 0), os.open("/proc/self/ns/net", 0), os.pipe()]
+os.chdir(sys.argv[1] if len(sys.argv) > 1 else tempfile.gettempdir())
+"""
+
+
+def test_every_kind_of_a_real_process() -> None:
+    with sleeper(MANY) as process:
+        found = fds.kinds(process.pid)
+    assert found["socket"] == 3
+    for kind in ("eventpoll", "eventfd", "inotify", "timerfd", "memfd", "namespace"):
+        assert found[kind] == 1, kind
+    assert found["device"] >= 1
+    assert found["pipe"] >= 4
+
+
+def test_a_file_named_like_a_socket_is_a_file(tmp_path: Path) -> None:
+    setup = f"""
+held = [os.open({str(tmp_path)!r} + name, os.O_CREAT | os.O_RDWR)
+        for name in ("/socket:[1]", "/pipe:[2] (deleted)", "/a\\nb")]
+os.unlink({str(tmp_path)!r} + "/socket:[1]")
+"""
+    with sleeper(setup) as process:
+        found = fds.kinds(process.pid)
+        assert found["file"] >= 3
+        assert "socket" not in found
+        assert fds.socket_inodes(process.pid) == []
+
+
+def test_inodes_are_those_of_fstat() -> None:
+    setup = "import socket\nheld = [socket.socket() for _ in range(20)]\nheld.append(held[0].dup())\n"
+    setup += "os.write(1, (' '.join(str(os.fstat(s.fileno()).st_ino) for s in held) + '\\n').encode())\n"
+    code = f"import os, sys\n{setup}\nos.read(0, 1)"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            inodes = [int(word) for word in process.stdout.readline().split()]
+            assert sorted(fds.socket_inodes(process.pid)) == sorted(inodes)
+            assert len(inodes) == 21
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    ("target", "kind"),
+    [
+        ("socket:[4711]", "socket"),
+        ("/srv/socket:[4711]", "file"),
+        ("(unreachable)/x", "file"),
+        ("socket:[x]", "other"),
+        ("socket:[", "other"),
+        ("pipe:[1]", "pipe"),
+        ("anon_inode:[eventpoll]", "eventpoll"),
+        ("anon_inode:inotify", "inotify"),
+        ("anon_inode:[pidfd]", "pidfd"),
+        ("pidfd:[12]", "pidfd"),
+        ("anon_inode:bpf-map", "bpf"),
+        ("anon_inode:[io_uring]", "io_uring"),
+        ("anon_inode:[userfaultfd]", "userfaultfd"),
+        ("anon_inode:[signalfd]", "signalfd"),
+        ("anon_inode:[new thing]", "other"),
+        ("/memfd:x (deleted)", "memfd"),
+        ("/dev/null", "device"),
+        ("/dev/shm/x", "file"),
+        ("net:[4026531840]", "namespace"),
+        ("", "other"),
+    ],
+)
+def test_kind_of_a_target(target: str, kind: str) -> None:
+    assert fds.kind(target) == kind
+
+
+def test_a_process_that_has_ended_is_unreadable() -> None:
+    with pytest.raises(Unreadable, match="has ended"):
+        fds.kinds(2**22 + 1)
+
+
+def test_what_may_not_be_listed_says_who_may(unprivileged_only: None) -> None:
+    with pytest.raises(Unreadable, match="needs root"):
+        fds.kinds(1)
+
+
+def test_nothing_is_left_open() -> None:
+    before = os.listdir("/proc/self/fd")
+    fds.kinds(os.getpid())
+    assert os.listdir("/proc/self/fd") == before

@@ -1,0 +1,80 @@
+"""Descriptors brought home from another namespace, and none left behind where that fails."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from sockmon.kernel.setns import Opened, Refused, open_inside
+from tests.netns import inside
+
+
+@pytest.fixture
+def own() -> Iterator[int]:
+    descriptor = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    yield descriptor
+    os.close(descriptor)
+
+
+def many() -> Opened:
+    return Opened(7, {f"file {n}": os.open("/dev/null", os.O_RDONLY) for n in range(600)}, {"gone": errno.ENOENT})
+
+
+def bring_many() -> tuple[int, int, dict[str, int], bool]:
+    own = os.open("/proc/self/ns/net", os.O_RDONLY)
+    opened = open_inside(own, many)
+    assert isinstance(opened, Opened)
+    inheritable = any(map(os.get_inheritable, opened.files.values()))
+    return opened.inode, len(set(opened.files.values())), opened.errors, inheritable
+
+
+@pytest.mark.usefixtures("needs_userns")
+def test_more_descriptors_than_one_message_holds() -> None:
+    assert inside(bring_many) == (7, 600, {"gone": errno.ENOENT}, False)
+
+
+def broken() -> Opened:
+    raise OSError(errno.ENFILE, "full")
+
+
+def test_a_child_that_cannot_open_says_why(own: int) -> None:
+    before = os.listdir("/proc/self/fd")
+    refused = open_inside(own, broken)
+    assert isinstance(refused, Refused)
+    # An ordinary user may not even enter the namespace that it is in.
+    assert refused.code == (errno.ENFILE if os.geteuid() == 0 else errno.EPERM)
+    assert os.listdir("/proc/self/fd") == before
+
+
+def stray() -> Opened:
+    raise RuntimeError("a bug in the child")
+
+
+def test_a_child_that_dies_is_no_hang_and_no_second_parent(own: int) -> None:
+    assert isinstance(open_inside(own, stray), Refused)
+
+
+def bring_into_a_full_table() -> tuple[int, bool]:
+    import resource
+
+    own = os.open("/proc/self/ns/net", os.O_RDONLY)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 20, 4096))
+    before = os.listdir("/proc/self/fd")
+
+    def work() -> Opened:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+        return many()
+
+    refused = open_inside(own, work)
+    assert isinstance(refused, Refused)
+    return refused.code, os.listdir("/proc/self/fd") == before
+
+
+@pytest.mark.usefixtures("needs_userns")
+def test_what_does_not_fit_is_refused_and_closed() -> None:
+    assert inside(bring_into_a_full_table) == (errno.EMFILE, True)

@@ -1,0 +1,107 @@
+"""Snapshots of a small invented host, for tests of what is derived from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from sockmon.model.snapshot import (
+    Conntrack,
+    Files,
+    Host,
+    Listener,
+    Memory,
+    Netns,
+    Owner,
+    PortGroup,
+    Ports,
+    Process,
+    Processes,
+    Snapshot,
+    Sockstat,
+    StateCount,
+    States,
+    Tasks,
+)
+
+HOST = Host("web-1", "6.18.44", "5f0c", 4, 4096, "root", 0)
+SYSCTLS = {
+    "net.core.somaxconn": "4096",
+    "net.ipv4.ip_local_port_range": "32768 60999",
+    "net.ipv4.ip_unprivileged_port_start": "1024",
+    "net.ipv4.tcp_max_tw_buckets": "131072",
+    "net.ipv4.tcp_timestamps": "1",
+    "net.ipv4.tcp_tw_reuse": "2",
+}
+
+
+def process(pid: int = 1044, fds: int | None = 100, soft: int | None = 1024, **more: Any) -> Process:
+    values: dict[str, Any] = {
+        "start": 7,
+        "name": "nginx",
+        "command": "nginx: worker",
+        "uid": 33,
+        "user": "www",
+        "threads": 1,
+        "rss": 1 << 20,
+        "hard": 4096,
+    }
+    return Process(pid=pid, fds=fds, soft=soft, **(values | more))
+
+
+def listener(queue: int = 0, backlog: int = 128, **more: Any) -> Listener:
+    values: dict[str, Any] = {
+        "protocol": "tcp",
+        "address": "0.0.0.0",
+        "port": 8080,
+        "inode": 71,
+        "uid": 33,
+        "owner": Owner(1044, 7, "nginx", 1),
+    }
+    return Listener(queue=queue, backlog=backlog, **(values | more))
+
+
+def group(used: int, time_wait: int = 0, destination: str = "10.0.0.9", port: int = 5432) -> PortGroup:
+    return PortGroup("10.0.0.5", destination, port, used, time_wait, ())
+
+
+def ports(*groups: PortGroup, at: float = 0.0, low: int = 32768, high: int = 60999, usable: int = 28232) -> Ports:
+    return Ports(at, low, high, 0, (), (), usable, groups, len(groups), 0)
+
+
+def netns(**changes: Any) -> Netns:
+    return replace(
+        Netns(
+            name="host",
+            inode=4026531840,
+            sockstat=Sockstat(10, 5, 0, 0, 1, 0, 0, 0, 12),
+            counters={"TcpExt.ListenOverflows": 5, "TcpExt.ListenDrops": 5, "TcpExt.TCPTimeWaitOverflow": 0},
+            sysctls=SYSCTLS,
+            states=States(0.0, {"ESTABLISHED": StateCount(4, 4, 0)}),
+            listeners=(listener(),),
+            ports=ports(group(100)),
+            conntrack=Conntrack(0, 262144, 262144, {"drop": 0, "insert_failed": 0, "early_drop": 0}),
+        ),
+        **changes,
+    )
+
+
+def snapshot(at: float = 0.0, *rows: Process, processes: Processes | None = None, **changes: Any) -> Snapshot:
+    """At `at` seconds; `rows` are its processes, changes to the namespace as `netns=netns(...)`."""
+    return replace(
+        Snapshot(
+            at=at,
+            wall=1_800_000_000.0 + at,
+            interval=1.0,
+            cost=0.01,
+            host=HOST,
+            files=Files(1000, 1_000_000, 1_048_576),
+            tasks=Tasks(200, 32768, 96000),
+            memory=Memory(100, 2, 0, 9, (1000, 1333, 2000), 4096),
+            processes=processes or Processes(at, rows or (process(),), 0, at),
+            netns=(netns(),),
+            missing=(),
+        ),
+        **changes,
+    )

@@ -1,0 +1,184 @@
+"""The command line as a person meets it: what it prints, its exit codes, and what it says to bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from sockmon.model.report import Report
+from tests.netns import child_environment
+
+SOCKMON = [sys.executable, "-m", "sockmon"]
+
+
+def sockmon(*argv: str, **more: object) -> subprocess.CompletedProcess[str]:
+    environment = child_environment() | {"TERM": "xterm-256color"} | more.pop("env", {})  # type: ignore[operator]
+    return subprocess.run([*SOCKMON, *argv], capture_output=True, text=True, env=environment, timeout=60, **more)  # type: ignore[call-overload, no-any-return]
+
+
+def test_check_in_words_and_its_exit_code_agree() -> None:
+    done = sockmon("check")
+    assert done.returncode in (0, 1, 2)
+    assert "open files" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_check_json_is_the_contract() -> None:
+    done = sockmon("check", "--json")
+    report = msgspec.json.decode(done.stdout.encode(), type=Report)
+    raw = json.loads(done.stdout)
+    assert list(raw) == ["schema", "host", "kernel", "time", "netns", "verdict", "readings", "missing"]
+    assert list(raw["readings"][0]) == [
+        "ceiling",
+        "subject",
+        "scope",
+        "used",
+        "limit",
+        "ratio",
+        "rate",
+        "eta_seconds",
+        "severity",
+        "evidence",
+        "remedies",
+    ]
+    assert report.kernel == os.uname().release
+    assert done.returncode == {"ok": 0, "warning": 1, "critical": 2, "hit": 2, "unknown": 3}[report.verdict]
+    assert all(reading.evidence for reading in report.readings)
+
+
+def test_watch_gives_rates() -> None:
+    report = msgspec.json.decode(sockmon("check", "--json", "--watch", "1").stdout.encode(), type=Report)
+    assert any(reading.rate is not None for reading in report.readings)
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["chekc"], "No such command 'chekc'"),
+        (["check", "--jsn"], "No such option"),
+        (["check", "--netns", "nowhere"], "nowhere"),
+        (["check", "--netns", "/etc/passwd"], "/etc/passwd"),
+        (["check", "--netns", "999999999"], "999999999"),
+        (["check", "--watch", "soon"], "soon"),
+        (["--interval", "0", "check"], "0"),
+        (["record", "/nonexistent/file"], "/nonexistent/file"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_named_on_stderr(argv: list[str], words: str) -> None:
+    done = sockmon(*argv)
+    assert words in done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (3 if argv[0] == "check" else done.returncode) != 0
+
+
+def test_without_a_terminal_it_says_what_to_use_instead() -> None:
+    done = sockmon(stdin=subprocess.DEVNULL)
+    assert done.returncode != 0
+    assert "sockmon check" in done.stderr
+
+
+@pytest.mark.parametrize("term", ["dumb", ""])
+def test_a_terminal_that_cannot_draw_is_told_so(term: str) -> None:
+    controller, terminal = pty.openpty()
+    environment = child_environment() | {"TERM": term}
+    done = subprocess.run(
+        SOCKMON, stdin=terminal, stdout=terminal, stderr=subprocess.PIPE, text=True, env=environment, timeout=30
+    )
+    os.close(terminal)
+    os.close(controller)
+    assert "sockmon check" in done.stderr
+
+
+def test_a_recording_that_is_none_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("hello")
+    controller, terminal = pty.openpty()
+    done = subprocess.run(
+        [*SOCKMON, "--from", "/nonexistent"],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=child_environment() | {"TERM": "xterm"},
+        timeout=30,
+    )
+    os.close(terminal)
+    os.close(controller)
+    assert "/nonexistent cannot be read" in done.stderr
+
+
+def test_record_writes_what_check_could_read_and_keeps_what_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "incident.jsonl"
+    done = sockmon("record", str(path), "--for", "1", "--interval", "0.3")
+    assert done.returncode == 0
+    lines = path.read_bytes().splitlines()
+    assert json.loads(lines[0])["type"] == "sockmon"
+    assert [json.loads(line)["type"] for line in lines[1:]] == ["snapshot"] * (len(lines) - 1)
+    assert len(lines) >= 3
+    assert path.stat().st_mode & 0o777 == 0o600
+    again = sockmon("record", str(path), "--for", "1")
+    assert "exists already" in again.stderr
+    assert path.read_bytes().splitlines() == lines
+
+
+def test_the_agent_streams_until_its_reader_leaves() -> None:
+    agent = subprocess.Popen(
+        [*SOCKMON, "agent", "--interval", "0.2"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        env=child_environment(),
+    )
+    assert agent.stdout
+    types = [json.loads(agent.stdout.readline())["type"] for _ in range(3)]
+    assert types == ["sockmon", "snapshot", "snapshot"]
+    agent.stdout.close()
+    assert agent.wait(20) == 0
+
+
+def test_an_attached_agent_answers_and_ends_with_its_stdin() -> None:
+    agent = subprocess.Popen(
+        [*SOCKMON, "agent", "--attached"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=child_environment()
+    )
+    assert agent.stdin
+    assert agent.stdout
+    started = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+    agent.stdin.write(b'nonsense\n{"focus":"process","pid":%d,"start":%s}\n' % (os.getpid(), started.encode()))
+    agent.stdin.flush()
+    answer = next(found for line in agent.stdout if (found := json.loads(line))["type"] == "process-detail")
+    assert answer["process"]["pid"] == os.getpid()
+    agent.stdin.close()
+    agent.stdout.read()
+    assert agent.wait(20) == 0
+    agent.stdout.close()
+
+
+def test_ctrl_c_ends_a_recording_whole(tmp_path: Path) -> None:
+    path = tmp_path / "incident.jsonl"
+    recorder = subprocess.Popen([*SOCKMON, "record", str(path)], stderr=subprocess.PIPE, env=child_environment())
+    while not path.exists() or path.read_bytes().count(b"\n") < 3:
+        time.sleep(0.05)
+        assert recorder.poll() is None
+    recorder.send_signal(signal.SIGINT)
+    assert recorder.wait(20) == 0
+    assert path.read_bytes().endswith(b"\n")
+    assert recorder.stderr
+    recorder.stderr.close()
+
+
+@pytest.mark.parametrize("module", ["sockmon.check", "sockmon.agent.serve", "sockmon.record", "sockmon.cli"])
+def test_what_needs_no_screen_does_not_import_it(module: str) -> None:
+    heavy = ("textual", "rich", "psutil", "pyroute2")
+    code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=child_environment())
+    assert done.stdout.strip() == "[]", done.stderr

@@ -1,0 +1,122 @@
+"""The ceiling screen: everything that one wants to know about an alarm, also when its subject is gone."""
+
+from __future__ import annotations
+
+import pytest
+from textual.widget import Widget
+
+from sockmon.model.report import Reading
+from sockmon.ui.screens.ceiling import CeilingScreen
+from sockmon.ui.screens.drill import Page, clock
+from tests.ui import drill
+from tests.ui.drill import FDS, PORTS, WALL, Stand
+
+SIZES = [(160, 50), (80, 24)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_says_all(size: tuple[int, int]) -> None:
+    screen = CeilingScreen(PORTS)
+    app = Stand(screen, drill.assessment())
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        head = drill.words(screen, "#title")
+        assert "ephemeral ports · 10.0.0.5 → 10.0.0.9:5432 · ✖ HIT" in head
+        assert f"since {clock(WALL - 90)}" in head
+        assert "28,232 / 28,232 ports" in drill.words(screen, "#numbers")
+        why = drill.words(screen, "#why")
+        assert "envoy[812] 28,201" in why
+        assert "[@click=app.quit]x[/red][9921] 31" in why.replace("\n", " ")
+        assert "open files 82 %" in why
+        assert "TCP memory ?" in why
+        assert "2 sysctl  net.ipv4.tcp_tw_reuse = 1" in why
+        assert "limit" in drill.words(screen, "#trend")
+
+
+async def test_enter_opens_the_subject() -> None:
+    app = Stand(CeilingScreen(FDS), drill.assessment())
+    async with app.run_test() as pilot:
+        await pilot.pause()
+        await pilot.press("enter")
+        assert app.opened == [drill.PROCESS]
+
+
+async def test_enter_is_not_offered_where_nothing_opens() -> None:
+    screen = CeilingScreen(("conntrack-table", "host"))
+    app = Stand(screen, drill.assessment())
+    async with app.run_test() as pilot:
+        await pilot.pause()
+        await pilot.press("enter")
+        assert app.opened == []
+        assert "enter" not in screen.active_bindings
+
+
+async def test_gone_keeps_the_last() -> None:
+    screen = CeilingScreen(PORTS)
+    app = Stand(screen, drill.assessment())
+    async with app.run_test(size=(160, 50)) as pilot:
+        await pilot.pause()
+        app.show(drill.assessment(drill.snapshot(drill.AT + 5), readings=()))
+        app.show(drill.assessment(drill.snapshot(drill.AT + 9), readings=()))
+        assert f"gone since {clock(WALL + 5)}" in drill.words(screen, "#title")
+        assert "28,232 / 28,232" in drill.words(screen, "#numbers")
+        app.show(drill.assessment())
+        assert "gone" not in drill.words(screen, "#title")
+
+
+async def test_calm_again_is_not_gone() -> None:
+    screen = CeilingScreen(PORTS)
+    app = Stand(screen, drill.assessment())
+    async with app.run_test() as pilot:
+        await pilot.pause()
+        calm = drill.assessment(readings=(calm_ports(),))
+        app.show(drill.unlisted(calm))
+        assert "● ok" in drill.words(screen, "#title")
+        assert "9 / 28,232" in drill.words(screen, "#numbers")
+
+
+def calm_ports() -> Reading:
+    return drill.reading(used=9, ratio=0.0003, rate=0.0, eta_seconds=None, severity="ok")
+
+
+async def test_scrolls_by_keys_and_goes_back() -> None:
+    screen = CeilingScreen(PORTS)
+    app = Stand(screen, drill.assessment())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        page: Widget = screen.query_one(Page)
+        await pilot.press("j", "j")
+        assert page.scroll_offset.y == 2
+        await pilot.press("G")
+        await pilot.pause()
+        assert page.scroll_offset.y == page.max_scroll_y > 2
+        await pilot.press("g")
+        await pilot.pause()
+        assert page.scroll_offset.y == 0
+        await pilot.press("escape")
+        assert app.screen is not screen
+
+
+async def test_an_idle_screen_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = CeilingScreen(PORTS)
+    same = drill.assessment()
+    app = Stand(screen, same)
+    async with app.run_test() as pilot:
+        await pilot.pause()
+        await pilot.pause()
+        drawn: list[object] = []
+        for part in ("#title", "#numbers", "#why", "#trend"):
+            monkeypatch.setattr(screen.query_one(part), "refresh", lambda *regions, **_: drawn.append(regions))
+        app.show(same)
+        assert drawn == []
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20, 10), (40, 12)])
+async def test_survives_any_size(size: tuple[int, int]) -> None:
+    app = Stand(CeilingScreen(PORTS), drill.assessment())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.resize_terminal(*size)
+        await pilot.pause()
+        app.show(drill.assessment())
+        await pilot.pause()
+        assert app.is_running

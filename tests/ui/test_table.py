@@ -1,0 +1,172 @@
+"""The table: the cursor keeps its row, only changed rows are sent, columns that do not fit are said."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+from rich.text import Text
+from textual.app import App, ComposeResult
+from textual.geometry import Region
+
+from sockmon.ui import styles, themes
+from sockmon.ui.widgets.table import Column, Table
+
+
+class Thing(NamedTuple):
+    name: str
+    size: int | None
+
+
+COLUMNS = (
+    Column[Thing]("NAME", 0, lambda row: row.name, lambda row: row.name),
+    Column[Thing]("SIZE", 6, lambda row: Text(str(row.size)), lambda row: row.size, "right"),
+    Column[Thing]("MORE", 20, lambda row: "more", narrow=False),
+    Column[Thing]("MOST", 20, lambda row: "most", narrow=False),
+)
+
+
+class Stage(App[None]):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table: Table[Thing] = Table(COLUMNS, lambda row: row.name, empty="nothing here")
+        self.opened: list[Any] = []
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return themes.derive(self.current_theme)
+
+    def compose(self) -> ComposeResult:
+        yield self.table
+
+    def on_mount(self) -> None:
+        styles.install(self.console, self.get_css_variables())
+        self.table.focus()
+
+    def on_table_opened(self, event: Table.Opened) -> None:
+        self.opened.append(event.row)
+
+
+def rows(*sizes: int | None) -> list[Thing]:
+    return [Thing(f"row{index}", size) for index, size in enumerate(sizes)]
+
+
+def lines(table: Table[Thing]) -> list[str]:
+    return [table.render_line(y).text.rstrip() for y in range(table.size.height)]
+
+
+async def test_shows_rows_under_titles() -> None:
+    app = Stage()
+    async with app.run_test(size=(80, 6)) as pilot:
+        assert "nothing here" in lines(app.table)[1]
+        app.table.show(rows(1, 22))
+        await pilot.pause()
+        first, second, third, *_ = lines(app.table)
+        assert first.split() == ["NAME", "SIZE", "MORE", "MOST"]
+        assert second.split() == ["row0", "1", "more", "most"]
+        assert third.index("22") + 2 == first.index("SIZE") + 4
+
+
+async def test_the_cursor_stays_on_its_row() -> None:
+    app = Stage()
+    async with app.run_test(size=(80, 8)) as pilot:
+        app.table.show(rows(1, 2, 3))
+        await pilot.press("j")
+        assert app.table.selected == Thing("row1", 2)
+        app.table.show(list(reversed(rows(1, 20, 3, 4))))
+        assert app.table.selected == Thing("row1", 20)
+        app.table.show([])
+        assert app.table.selected is None
+        app.table.show(rows(5))
+        assert app.table.selected == Thing("row0", 5)
+
+
+async def test_keys_move_within_bounds_and_scroll() -> None:
+    app = Stage()
+    async with app.run_test(size=(80, 6)) as pilot:
+        app.table.show(rows(*range(100)))
+        await pilot.press("k")
+        assert app.table.selected == Thing("row0", 0)
+        await pilot.press("G")
+        assert app.table.selected == Thing("row99", 99)
+        await pilot.pause()
+        assert lines(app.table)[-1].startswith("row99")
+        await pilot.press("pageup")
+        await pilot.press("g")
+        await pilot.pause()
+        assert lines(app.table)[1].startswith("row0")
+        await pilot.press("enter")
+        assert app.opened == [Thing("row0", 0)]
+
+
+async def test_only_changed_rows_are_refreshed(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = Stage()
+    async with app.run_test(size=(80, 10)) as pilot:
+        app.table.show(rows(1, 2, 3, 4))
+        await pilot.pause()
+        sent: list[Region] = []
+        monkeypatch.setattr(app.table, "refresh", lambda *regions, **_: sent.extend(regions or [Region()]))
+        app.table.show(rows(1, 2, 3, 4))
+        assert sent == []
+        app.table.show(rows(1, 2, 33, 4))
+        assert [region.y for region in sent] == [3]
+
+
+async def test_sorts_on_raw_values_with_unknown_last() -> None:
+    app = Stage()
+    async with app.run_test(size=(80, 10)) as pilot:
+        app.table.show(rows(9, None, 100, 20))
+        app.table.sort_by("SIZE")
+        assert [line.split()[1] for line in lines(app.table)[1:5]] == ["100", "20", "9", "None"]
+        await pilot.press("S")
+        assert [line.split()[1] for line in lines(app.table)[1:5]] == ["9", "20", "100", "None"]
+        assert "SIZE▴" in lines(app.table)[0]
+        await pilot.press("s")
+        assert [line.split()[1] for line in lines(app.table)[1:5]] == ["9", "None", "100", "20"]
+
+
+async def test_a_click_on_a_title_sorts_and_on_the_cursor_opens() -> None:
+    app = Stage()
+    async with app.run_test(size=(80, 10)) as pilot:
+        app.table.show(rows(1, 3, 2))
+        await pilot.pause()
+        await pilot.click(Table, offset=(lines(app.table)[0].index("SIZE"), 0))
+        assert lines(app.table)[1].split()[1] == "3"
+        await pilot.click(Table, offset=(2, 2))
+        assert app.table.selected == Thing("row2", 2)
+        assert app.opened == []
+        await pilot.click(Table, offset=(2, 2))
+        assert app.opened == [Thing("row2", 2)]
+
+
+async def test_columns_that_do_not_fit_are_said() -> None:
+    app = Stage()
+    async with app.run_test(size=(45, 5)) as pilot:
+        app.table.show(rows(1))
+        await pilot.pause()
+        assert lines(app.table)[0].split() == ["NAME", "SIZE", "MORE", "+1"]
+        await pilot.resize_terminal(30, 5)
+        await pilot.pause()
+        assert lines(app.table)[0].split() == ["NAME", "SIZE", "+2"]
+
+
+async def test_what_is_cut_says_so_and_markup_is_text() -> None:
+    app = Stage()
+    async with app.run_test(size=(30, 6)) as pilot:
+        app.table.show([Thing("[/red][@click=app.quit]" * 5, 1), Thing("数据库代理进程数据库代理进程数据库", 2)])
+        await pilot.pause()
+        _, first, second, *_ = lines(app.table)
+        assert first.startswith("[/red][@click")
+        assert "…" in first
+        assert "…" in second
+        assert {app.table.render_line(y).cell_length for y in range(3)} == {30}
+
+
+async def test_tiny_sizes_draw() -> None:
+    app = Stage()
+    async with app.run_test(size=(30, 6)) as pilot:
+        app.table.show(rows(1, 2, 3))
+        for size in ((1, 1), (2, 1), (1, 5), (300, 100)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause()
+            app.table.show(rows(3, 2, 1))
+            lines(app.table)
