@@ -53,7 +53,7 @@ PICTURES = (
 class Ended:
     """A recording that is over, and keeps its screen."""
 
-    title = "replay sick-proxy"
+    title = "sick-proxy"
     live = False
 
     def __init__(self, recording: Path) -> None:

@@ -21,7 +21,9 @@ from sockmon.model.snapshot import Conntrack, Listener, Missing, Netns, Ports, S
 
 T = TypeVar("T")
 
-STATES_SHARE, PORTS_SHARE, TABLE_SHARE, OWNERS_SHARE = 0.006, 0.004, 0.002, 0.002
+STATES_SHARE, PORTS_SHARE, TABLE_SHARE, OWNERS_SHARE = 0.006, 0.003, 0.0015, 0.002
+LEAST = 0.9
+"""Seconds between two runs at least: a little less than the interval at which most people look."""
 RANGE, RESERVED = "net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports"
 OWNED_GROUPS = 5
 """Groups whose owners are looked up: who holds the sixth largest is asked by opening it."""
@@ -45,10 +47,10 @@ class NetnsSampler:
         self._owners = owners
         self._listening: tuple[Listener, ...] = ()
         self._unowned: set[int] = set()
-        self.states: Paced[RareStates] = Paced("states", lambda: count_states(door.walk), STATES_SHARE)
-        self.ports: Paced[_Ports] = Paced("ports", self._walk_ports, PORTS_SHARE)
+        self.states: Paced[RareStates] = Paced("states", lambda: count_states(door.walk), STATES_SHARE, LEAST)
+        self.ports: Paced[_Ports] = Paced("ports", self._walk_ports, PORTS_SHARE, LEAST)
         self.table: Paced[conntrack.Table] = Paced("conntrack table", self._walk_table, TABLE_SHARE, 2.0)
-        self.search: Paced[None] = Paced("owners", self._search_owners, OWNERS_SHARE)
+        self.search: Paced[None] = Paced("owners", self._search_owners, OWNERS_SHARE, LEAST)
         self._attributed: tuple[object, object] = (None, None)
         self._shown_ports: Ports | None = None
 

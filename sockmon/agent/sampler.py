@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
@@ -60,7 +61,8 @@ class Sampler:
         self.netns = [NetnsSampler(door, self.owners) for door in doors]
         self._attributed: Processes | None = None
         self._attributed_as: object = None
-        self._costs = [(boottime(), time.process_time())]
+        self._begun = (boottime(), time.process_time())
+        self._costs: deque[tuple[float, float]] = deque()
 
     def rows(self) -> tuple[Process, ...]:
         """All processes as of the last look."""
@@ -149,9 +151,10 @@ class Sampler:
         yield from self.owners.walk(self.rows())
 
     def _cost(self) -> float:
-        now, spent = boottime(), time.process_time()
-        self._costs.append((now, spent))
-        while len(self._costs) > 2 and self._costs[1][0] <= now - COST_WINDOW:
-            self._costs.pop(0)
-        first, before = self._costs[0]
-        return (spent - before) / max(now - first, 1e-3)
+        """Our share of a processor over the last minute; what it cost to start is in the first one only."""
+        now = (boottime(), time.process_time())
+        first = self._costs[0] if self._costs else self._begun
+        self._costs.append(now)
+        while self._costs[0][0] < now[0] - COST_WINDOW:
+            self._costs.popleft()
+        return (now[1] - first[1]) / max(now[0] - first[0], 1e-3)

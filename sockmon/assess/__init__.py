@@ -57,6 +57,8 @@ class Assessor:
     def _forget_everything(self) -> None:
         self._trails: defaultdict[Key, Trail] = defaultdict(lambda: Trail(FORGET))
         self._judged: dict[Key, Judged] = {}
+        self._as_of: dict[str, object] = {}
+        self._by_ceiling: dict[str, dict[Key, Judged]] = {}
         self._since: dict[Key, float] = {}
         self._counters = Counters(self.window)
         self._queues: deque[tuple[float, dict[int, int]]] = deque()
@@ -72,9 +74,7 @@ class Assessor:
         window = self._window(snapshot, netns)
         judged: dict[Key, Judged] = {}
         for ceiling in CEILINGS:
-            for measure in ceiling.measure(window):
-                key = (ceiling.id, measure.subject)
-                judged[key] = self._judge(key, ceiling, measure, snapshot)
+            judged |= self._judge_all(ceiling, window)
         self._remember(judged, snapshot)
         readings = _readings(judged, window)
         return Assessment(
@@ -108,6 +108,17 @@ class Assessor:
             for inode, queue in queues.items():
                 fullest[inode] = max(queue, fullest.get(inode, 0))
         return fullest
+
+    def _judge_all(self, ceiling: Ceiling, window: Window) -> dict[Key, Judged]:
+        """Every subject of a ceiling; as before, where nothing of it was read since."""
+        as_of = ceiling.as_of(window.now) if ceiling.as_of else None
+        if as_of is None or as_of != self._as_of.get(ceiling.id):
+            self._as_of[ceiling.id] = as_of
+            measures = {(ceiling.id, measure.subject): measure for measure in ceiling.measure(window)}
+            self._by_ceiling[ceiling.id] = {
+                key: self._judge(key, ceiling, measure, window.now) for key, measure in measures.items()
+            }
+        return self._by_ceiling[ceiling.id]
 
     def _judge(self, key: Key, ceiling: Ceiling, measure: Measure, snapshot: Snapshot) -> Judged:
         before = self._judged.get(key)

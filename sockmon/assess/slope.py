@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 SAMPLES = 12
 """Evenly spaced points that a slope is computed from: 66 pairs, cheap for every process every second."""
+LEAST_POINTS, LEAST_GROWTH = 4, 3
+"""Growth that rests on fewer points, or on fewer units in all, is no trend."""
 
 
 class Point(NamedTuple):
@@ -19,7 +21,7 @@ class Point(NamedTuple):
 
 
 class Slope(NamedTuple):
-    """Units per second; `steady` when at least three quarters of all pairs of points agree that it grows."""
+    """Units per second; `steady` when it is a trend, and three quarters of all pairs of points agree on it."""
 
     rate: float
     steady: bool
@@ -41,13 +43,20 @@ def slope(points: Sequence[Point], window: float) -> Slope | None:
         return FLAT
     count = min(SAMPLES, max(len(recent), 2))
     step = (end - begin) / (count - 1)
-    values = [_value_at(points, begin + index * step) for index in range(count)]
+    values = sampled(points, begin, end, count)
     slopes = sorted(
         (values[later] - values[earlier]) / ((later - earlier) * step)
         for earlier in range(count)
         for later in range(earlier + 1, count)
     )
-    return Slope(median(slopes), slopes[len(slopes) // 4] > 0)
+    trend = count >= LEAST_POINTS and values[-1] - values[0] >= LEAST_GROWTH
+    return Slope(median(slopes), trend and slopes[len(slopes) // 4] > 0)
+
+
+def sampled(points: Sequence[Point], begin: float, end: float, count: int) -> list[float]:
+    """`count` values (2 or more), evenly spaced in time from `begin` to `end`; `points` may not be empty."""
+    step = (end - begin) / (count - 1)
+    return [_value_at(points, begin + index * step) for index in range(count)]
 
 
 def _value_at(points: Sequence[Point], at: float) -> float:

@@ -82,6 +82,8 @@ class Ceiling:
     measure: Callable[[Window], Iterable[Measure]]
     evidence: Callable[[Window, Measure], Sequence[str]]
     remedies: Callable[[Window, Measure], Sequence[Remedy]]
+    as_of: Callable[[Snapshot], object] | None = None
+    """What changes when there is something new to measure; without it every Snapshot is."""
 
 
 def unknown(subject: str, reason: str) -> Measure:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sockmon.ceilings.ceiling import Ceiling, Levels, Measure, Window, raised, unknown
 from sockmon.model.detail import ProcessFocus
 from sockmon.model.report import Remedy
-from sockmon.model.snapshot import UNLIMITED, Process
+from sockmon.model.snapshot import UNLIMITED, Process, Snapshot
 
 CLOSE_WAIT_LEAK = 0.1
 """Share of a process's descriptors in CLOSE_WAIT from which on it looks like a leak."""
@@ -45,6 +45,12 @@ def _process_fds(window: Window) -> Iterator[Measure]:
         )
     if hidden:
         yield unknown(f"{hidden} processes", window.why_missing("fds", "processes"))
+
+
+def _as_of(now: Snapshot) -> object:
+    """Processes are read less often than Snapshots are taken, and there can be thousands."""
+    processes = now.processes
+    return (processes.at, processes.owners_at, now.missing) if processes else object()
 
 
 def _process_fds_evidence(window: Window, measure: Measure) -> list[str]:
@@ -140,6 +146,7 @@ PROCESS_FDS = Ceiling(
     measure=_process_fds,
     evidence=_process_fds_evidence,
     remedies=_process_fds_remedies,
+    as_of=_as_of,
 )
 
 SYSTEM_FDS = Ceiling(

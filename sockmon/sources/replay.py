@@ -21,7 +21,7 @@ class Replay:
     live = False
 
     def __init__(self, path: str, pace: bool = True) -> None:
-        self.title = "stdin" if path == "-" else f"replay {clean(Path(path).name, 40)}"
+        self.title = "stdin" if path == "-" else clean(Path(path).name, 40)
         self._name = "standard input" if path == "-" else clean(path)
         self._pace = pace and path != "-"
         self._closed = threading.Event()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
 import time
 from collections.abc import Iterable
 from functools import partial
@@ -98,20 +96,11 @@ class SockmonApp(App[None]):
         self.screen_change_signal.subscribe(self, lambda screen: self.call_later(self._refresh_top))
         self.push_screen(MainScreen())
         self.set_interval(1.0, self._say_status)
-        self._catch_signals()
         work = partial(feed.run, self.source, self.assessor, self.post_message)
         self.run_worker(work, thread=True, exclusive=True, group="source", exit_on_error=False)
 
     def on_unmount(self) -> None:
         self.source.close()
-
-    def _catch_signals(self) -> None:
-        """End in order where Textual would leave the terminal raw."""
-        if self.is_headless:
-            return
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, partial(self.exit, return_code=128 + number))
 
     def tell(self, text: str, severity: str = "warning") -> None:
         """A notification of plain words: names in it are never markup."""

@@ -16,7 +16,6 @@ from sockmon.ui.panes.pane import View
 from sockmon.ui.styles import LOOKS
 from sockmon.ui.widgets.bar import bar
 from sockmon.ui.widgets.framed import Framed
-from sockmon.ui.widgets.sparkline import sparkline
 from sockmon.ui.widgets.table import Column, Table
 from sockmon.ui.widgets.words import Words, spread
 
@@ -68,8 +67,7 @@ class Board(Framed):
         """The reading's trail."""
         if self._view is None:
             return Text()
-        values = self._view.values(_key(reading))
-        return sparkline(values, width, _style(reading) or "spark")
+        return self._view.trend(_key(reading), width, _style(reading) or "spark")
 
 
 def _wide(board: Board, width: int) -> tuple[Column[Reading], ...]:

@@ -14,6 +14,9 @@ from sockmon.ui.widgets.words import spread
 STALE = 3.0
 """Intervals without a Snapshot after which live data is called stale."""
 
+AGE_STEP = 5.0
+CLOCK_WIDTH = 9
+
 
 class Status(NamedTuple):
     """What the header says beside the Snapshot."""
@@ -36,7 +39,7 @@ def header(snapshot: Snapshot | None, status: Status, width: int) -> Text:
         return spread(brand, Text(f"{status.title} ", "muted"), width)
     left = _parts(_place(snapshot, width))
     right = _parts([part for part in _state(snapshot, status, width) if part.plain])
-    return spread(Text.assemble(brand, "  ", left), Text.assemble(right, " "), width)
+    return spread(Text.assemble(brand, "  ", left), Text.assemble(right, (" · ", "faint")), width)
 
 
 def _parts(parts: list[Text]) -> Text:
@@ -48,7 +51,7 @@ def _place(snapshot: Snapshot, width: int) -> list[Text]:
     spaces = ", ".join(netns.name for netns in snapshot.netns) or "?"
     root = "" if host.uid == 0 else "sev-warning"
     parts = [Text(host.name, "strong"), Text(f"netns {spaces}"), Text(host.user, root)]
-    if width >= 100:
+    if width >= 90:
         parts.insert(1, Text(host.kernel, "muted"))
     return parts
 
@@ -58,20 +61,23 @@ def _state(snapshot: Snapshot, status: Status, width: int) -> list[Text]:
     parts = [_mode(status, every)]
     if status.read_only:
         parts.append(Text("read-only", "accent"))
-    if width >= 100:
+    if width >= 90:
         parts.append(_dump_age(snapshot))
-    if width >= 60:
+    if width >= 50:
         parts.append(Text(f"cost {snapshot.cost * 100:.1f} %", "muted"))
-    clock = time.strftime("%H:%M:%S", time.localtime(snapshot.wall))
-    parts.append(Text(clock))
     return parts
+
+
+def clock(snapshot: Snapshot | None) -> Text:
+    """When the Snapshot was taken, by this machine's own clock face."""
+    return Text(time.strftime("%H:%M:%S", time.localtime(snapshot.wall)) if snapshot else "")
 
 
 def _mode(status: Status, every: str) -> Text:
     if status.paused:
         return Text("‖ paused", "sev-warning")
     if status.lost is not None:
-        return Text("ended" if not status.live else "lost", "sev-warning")
+        return Text("lost" if status.live else f"replay {status.title} ended", "sev-warning")
     return Text(f"live {every}", "sev-ok") if status.live else Text(f"replay {status.title}", "accent")
 
 
@@ -79,7 +85,14 @@ def _dump_age(snapshot: Snapshot) -> Text:
     """The age of the oldest part that needs a dump, where it is worth saying."""
     dumped = [part.at for netns in snapshot.netns for part in (netns.states, netns.ports) if part]
     age = snapshot.at - min(dumped) if dumped else 0.0
-    return Text(f"dump {fmt.age(age)} old", "muted") if age >= 2 else Text()
+    return dump_age(age)
+
+
+def dump_age(seconds: float) -> Text:
+    """`dump 10 s old`, in steps of five seconds, so that an age alone does not keep a terminal busy; nothing for
+    what is hardly older than the Snapshot."""
+    steps = seconds // AGE_STEP * AGE_STEP
+    return Text(f"dump {fmt.age(steps)} old", "muted") if steps else Text()
 
 
 def banner(snapshot: Snapshot | None, status: Status) -> str:

@@ -9,14 +9,18 @@ from textual.content import Content
 
 from sockmon import format as fmt
 from sockmon.assess import Assessment, Key
+from sockmon.assess.slope import sampled
 from sockmon.model.detail import Focus
 from sockmon.model.report import Severity
 from sockmon.model.snapshot import Netns
 from sockmon.ui.filter import Filter
+from sockmon.ui.header import dump_age
 from sockmon.ui.styles import LOOKS
 from sockmon.ui.widgets.bar import bar
 from sockmon.ui.widgets.framed import Framed
 from sockmon.ui.widgets.sparkline import sparkline
+
+TREND_SECONDS = 120.0
 
 
 class View(NamedTuple):
@@ -27,13 +31,17 @@ class View(NamedTuple):
     """The namespace that is shown; None: none could be read."""
     filter: Filter
 
-    def values(self, key: Key) -> tuple[float, ...]:
-        """A trail's values, oldest first; empty where there is none."""
-        return tuple(point.value for point in self.assessment.trails.get(key, ()))
-
     def trend(self, key: Key, width: int, style: str = "spark") -> Text:
-        """A trail as a sparkline."""
-        return sparkline(self.values(key), width, style)
+        """The last two minutes of a trail as a sparkline, a cell for each part of them; a shorter one is as long
+        as it has been watched."""
+        points = self.assessment.trails.get(key, ())
+        if not points or width < 1:
+            return Text(" " * width)
+        end = self.assessment.snapshot.at
+        begin = max(points[0].at, end - TREND_SECONDS)
+        cells = min(max(round(width * (end - begin) / TREND_SECONDS), 1), width)
+        values = sampled(points, begin, end, cells) if cells > 1 else [points[-1].value]
+        return sparkline(values, width, style)
 
     def missing(self, *readers: str) -> str:
         """Why something could not be read, by the first of `readers` that has a reason."""
@@ -41,10 +49,8 @@ class View(NamedTuple):
         return next((reasons[reader] for reader in readers if reader in reasons), "")
 
     def aged(self, at: float | None) -> Text:
-        """`dump 3 s old` for a part that is older than the Snapshot by 2 s or more, else nothing."""
-        if at is None or (old := self.assessment.snapshot.at - at) < 2:
-            return Text()
-        return Text(f"dump {fmt.age(old)} old", style="muted")
+        """`dump 10 s old` for a part that is older than the Snapshot, else nothing."""
+        return Text() if at is None else dump_age(self.assessment.snapshot.at - at)
 
 
 class Pane(Framed):

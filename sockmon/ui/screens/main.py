@@ -19,7 +19,7 @@ from sockmon.model.report import Reading
 from sockmon.ui import keys
 from sockmon.ui.board import Board
 from sockmon.ui.filter import Filter, parse
-from sockmon.ui.header import Status, banner, header
+from sockmon.ui.header import CLOCK_WIDTH, Status, banner, clock, header
 from sockmon.ui.panes import PANES, Pane, View
 from sockmon.ui.widgets.table import Table
 from sockmon.ui.widgets.words import Words
@@ -61,7 +61,10 @@ class MainScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         sockets, processes, ports, conntrack = (pane() for pane in PANES)
-        yield Words(id="header")
+        with Horizontal(id="top"):
+            yield Words(id="header")
+            # The clock stands alone: of an idle screen it is all that a tick sends.
+            yield Words(id="clock")
         yield Words(id="banner")
         yield Board()
         with Horizontal(id="tabs"):
@@ -98,8 +101,12 @@ class MainScreen(Screen[None]):
     def status(self, status: Status) -> None:
         """Say how the stream is doing."""
         self._status = status
+        if not self.query("#clock"):
+            # The lines inside of containers are mounted last.
+            return
         snapshot = self._view.assessment.snapshot if self._view else None
-        self.query_one("#header", Words).show(header(snapshot, status, self.size.width))
+        self.query_one("#header", Words).show(header(snapshot, status, self.size.width - CLOCK_WIDTH))
+        self.query_one("#clock", Words).show(clock(snapshot))
         warning = banner(snapshot, status)
         strip = self.query_one("#banner", Words)
         strip.set_class(bool(warning), "-shown")

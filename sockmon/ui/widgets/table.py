@@ -98,6 +98,7 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         self._drawn: Any = None
         """What the lines depend on beside the rows; when it changes all are drawn again."""
         self._strips: dict[Hashable, tuple[Any, Strip]] = {}
+        self._ground = Style()
 
     # Data
 
@@ -164,14 +165,13 @@ class Table(ScrollView, Generic[Row], can_focus=True):
             self.has_focus,
             self.heading,
             self.app.theme,
-            self.rich_style,
         )
 
     def render_line(self, y: int) -> Strip:
         """One line of the visible part; line 0 is the heading."""
         if self._drawn != self._depends():
             self._lines = self._draw()
-        return self._lines[y] if y < len(self._lines) else Strip.blank(self._room.width, self.rich_style)
+        return self._lines[y] if y < len(self._lines) else Strip.blank(self._room.width, self._ground)
 
     def _draw(self) -> list[Strip]:
         """Strips of the visible lines; a line that says the same as before is the same object."""
@@ -179,6 +179,8 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         if depends != self._drawn:
             self._strips = {}
             self._drawn = depends
+            # Working it out takes Textual as long as drawing a row: it is the theme's and the focus's alone.
+            self._ground = self.rich_style
             self._choose_columns()
         fresh: dict[Hashable, tuple[Any, Strip]] = {}
         shown, hidden = self._fit()
@@ -212,12 +214,12 @@ class Table(ScrollView, Generic[Row], can_focus=True):
     def _content(self, y: int, shown: Shown[Row], hidden: int) -> tuple[Hashable, Cells, Style]:
         """A line's name (equal names may share a strip from one draw to the next), cells and style."""
         if self.heading and y == 0:
-            return "heading", self._titles(shown, hidden) if self._order else (), self.rich_style
+            return "heading", self._titles(shown, hidden) if self._order else (), self._ground
         index = y - self.heading + self.scroll_offset.y
         if not self._order and index == 0:
-            return "empty", (Text(self.empty, style="muted"),), self.rich_style
+            return "empty", (Text(self.empty, style="muted"),), self._ground
         if index >= len(self._order):
-            return ("blank", y), (), self.rich_style
+            return ("blank", y), (), self._ground
         return (y,), self._cells(self._order[index], shown), self._row_style(index)
 
     def _cells(self, row: Row, shown: Shown[Row]) -> Cells:
@@ -231,10 +233,10 @@ class Table(ScrollView, Generic[Row], can_focus=True):
 
     def _row_style(self, index: int) -> Style:
         if index != self._cursor or not self.has_focus:
-            return self.rich_style
+            return self._ground
         if self.app.native_ansi_color:
-            return self.rich_style + Style(reverse=True)
-        return self.rich_style + Style(bgcolor=self.get_component_rich_style("table--cursor").bgcolor)
+            return self._ground + Style(reverse=True)
+        return self._ground + Style(bgcolor=self.get_component_rich_style("table--cursor").bgcolor)
 
     def _titles(self, shown: Shown[Row], hidden: int) -> Cells:
         arrow = "▾" if self._reverse else "▴"
