@@ -20,6 +20,7 @@ from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
+from rich.ansi import AnsiDecoder
 from rich.cells import cell_len
 from rich.color import Color
 from rich.console import Console
@@ -70,10 +71,10 @@ def capture(command: list[str], columns: int, rows: int, colours: str, keys: lis
         say("kill-server")
 
 
-def cells(line: str) -> Iterator[Cell]:
+def cells(line: Text) -> Iterator[Cell]:
     """The cells of one captured line."""
     column = 0
-    for segment in Text.from_ansi(line).render(Console(width=10_000)):
+    for segment in line.render(Console(width=10_000)):
         for text in segment.text.rstrip("\n"):
             width = cell_len(text)
             yield Cell(column, text, width, segment.style or Style())
@@ -147,7 +148,7 @@ def letters(text: str, x: float, y: float, style: Style, fill: str) -> str:
     )
 
 
-def draw_line(line: str, y: float) -> Iterator[str]:
+def draw_line(line: Text, y: float) -> Iterator[str]:
     """The shapes of one line: backgrounds first, then runs of text, blocks and braille."""
     row = list(cells(line))
     for cell in row:
@@ -184,7 +185,9 @@ def runs(row: list[Cell]) -> Iterator[tuple[int, str, Style]]:
 def svg(screen: str, columns: int, rows: int) -> str:
     """The whole picture of a captured screen."""
     width, height = columns * WIDTH, rows * HEIGHT
-    shapes = [shape for y, line in enumerate(screen.splitlines()[:rows]) for shape in draw_line(line, y * HEIGHT)]
+    # One decoder for all lines: a colour that goes on in the next line is not said again.
+    lines = map(AnsiDecoder().decode_line, screen.splitlines()[:rows])
+    shapes = [shape for y, line in enumerate(lines) for shape in draw_line(line, y * HEIGHT)]
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-8 -8 {width + 16:.2f} {height + 16:.2f}"'
     style = f'font-family="{FONTS}" font-size="{SIZE}"'
     return "\n".join(

@@ -66,8 +66,10 @@ def _screen(
 
 def _require_terminal() -> None:
     hint = "for one report without a screen use: sockmon check"
-    if not sys.stdout.isatty():
-        raise SockmonError("the screen needs a terminal, and standard output is none", hint)
+    # Textual draws on standard error, so that must be a terminal too.
+    for name, stream in (("output", sys.stdout), ("error", sys.stderr)):
+        if not stream.isatty():
+            raise SockmonError(f"the screen needs a terminal, and standard {name} is none", hint)
     if os.environ.get("TERM", "dumb") in ("", "dumb"):
         raise SockmonError(
             "the screen needs a terminal that can move its cursor, and TERM is dumb or not set", hint

@@ -21,6 +21,8 @@ _RESET = (
     b"\x1b[?2004l\x1b[?1004l"  # no bracketed paste, no focus reports
     b"\x1b[<u\x1b[0m\x1b[?25h\r\n"  # plain keys, plain text, a cursor
 )
+_SCREEN = 2
+"""Textual draws on standard error."""
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -40,8 +42,8 @@ def kept(terminal: int = 0) -> Iterator[None]:
     def leave(number: int, frame: FrameType | None) -> None:
         # The event loop may be stuck in a write to a terminal that nobody reads: ask nothing of it any more.
         with suppress(OSError):
-            os.set_blocking(1, False)
-            os.write(1, _RESET)
+            os.set_blocking(_SCREEN, False)
+            os.write(_SCREEN, _RESET)
         restore()
         os._exit(128 + number)
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sockmon.ui.app import SockmonApp
 
 EVERY = 2.0
+LATE = 5.0
+"""Seconds from which on the age of an answer is worth saying."""
 CANNOT = "a recording holds no single sockets: what the snapshots say is shown"
 D = TypeVar("D", ProcessDetail, GroupDetail, ListenerDetail)
 
@@ -51,12 +53,13 @@ class Asking(Drill, Generic[D]):
             self.draw(self.assessment)
 
     def age(self, assessment: Assessment) -> str:
-        """How old the answer is: `answer 2 s old`."""
+        """How old the answer is, when it is old: `answer 10 s old`."""
         if not self.answerable:
             return ""
         if self.detail is None:
             return "asking…"
-        return f"answer {format.age(assessment.snapshot.at - self.detail.at)} old"
+        seconds = assessment.snapshot.at - self.detail.at
+        return f"answer {format.age(seconds)} old" if seconds >= LATE else ""
 
     def draw_missing(self, *reasons: Missing) -> None:
         """Say what could not be seen, and why; nothing where all was."""

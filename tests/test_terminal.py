@@ -1,0 +1,197 @@
+"""The real program on a real pseudo-terminal: what reaches it, and how it is left behind."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyte
+import pytest
+
+from sockmon.sources.wire import encode, hello
+from tests.netns import child_environment
+from tests.snapshots import process, snapshot
+
+SIZE = (40, 120)
+HOSTILE = [
+    "\x1b]52;c;cGFzcw==\x07",
+    "\x9b31mred",
+    "a\r\nb",
+    "\u202egnp.exe",
+    "[@click=app.quit]x[/]",
+    "[/red]",
+    "\x1b[2J",
+]
+
+
+class Terminal:
+    """sockmon on a pseudo-terminal, and everything that it sent."""
+
+    def __init__(self, *argv: str) -> None:
+        self.controller, self.terminal = pty.openpty()
+        fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("4H", *SIZE, 0, 0))
+        self.before = termios.tcgetattr(self.terminal)
+        self.sent = b""
+        environment = child_environment() | {"TERM": "xterm-256color", "TEXTUAL_ANIMATIONS": "none"}
+        # They would win over the size of the terminal.
+        environment = {name: value for name, value in environment.items() if name not in ("COLUMNS", "LINES")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "sockmon", *argv],
+            stdin=self.terminal,
+            stdout=self.terminal,
+            stderr=self.terminal,
+            env=environment,
+            start_new_session=True,
+        )
+
+    def until(self, words: str, patience: float = 20.0) -> str:
+        """The screen once it shows `words`."""
+        end = time.monotonic() + patience
+        while words not in (shown := self.screen()):
+            assert time.monotonic() < end, f"{words!r} never came:\n{shown}"
+            self.read(0.2)
+        return shown
+
+    def read(self, seconds: float) -> None:
+        if select.select([self.controller], [], [], seconds)[0]:
+            self.sent += os.read(self.controller, 1 << 16)
+
+    def settle(self) -> None:
+        """Read until it has nothing more to say: an Esc and the next key must not arrive as one."""
+        while select.select([self.controller], [], [], 0.7)[0]:
+            self.read(0.0)
+
+    def press(self, keys: str) -> None:
+        os.write(self.controller, keys.encode())
+
+    def screen(self) -> str:
+        """What a person sees now."""
+        shown = pyte.Screen(SIZE[1], SIZE[0])
+        pyte.Stream(shown).feed(self.sent.decode("utf-8", "replace"))
+        return "\n".join(shown.display)
+
+    def end(self) -> int:
+        """Let it end by itself, reading what it still says."""
+        end = time.monotonic() + 20
+        while self.process.poll() is None and time.monotonic() < end:
+            self.read(0.1)
+        self.settle()
+        return self.process.wait(1)
+
+
+@contextmanager
+def on_terminal(*argv: str) -> Iterator[Terminal]:
+    terminal = Terminal(*argv)
+    try:
+        yield terminal
+    finally:
+        terminal.process.kill()
+        terminal.process.wait()
+        for descriptor in (terminal.controller, terminal.terminal):
+            try:
+                os.close(descriptor)
+            except OSError:
+                continue
+
+
+@pytest.fixture
+def forged(tmp_path: Path) -> Path:
+    """A recording that was not made by us: every name in it is hostile."""
+    line = json.loads(encode(snapshot(1.0, *(process(pid=pid) for pid in range(10, 10 + len(HOSTILE))))))
+    for row, name in zip(line["processes"]["rows"], HOSTILE, strict=True):
+        row["name"] = row["command"] = row["user"] = name
+    line["host"]["name"] = line["netns"][0]["name"] = HOSTILE[0]
+    line["netns"][0]["listeners"][0]["owner"]["name"] = HOSTILE[1]
+    line["missing"] = [{"reader": name, "reason": name} for name in HOSTILE]
+    path = tmp_path / "forged.jsonl"
+    path.write_bytes(hello() + json.dumps(line).encode() + b"\n")
+    return path
+
+
+def test_nothing_foreign_reaches_the_terminal_raw(forged: Path) -> None:
+    with on_terminal("--from", str(forged)) as terminal:
+        terminal.until("[/red]")
+        for keys in ("b", "\r", "\x1b", "b", "2", "\r", "\x1b", "3", "4", "/red\r", "\x1b", "?"):
+            terminal.press(keys)
+            terminal.settle()
+        terminal.until("HOW TO READ IT")
+        assert b"\x1b]52" not in terminal.sent
+        assert "\x9b".encode() not in terminal.sent
+        assert "\u202e".encode() not in terminal.sent
+        assert terminal.process.poll() is None
+
+
+def test_q_ends_it_and_gives_the_terminal_back() -> None:
+    with on_terminal() as terminal:
+        terminal.until("Headroom")
+        terminal.press("q")
+        assert terminal.end() == 0
+        assert termios.tcgetattr(terminal.terminal) == terminal.before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_a_signal_gives_the_terminal_back(number: signal.Signals) -> None:
+    with on_terminal() as terminal:
+        terminal.until("Headroom")
+        terminal.process.send_signal(number)
+        assert terminal.end() == 128 + number
+        assert termios.tcgetattr(terminal.terminal) == terminal.before
+        assert terminal.sent.rstrip().endswith(b"\x1b[?25h")
+
+
+def test_a_terminal_that_nobody_reads_does_not_keep_it_alive() -> None:
+    with on_terminal() as terminal:
+        terminal.until("Headroom")
+        terminal.press("jk" * 500 + "1234" * 200)
+        terminal.process.send_signal(signal.SIGTERM)
+        assert terminal.process.wait(20) == 128 + signal.SIGTERM
+
+
+def test_a_terminal_that_is_gone_ends_it() -> None:
+    with on_terminal() as terminal:
+        terminal.until("Headroom")
+        os.close(terminal.terminal)
+        os.close(terminal.controller)
+        assert terminal.process.wait(20) != 0
+
+
+def test_the_screen_keeps_no_privilege_and_the_agent_ends_with_it() -> None:
+    with on_terminal() as terminal:
+        terminal.until("Headroom")
+        pid = terminal.process.pid
+        status = dict(
+            line.split(":\t") for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line
+        )
+        assert {int(status[name], 16) for name in ("CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb")} == {0}
+        assert status["NoNewPrivs"] == "1"
+        opened = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
+        assert not [path for path in opened if path.startswith("/proc")]
+        agent = int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+        terminal.process.kill()
+        end = time.monotonic() + 20
+        while Path(f"/proc/{agent}").exists():
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+
+def test_an_agent_that_dies_is_told_and_the_last_sample_stays() -> None:
+    with on_terminal() as terminal:
+        terminal.until("open files")
+        pid = terminal.process.pid
+        os.kill(int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0]), signal.SIGKILL)
+        shown = terminal.until("The data ended")
+        assert "open files" in shown
+        terminal.press("q")
+        assert terminal.end() == 0
