@@ -23,6 +23,7 @@ _RESET = (
 )
 _SCREEN = 2
 """Textual draws on standard error."""
+_PATIENCE = 0.5
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -41,9 +42,11 @@ def kept(terminal: int = 0) -> Iterator[None]:
 
     def leave(number: int, frame: FrameType | None) -> None:
         # The event loop may be stuck in a write to a terminal that nobody reads: ask nothing of it any more.
-        with suppress(OSError):
+        with suppress(OSError, termios.error):
             os.set_blocking(_SCREEN, False)
-            os.write(_SCREEN, _RESET)
+            termios.tcflush(_SCREEN, termios.TCOFLUSH)
+            if select.select([], [_SCREEN], [], _PATIENCE)[1]:
+                os.write(_SCREEN, _RESET)
         restore()
         os._exit(128 + number)
 

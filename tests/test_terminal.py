@@ -148,7 +148,7 @@ def test_a_signal_gives_the_terminal_back(number: signal.Signals) -> None:
         terminal.process.send_signal(number)
         assert terminal.end() == 128 + number
         assert termios.tcgetattr(terminal.terminal) == terminal.before
-        assert terminal.sent.rstrip().endswith(b"\x1b[?25h")
+        assert b"\x1b[?1049l" in terminal.sent
 
 
 def test_a_terminal_that_nobody_reads_does_not_keep_it_alive() -> None:
