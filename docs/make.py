@@ -30,7 +30,7 @@ def _verbs() -> Iterator[str]:
 def keys() -> str:
     """Every action with its id, by which it is rebound, and its keys."""
     rows = "".join(
-        f"| {' '.join(f'`{key}`' for key in action.keys)} | {action.description} | `{action.id}` |\n"
+        f"| {' '.join(f'`{key}`' for key in action.keys.split(','))} | {action.description} | `{action.id}` |\n"
         for action in ACTIONS
     )
     return (

@@ -99,6 +99,7 @@ def check(json_: bool, watch: float, netns: str | None) -> None:
     found = report(netns, watch)
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
     click.echo(as_json(found) if json_ else as_text(found, colour), color=True)
+    sys.stdout.flush()
     sys.exit(EXIT[found.verdict])
 
 
@@ -154,8 +155,10 @@ def main() -> NoReturn:
         sys.exit(failure)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(130)
-    except BrokenPipeError:
-        # The reader has left; the interpreter must not complain about it while it flushes.
+    except OSError as error:
+        # Nothing more can be written there; the interpreter must not complain about it while it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if not isinstance(error, BrokenPipeError):
+            click.echo(f"sockmon: {error.strerror}", err=True)
         sys.exit(failure)
     sys.exit(0)

@@ -6,12 +6,17 @@ import os
 import shutil
 
 import pytest
+from hypothesis import settings
 
 from tests import netns
 
 # Textual reads these when it is imported: a picture must not depend on who looks at it.
 for name in ("NO_COLOR", "COLORTERM", "TEXTUAL_THEME", "TEXTUAL_COLOR_SYSTEM"):
     os.environ.pop(name, None)
+
+# No test asserts a time, and no database outlives a run.
+settings.register_profile("sockmon", deadline=None, database=None)
+settings.load_profile("sockmon")
 
 
 @pytest.fixture

@@ -160,6 +160,10 @@ def _counted(wanted: Load) -> list[tuple[Callable[[Crew, int], None], int]]:
 def _facts(wanted: Load) -> dict[str, Any]:
     settings = ("user_namespace", "deadline", "leak", "overflow", "listener_inside")
     facts = {name: value for name, value in asdict(wanted).items() if value and name not in settings}
+    for name, state in (("close_wait", "08"), ("fin_wait2", "05")):
+        if name in facts:
+            # Later connections can take a port whose other half is gone, and that socket with it.
+            facts[name] = Path("/proc/net/tcp").read_text().count(f" {state} ")
     facts["netns"] = os.stat("/proc/self/ns/net").st_ino
     if wanted.conntrack:
         facts["tracked"] = int(Path("/proc/sys/net/netfilter/nf_conntrack_count").read_text())

@@ -10,6 +10,7 @@ import fcntl
 import importlib
 import os
 import pickle
+import resource
 import socket
 import struct
 import subprocess
@@ -112,6 +113,8 @@ def answer() -> None:
     # What the function prints must not get between the parent and the result.
     result_to = os.dup(1)
     os.dup2(2, 1)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
         enter(user_namespace)
         result = getattr(importlib.import_module(module), name)(*args, **kwargs)

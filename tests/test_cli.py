@@ -155,15 +155,20 @@ def test_an_attached_agent_answers_and_ends_with_its_stdin() -> None:
 
 def test_ctrl_c_ends_a_recording_whole(tmp_path: Path) -> None:
     path = tmp_path / "incident.jsonl"
-    recorder = subprocess.Popen([*SOCKMON, "record", str(path)], stderr=subprocess.PIPE, env=child_environment())
-    while not path.exists() or path.read_bytes().count(b"\n") < 3:
-        time.sleep(0.05)
-        assert recorder.poll() is None
-    recorder.send_signal(signal.SIGINT)
-    assert recorder.wait(20) == 0
-    assert path.read_bytes().endswith(b"\n")
-    assert recorder.stderr
-    recorder.stderr.close()
+    # What runs in the background has SIGINT ignored, and hands that on.
+    code = "import signal, sys; signal.signal(2, signal.default_int_handler); from sockmon.cli import main; main()"
+    argv = [sys.executable, "-c", code, "record", str(path)]
+    recorder = subprocess.Popen(argv, stderr=subprocess.DEVNULL, env=child_environment())
+    try:
+        while not path.exists() or path.read_bytes().count(b"\n") < 3:
+            time.sleep(0.05)
+            assert recorder.poll() is None
+        recorder.send_signal(signal.SIGINT)
+        assert recorder.wait(20) == 0
+        assert path.read_bytes().endswith(b"\n")
+    finally:
+        recorder.kill()
+        recorder.wait()
 
 
 @pytest.mark.parametrize("module", ["sockmon.check", "sockmon.agent.serve", "sockmon.record", "sockmon.cli"])

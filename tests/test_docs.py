@@ -16,3 +16,4 @@ def test_documents_are_up_to_date() -> None:
         env=child_environment(),
     )
     assert done.returncode == 0, done.stderr
+    assert "| `j` `down` |" in (ROOT / "docs" / "keys.md").read_text()

@@ -36,6 +36,7 @@ def answer(sampler: Sampler, focus: Focus) -> Steps[Detail]:
     """The Detail for `focus`; what could not be read is in its `missing`."""
     if isinstance(focus, ProcessFocus):
         return (yield from _process(sampler, focus))
+    # A stream of one namespace is asked about that one; an inode that has gone gets an answer without rows.
     netns = next((item for item in sampler.netns if item.door.inode == focus.netns), sampler.netns[0])
     if isinstance(focus, GroupFocus):
         return (yield from _group(netns, sampler.owners, focus))

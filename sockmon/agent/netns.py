@@ -45,7 +45,7 @@ class NetnsSampler:
     def __init__(self, door: Door, owners: Owners) -> None:
         self.door = door
         self._owners = owners
-        self._listening: tuple[Listener, ...] = ()
+        self.listening: tuple[Listener, ...] = ()
         self._unowned: set[int] = set()
         self.states: Paced[RareStates] = Paced("states", lambda: count_states(door.walk), STATES_SHARE, LEAST)
         self.ports: Paced[_Ports] = Paced("ports", self._walk_ports, PORTS_SHARE, LEAST)
@@ -64,10 +64,15 @@ class NetnsSampler:
         door = self.door
         stat, _ = sockstat.read(door)
         counters = netstat.counters(door, missing)
-        found = _try(missing, lambda: run(listeners(door.cheap)))
-        local = _try(missing, lambda: run(unix_listeners(door.cheap)))
-        self._listening = found or ()
+        found = attempt(missing, lambda: run(listeners(door.cheap)))
+        local = attempt(missing, lambda: run(unix_listeners(door.cheap)))
+        self.listening = found or ()
         owned = self._with_owners((found or ()) + (local or ())) if found is not None else None
+        ports = self.ports.value
+        if ports and ports.ports.bound is None:
+            missing.append(
+                Missing("ports", "this kernel does not show bound, unconnected sockets")
+            )
         missing += [
             Missing(part.reader, part.reason) for part in self.paced if part.reason and part is not self.search
         ]
@@ -80,14 +85,14 @@ class NetnsSampler:
             states=self._states(stat, counters),
             listeners=owned,
             ports=self._ports(),
-            conntrack=_try(missing, self._conntrack),
+            conntrack=attempt(missing, self._conntrack),
         )
 
     def _states(self, stat: Sockstat, counters: dict[str, int]) -> States | None:
         rare, established = self.states.value, counters.get("Tcp.CurrEstab")
         if rare is None or self.states.at is None or established is None:
             return None
-        table = states(rare, stat, established, self._listening, self._families)
+        table = states(rare, stat, established, self.listening, self._families)
         waiting = table["TIME_WAIT"]
         if (waiting.v4 or 0) + (waiting.v6 or 0) != waiting.total:
             # The families were counted earlier than the total: between the two it has moved.
@@ -117,17 +122,18 @@ class NetnsSampler:
         reserved = parse_ranges(sysctl.read(door, RESERVED))
         found = yield from listeners(door.walk)
         listening = tuple(sorted({item.port for item in found if low <= item.port <= high}))
+        kept = [(first, last) for first, last in reserved if last >= low and first <= high]
         bound = yield from bound_inactive(door.walk, low, high)
         stat, _ = sockstat.read(door)
         grouped = yield from port_groups(door.walk, low, high, reserved, listening, stat.time_wait > 0)
         families = (yield from time_wait_families(door.walk)) if stat.time_wait else (0, 0)
-        others = None if bound is None else tuple(sorted(bound - set(listening)))
+        others = None if bound is None else _outside(bound - set(listening), kept)
         ports = Ports(
             at=0.0,
             low=low,
             high=high,
             reserved=reserved_in(low, high, reserved),
-            listening=listening,
+            listening=_outside(listening, kept),
             bound=others,
             usable=usable(low, high, reserved, listening, others or ()),
             groups=grouped.groups,
@@ -164,7 +170,13 @@ class NetnsSampler:
         return replace(gauge, table_at=self.table.at, table=table.entries, unreplied=table.unreplied)
 
 
-def _try(missing: list[Missing], read: Callable[[], T]) -> T | None:
+def _outside(ports: Iterable[int], ranges: list[tuple[int, int]]) -> tuple[int, ...]:
+    """Those of `ports` that no range has: what is reserved is not taken a second time by who listens there."""
+    return tuple(sorted(port for port in ports if not any(low <= port <= high for low, high in ranges)))
+
+
+def attempt(missing: list[Missing], read: Callable[[], T]) -> T | None:
+    """What `read` gives; None, with the reason in `missing`, where it cannot be read."""
     try:
         return read()
     except Unreadable as error:

@@ -23,7 +23,7 @@ class Paced(Generic[T]):
         self.reader = reader
         self.value: T | None = None
         self.at: float | None = None
-        """CLOCK_BOOTTIME seconds at which the last complete run began to be true: its end."""
+        """CLOCK_BOOTTIME seconds at which the last complete run began: nothing of it is older."""
         self.reason: str | None = None
         """Why the last run gave nothing."""
         self.runs = 0
@@ -73,4 +73,4 @@ class Paced(Generic[T]):
         self.runs += 1
         if reason is None:
             self.value = value
-            self.at = time.clock_gettime(time.CLOCK_BOOTTIME)
+            self.at = self._begun

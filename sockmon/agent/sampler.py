@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 
-from sockmon.agent.netns import NetnsSampler
+from sockmon.agent.netns import NetnsSampler, attempt
 from sockmon.agent.paced import Paced
-from sockmon.errors import Unreadable
 from sockmon.kernel import host, sockstat, sysctl
 from sockmon.kernel.netlink import Steps
 from sockmon.kernel.netns import Door, open_here, open_other
 from sockmon.kernel.owners import Owners
 from sockmon.kernel.processes import ProcessTable
-from sockmon.model.snapshot import Memory, Missing, Process, Processes, Snapshot
-
-T = TypeVar("T")
+from sockmon.kernel.tcp_states import INODES
+from sockmon.model.snapshot import Listener, Memory, Missing, Process, Processes, Snapshot
 
 SLICE = 0.005
 """Seconds that one slice of paced work takes at most, so that requests and ticks are never far away."""
@@ -27,6 +25,9 @@ AT_ONCE = 0.03
 PROCESSES_SHARE, PROCESSES_LEAST = 0.005, 2.0
 OWNERS_SHARE, OWNERS_LEAST = 0.004, 2.0
 COST_WINDOW = 60.0
+
+
+INITIAL_ONLY = ("net.ipv4.tcp_mem", "net.ipv4.tcp_max_orphans")
 
 
 def boottime() -> float:
@@ -38,13 +39,12 @@ def boottime() -> float:
 def open_sampler(netns: str | None, interval: float) -> Iterator[Sampler]:
     """A Sampler of this host and of the namespace that `netns` names (ours without); NoSuchNamespace when
     there is none."""
-    own = open_here()
-    door = open_other(netns) if netns else own
-    try:
-        yield Sampler([door], own, interval)
-    finally:
-        own.close()
-        door.close()
+    with ExitStack() as stack:
+        own = stack.enter_context(closing(open_here()))
+        door = stack.enter_context(closing(open_other(netns))) if netns else own
+        sampler = Sampler([door], own, interval)
+        stack.callback(sampler.close)
+        yield sampler
 
 
 class Sampler:
@@ -67,6 +67,10 @@ class Sampler:
     def rows(self) -> tuple[Process, ...]:
         """All processes as of the last look."""
         return self._read.value.rows if self._read.value else ()
+
+    def listeners(self) -> tuple[Listener, ...]:
+        """All TCP listeners as of the last look."""
+        return tuple(item for netns in self.netns for item in netns.listening)
 
     @property
     def paced(self) -> list[Paced[object]]:
@@ -93,21 +97,31 @@ class Sampler:
         while self.step() and (complete or time.process_time() - begin < AT_ONCE):
             pass
         missing: list[Missing] = []
-        own = self._try(missing, lambda: sockstat.read(self._own))
+        own = attempt(missing, lambda: sockstat.read(self._own))
         sysctls = sysctl.read_all(self._own, sysctl.HOST_KEYS, missing)
+        missing += [
+            Missing(key, "is visible in the initial network namespace only")
+            for key in INITIAL_ONLY
+            if key not in sysctls
+        ]
         return Snapshot(
             at=boottime(),
             wall=time.time(),
             interval=self.interval,
             cost=self._cost(),
             host=self._host,
-            files=self._try(missing, lambda: host.files(self._own)),
-            tasks=self._try(missing, lambda: host.tasks(self._own)),
+            files=attempt(missing, lambda: host.files(self._own)),
+            tasks=attempt(missing, lambda: host.tasks(self._own)),
             memory=self._memory(own, sysctls),
             processes=self._processes(missing),
             netns=tuple(netns.sample(missing) for netns in self.netns),
             missing=tuple(dict.fromkeys(missing)),
         )
+
+    def close(self) -> None:
+        """Let go of /proc."""
+        self.table.close()
+        self.owners.close()
 
     def refresh(self) -> None:
         """Let all paced work begin again at once."""
@@ -124,28 +138,20 @@ class Sampler:
         if found is None or self._read.reason:
             missing.append(Missing("processes", self._read.reason or "not read yet"))
         if self.owners.unseen:
-            missing.append(
-                Missing("owners", f"descriptors of {self.owners.unseen} processes of other users need root")
-            )
+            missing.append(Missing("owners", _unseen(self.owners.unseen)))
         if found is None:
             return None
         rare = self.netns[0].states.value
+        if rare and rare.capped:
+            missing.append(Missing("owners", f"only {INODES:,} sockets in CLOSE_WAIT are looked up"))
         stamp = (found.at, self.owners.at, id(rare))
         if stamp != self._attributed_as or self._attributed is None:
             self._attributed_as = stamp
             self._attributed = self.owners.attribute(found, rare.close_wait if rare else None)
         return self._attributed
 
-    def _try(self, missing: list[Missing], read: Callable[[], T]) -> T | None:
-        try:
-            return read()
-        except Unreadable as error:
-            missing.append(Missing(error.reader, error.message))
-            return None
-
     def _read_processes(self) -> Steps[Processes]:
-        yield
-        return self.table.read(boottime())
+        return (yield from self.table.steps(boottime()))
 
     def _walk_owners(self) -> Steps[None]:
         yield from self.owners.walk(self.rows())
@@ -158,3 +164,11 @@ class Sampler:
         while self._costs[0][0] < now[0] - COST_WINDOW:
             self._costs.popleft()
         return (now[1] - first[1]) / max(now[0] - first[0], 1e-3)
+
+
+def _unseen(number: int) -> str:
+    """Why descriptors could not be seen: root meets processes with more capabilities than it was left with."""
+    processes = "1 process" if number == 1 else f"{number} processes"
+    if os.geteuid() == 0:
+        return f"descriptors of {processes} need capabilities that sockmon was not given"
+    return f"descriptors of {processes} of other users need root"

@@ -56,6 +56,7 @@ class Assessor:
 
     def _forget_everything(self) -> None:
         self._trails: defaultdict[Key, Trail] = defaultdict(lambda: Trail(FORGET))
+        self._pressing: defaultdict[Key, Trail] = defaultdict(lambda: Trail(self.window))
         self._judged: dict[Key, Judged] = {}
         self._as_of: dict[str, object] = {}
         self._by_ceiling: dict[str, dict[Key, Judged]] = {}
@@ -123,12 +124,18 @@ class Assessor:
     def _judge(self, key: Key, ceiling: Ceiling, measure: Measure, snapshot: Snapshot) -> Judged:
         before = self._judged.get(key)
         if measure.used is None:
-            return judge(ceiling, measure, None, 0.0, before)
+            return judge(ceiling, measure, None, None, 0.0, before)
+        at = measure.at if measure.at is not None else snapshot.at
         trail = self._trails[key]
-        trail.add(measure.at if measure.at is not None else snapshot.at, measure.used)
+        trail.add(at, measure.used)
         if before is not None and before.stays(measure):
             return before._replace(measure=measure)
-        return judge(ceiling, measure, slope(trail.points, self.window), trail.span(self.window), before)
+        growth = pressure = slope(trail.points, self.window)
+        if measure.pressing is not None:
+            pressing = self._pressing[key]
+            pressing.add(at, measure.pressing)
+            pressure = slope(pressing.points, self.window)
+        return judge(ceiling, measure, growth, pressure, trail.span(self.window), before)
 
     def _remember(self, judged: dict[Key, Judged], snapshot: Snapshot) -> None:
         alarms = {key for key, item in judged.items() if URGENCY[item.gauge.severity] >= URGENCY["warning"]}
@@ -136,6 +143,7 @@ class Assessor:
         self._judged = judged
         for key in [key for key in self._trails if key[0] != "state" and key not in judged]:
             del self._trails[key]
+            self._pressing.pop(key, None)
 
     def _shown_trails(self, readings: Iterable[Reading]) -> dict[Key, tuple[Point, ...]]:
         shown = [(reading.ceiling, reading.subject) for reading in readings]
@@ -154,6 +162,8 @@ def _readings(judged: Mapping[Key, Judged], window: Window) -> list[Reading]:
 
 
 def _fullness(item: Judged) -> float:
+    if item.measure.pressing == 0:
+        return 0.0
     return item.gauge.ratio if item.gauge.ratio is not None else -1.0
 
 
@@ -167,7 +177,7 @@ def _order(item: Judged) -> tuple[float, ...]:
 def _reading(item: Judged, window: Window) -> Reading:
     ceiling, measure, gauge = item.ceiling, item.measure, item.gauge
     if gauge.severity == "unknown":
-        evidence: tuple[str, ...] = (str(measure.about),)
+        evidence: tuple[str, ...] = (measure.unseen,)
         remedies: tuple[Remedy, ...] = ()
     else:
         evidence = tuple(ceiling.evidence(window, measure))

@@ -53,17 +53,23 @@ class Judged(NamedTuple):
         )
 
 
-def judge(ceiling: Ceiling, measure: Measure, growth: Slope | None, span: float, before: Judged | None) -> Judged:
-    """Severity of `measure`, given how it grows, over how many seconds that was seen, and its last verdict."""
+def judge(
+    ceiling: Ceiling,
+    measure: Measure,
+    growth: Slope | None,
+    pressure: Slope | None,
+    span: float,
+    before: Judged | None,
+) -> Judged:
+    """Severity of `measure`, by how `used` grows and what presses of it, over how many seconds that was seen, and
+    by its last verdict."""
     used, limit = measure.used, measure.limit
-    if used is None and not measure.hit:
-        return Judged(ceiling, measure, Gauge(None, limit, None, None, None, "unknown"), None)
     rate = growth.rate if growth else None
     if used is None or limit is None:
-        severity: Severity = "hit" if measure.hit else measure.at_least
+        severity: Severity = "hit" if measure.hit else "unknown" if measure.unseen else measure.at_least
         return Judged(ceiling, measure, Gauge(used, limit, None, rate, None, severity), None)
     pressing = measure.pressing if measure.pressing is not None else used
-    left = seconds_left(limit - pressing, growth)
+    left = None if _levels_off(measure, limit, pressure) else seconds_left(limit - pressing, pressure)
     ratio = _ratio(pressing, limit)
     deciding = ratio
     if measure.momentary and before is not None and before.pressing is not None:
@@ -72,10 +78,15 @@ def judge(ceiling: Ceiling, measure: Measure, growth: Slope | None, span: float,
     if span >= TREND_SPAN and ratio >= TREND_RATIO:
         severity = _worse(severity, _by_time(left, before))
     over = used > limit
-    full = over and (before is None or before.over) if measure.momentary else pressing >= limit
+    full = over and before is not None and before.over if measure.momentary else pressing >= limit
     if measure.hit or full or (_still_hit(ratio, before) and not measure.momentary):
         severity = "hit"
     return Judged(ceiling, measure, Gauge(used, limit, _ratio(used, limit), rate, left, severity), ratio, over)
+
+
+def _levels_off(measure: Measure, limit: int, pressure: Slope | None) -> bool:
+    """True where what grows will have reached its plateau below the limit."""
+    return measure.lasts is not None and pressure is not None and pressure.rate * measure.lasts < limit
 
 
 def _ratio(used: int, limit: int) -> float:

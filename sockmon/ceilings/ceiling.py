@@ -59,11 +59,15 @@ class Measure:
     """A warning stage that only a counter shows."""
     momentary: bool = False
     """A queue: one full sample is no alarm, two in a row are."""
+    lasts: float | None = None
+    """Seconds after which a unit goes away by itself: what grows at r per second levels off at r × lasts."""
     levels: Levels | None = None
     """Where the ceiling's own levels do not fit this host."""
     at: float | None = None
     """When it was read, where that is not the Snapshot's own time."""
     focus: Focus | None = None
+    unseen: str = ""
+    """Why `used` or `limit` could not be seen; without a counter that proves a hit the Measure is unknown."""
     about: object = None
     """What the ceiling needs again to explain this Measure."""
 
@@ -86,9 +90,13 @@ class Ceiling:
     """What changes when there is something new to measure; without it every Snapshot is."""
 
 
+ENOUGH = 1 << 40
+"""A limit beyond which nobody is advised to raise it: it is none."""
+
+
 def unknown(subject: str, reason: str) -> Measure:
     """A Measure of something that could not be seen, and why."""
-    return Measure(subject, None, None, about=reason)
+    return Measure(subject, None, None, unseen=reason)
 
 
 def number(sysctls: Mapping[str, str], key: str) -> int | None:
@@ -105,7 +113,7 @@ def raised(limit: int, factor: int = 2) -> int:
 def moved(window: Window, *counters: str) -> list[str]:
     """`ListenOverflows +14 in 10 s` for each of `counters` that moved in the window."""
     return [
-        f"{name.rpartition('.')[2]} +{window.moved[name]:,} in {window.seconds:.0f} s"
+        f"{name.rpartition('.')[2]} +{window.moved[name]:,} in {max(window.seconds, 1):.0f} s"
         for name in counters
         if window.moved.get(name, 0) > 0
     ]

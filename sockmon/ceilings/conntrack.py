@@ -38,10 +38,12 @@ def _conntrack_table(window: Window) -> Iterator[Measure]:
 def _evidence(window: Window, measure: Measure) -> list[str]:
     table = measure.about
     assert isinstance(table, Conntrack)
-    if not table.count:
-        return ["nothing is tracked in this namespace: no rule needs it"]
     maximum = f"{table.maximum:,}" if table.maximum else "unlimited"
     lines = [f"nf_conntrack_count {table.count:,}, nf_conntrack_max {maximum}, {table.buckets:,} buckets"]
+    if not table.count:
+        lines.append(
+            "nothing is tracked in this namespace right now: that is done where a rule needs it"
+        )
     if table.unreplied is not None and table.table:
         total = max(sum(table.table.values()), 1)
         lines.append(f"{100 * table.unreplied / total:.0f} % of the entries never saw a reply")
@@ -54,16 +56,19 @@ def _evidence(window: Window, measure: Measure) -> list[str]:
 def _remedies(window: Window, measure: Measure) -> list[Remedy]:
     table = measure.about
     assert isinstance(table, Conntrack)
+    application = Remedy(
+        "application",
+        None,
+        None,
+        "see which flows fill the table; closed ones linger in TIME_WAIT for"
+        " net.netfilter.nf_conntrack_tcp_timeout_time_wait, and a busy port can be left untracked (NOTRACK)",
+    )
+    if not table.maximum:
+        return [application]
     wanted = raised(table.maximum)
     initial = f"{MAXIMUM} and nf_conntrack_buckets to {wanted:,}, in the initial network namespace"
     return [
-        Remedy(
-            "application",
-            None,
-            None,
-            "see which flows fill the table; closed ones linger in TIME_WAIT for"
-            " net.netfilter.nf_conntrack_tcp_timeout_time_wait, and a busy port can be left untracked (NOTRACK)",
-        ),
+        application,
         Remedy(
             "sysctl",
             MAXIMUM,

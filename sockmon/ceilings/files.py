@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sockmon.ceilings.ceiling import Ceiling, Levels, Measure, Window, raised, unknown
+from sockmon.ceilings.ceiling import ENOUGH, Ceiling, Levels, Measure, Window, raised, unknown
 from sockmon.model.detail import ProcessFocus
 from sockmon.model.report import Remedy
 from sockmon.model.snapshot import UNLIMITED, Process, Snapshot
@@ -30,21 +30,27 @@ def _process_fds(window: Window) -> Iterator[Measure]:
         yield unknown(now.host.name, window.why_missing("processes"))
         return
     nr_open = now.files.nr_open if now.files else None
-    hidden = 0
+    uncounted = 0
     for process in now.processes.rows:
         if process.fds is None or process.soft is None:
-            hidden += 1
+            uncounted += 1
             continue
         yield Measure(
             subject(process),
             process.fds,
             _soft_limit(process, nr_open),
+            pressing=0 if _closed_itself_off(process) else None,
             at=now.processes.at,
             focus=ProcessFocus(process.pid, process.start),
             about=process,
         )
-    if hidden:
-        yield unknown(f"{hidden} processes", window.why_missing("fds", "processes"))
+    if uncounted:
+        yield unknown(f"{uncounted} processes", "descriptors or limits of other users' processes need root here")
+
+
+def _closed_itself_off(process: Process) -> bool:
+    """More is open than even the hard limit allows: a sandbox that forbade itself to open anything more."""
+    return process.hard is not None and process.fds is not None and UNLIMITED < process.hard < process.fds
 
 
 def _as_of(now: Snapshot) -> object:
@@ -59,9 +65,11 @@ def _process_fds_evidence(window: Window, measure: Measure) -> list[str]:
     hard = "unlimited" if process.hard == UNLIMITED else f"{process.hard:,}"
     lines = [f"{measure.used:,} descriptors open, soft limit {measure.limit:,}, hard limit {hard}"]
     nr_open = window.now.files.nr_open if window.now.files else None
-    if nr_open is not None and measure.limit == nr_open:
+    if _nr_open_binds(process, nr_open):
         lines.append(f"fs.nr_open {nr_open:,} is what binds, below RLIMIT_NOFILE")
-    if measure.used is not None and measure.limit is not None and measure.used >= measure.limit:
+    if _closed_itself_off(process):
+        lines.append("it lowered its own limit below what it has open: a sandbox that opens nothing more")
+    elif measure.used is not None and measure.limit is not None and measure.used >= measure.limit:
         lines.append("accept(), socket() and open() of this process fail with EMFILE (24)")
         lines += [
             f"its listener {item.address}:{item.port} has {item.queue:,} of {item.backlog:,} connections waiting"
@@ -69,7 +77,8 @@ def _process_fds_evidence(window: Window, measure: Measure) -> list[str]:
             if item.owner and item.owner.pid == process.pid and item.queue
         ]
     if process.close_wait:
-        lines.append(f"{process.close_wait:,} of them are sockets in CLOSE_WAIT, which only close() ends")
+        about = "about " if process.sampled else ""
+        lines.append(f"{about}{process.close_wait:,} of them are sockets in CLOSE_WAIT, which only close() ends")
     return lines
 
 
@@ -90,15 +99,20 @@ def _process_fds_remedies(window: Window, measure: Measure) -> list[Remedy]:
     return steps if leaks else [*steps[1:], application]
 
 
+def _nr_open_binds(process: Process, nr_open: int | None) -> bool:
+    return nr_open is not None and (process.soft == UNLIMITED or (process.soft or 0) > nr_open)
+
+
 def _higher_limit(process: Process, measure: Measure, window: Window) -> list[Remedy]:
     """Raise RLIMIT_NOFILE of the live process, or fs.nr_open where that is what binds."""
     nr_open = window.now.files.nr_open if window.now.files else None
-    wanted = raised(measure.limit or 1024, 4)
-    if nr_open is not None and measure.limit == nr_open:
+    wanted = raised(max(measure.limit or 0, measure.used or 0, 256), 4)
+    if nr_open is not None and (_nr_open_binds(process, nr_open) or measure.limit == nr_open):
         text = f"fs.nr_open caps RLIMIT_NOFILE: raise it first (now {nr_open:,}), then the process's limit"
         return [Remedy("sysctl", "fs.nr_open", str(wanted), text)]
+    wanted = min(wanted, nr_open or wanted)
     hard = process.hard if process.hard is not None else UNLIMITED
-    ceiling = min(limit for limit in (wanted, nr_open or wanted, hard) if limit != UNLIMITED)
+    ceiling = wanted if hard == UNLIMITED else min(wanted, hard)
     within = ceiling > (process.soft or 0)
     value = f"{ceiling}:{hard if hard != UNLIMITED else 'unlimited'}" if within else f"{wanted}:{wanted}"
     text = (
@@ -129,9 +143,12 @@ def _system_fds_evidence(window: Window, measure: Measure) -> list[str]:
 
 
 def _system_fds_remedies(window: Window, measure: Measure) -> list[Remedy]:
+    application = Remedy("application", None, None, "look at the processes with the most descriptors first")
+    if (measure.limit or 0) >= ENOUGH:
+        return [application]
     wanted = raised(measure.limit or 0)
     return [
-        Remedy("application", None, None, "look at the processes with the most descriptors first"),
+        application,
         Remedy("sysctl", "fs.file-max", str(wanted), f"raise fs.file-max to {wanted:,}; it acts at once"),
     ]
 

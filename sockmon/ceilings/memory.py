@@ -20,15 +20,18 @@ def _tcp_memory(window: Window) -> Iterator[Measure]:
     host, memory = window.now.host.name, window.now.memory
     if memory is None:
         yield unknown(host, window.why_missing("sockstat"))
-    elif memory.tcp_mem is None:
-        yield unknown(host, INITIAL_ONLY.format("net.ipv4.tcp_mem"))
+        return
+    hit = window.moved.get(PRESSURES, 0) > 0
+    if memory.tcp_mem is None:
+        unseen = INITIAL_ONLY.format("net.ipv4.tcp_mem")
+        yield Measure(host, memory.tcp_pages, None, hit=hit, unseen=unseen)
     else:
         _, pressure, high = memory.tcp_mem
         yield Measure(
             host,
             memory.tcp_pages,
             high,
-            hit=window.moved.get(PRESSURES, 0) > 0,
+            hit=hit,
             # The kernel reacts at `pressure`, and lets go of it well below.
             levels=Levels(min(pressure / high, 0.9), 0.9, 0.2 * pressure / high) if high else None,
         )
@@ -37,13 +40,14 @@ def _tcp_memory(window: Window) -> Iterator[Measure]:
 def _tcp_memory_evidence(window: Window, measure: Measure) -> list[str]:
     memory = window.now.memory
     assert memory is not None
-    assert memory.tcp_mem is not None
-    low, pressure, high = memory.tcp_mem
-    return [
-        f"{memory.tcp_pages:,} pages ({_megabytes(window, memory.tcp_pages)}) in TCP buffers",
-        f"net.ipv4.tcp_mem {low:,} {pressure:,} {high:,}: pressure begins at {_megabytes(window, pressure)}",
-        *moved(window, PRESSURES, "TcpExt.PruneCalled", "TcpExt.TCPRcvQDrop"),
-    ]
+    lines = [f"{memory.tcp_pages:,} pages ({_megabytes(window, memory.tcp_pages)}) in TCP buffers"]
+    if memory.tcp_mem is None:
+        lines.append(measure.unseen)
+    else:
+        low, pressure, high = memory.tcp_mem
+        begins = _megabytes(window, pressure)
+        lines.append(f"net.ipv4.tcp_mem {low:,} {pressure:,} {high:,}: pressure begins at {begins}")
+    return lines + moved(window, PRESSURES, "TcpExt.PruneCalled", "TcpExt.TCPRcvQDrop")
 
 
 def _tcp_memory_remedies(window: Window, measure: Measure) -> list[Remedy]:
@@ -70,33 +74,33 @@ def _tcp_orphans(window: Window) -> Iterator[Measure]:
     host, memory = window.now.host.name, window.now.memory
     if memory is None:
         yield unknown(host, window.why_missing("sockstat"))
-    elif memory.max_orphans is None:
-        yield unknown(host, INITIAL_ONLY.format("net.ipv4.tcp_max_orphans"))
-    else:
-        # TCPAbortOnMemory counts both causes; memory above tcp_mem is the other one.
-        out_of_memory = memory.tcp_mem is not None and memory.tcp_pages >= memory.tcp_mem[2]
-        yield Measure(
-            host,
-            memory.orphans,
-            memory.max_orphans,
-            hit=window.moved.get(ABORTS, 0) > 0 and not out_of_memory,
-        )
+        return
+    # TCPAbortOnMemory counts both causes; memory above tcp_mem is the other one.
+    out_of_memory = memory.tcp_mem is not None and memory.tcp_pages >= memory.tcp_mem[2]
+    yield Measure(
+        host,
+        memory.orphans,
+        memory.max_orphans,
+        hit=window.moved.get(ABORTS, 0) > 0 and not out_of_memory,
+        unseen="" if memory.max_orphans is not None else INITIAL_ONLY.format("net.ipv4.tcp_max_orphans"),
+    )
 
 
 def _tcp_orphans_evidence(window: Window, measure: Measure) -> list[str]:
+    limit = measure.unseen or f"net.ipv4.tcp_max_orphans {measure.limit:,}"
     return [
-        f"{measure.used:,} sockets that no process holds any more, net.ipv4.tcp_max_orphans {measure.limit:,}",
+        f"{measure.used:,} sockets that no process holds any more, {limit}",
         "sockets that make no progress count two or four times: resets can begin at a quarter of the limit",
         *moved(window, ABORTS),
     ]
 
 
 def _tcp_orphans_remedies(window: Window, measure: Measure) -> list[Remedy]:
-    wanted = raised(measure.limit or 0)
+    wanted = str(raised(measure.limit)) if measure.limit else None
     return [
         Remedy("application", None, None, "peers that do not answer the last FIN: look at FIN_WAIT1 and LAST_ACK"),
         Remedy("sysctl", "net.ipv4.tcp_orphan_retries", "2", "give up on them sooner (0 means 8, about 100 s)"),
-        Remedy("sysctl", "net.ipv4.tcp_max_orphans", str(wanted), "raise the limit; up to 64 kB of memory each"),
+        Remedy("sysctl", "net.ipv4.tcp_max_orphans", wanted, "raise the limit; up to 64 kB of memory each"),
     ]
 
 

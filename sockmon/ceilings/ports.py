@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from sockmon.ceilings.ceiling import Ceiling, Levels, Measure, Window, number, unknown
+from sockmon.ceilings.time_wait import TIME_WAIT_SECONDS
 from sockmon.model.detail import GroupFocus
 from sockmon.model.report import Remedy
-from sockmon.model.snapshot import PortGroup, Ports
+from sockmon.model.snapshot import Owner, PortGroup, Ports
 
-TIME_WAIT_SECONDS = 60
-"""TCP_TIMEWAIT_LEN of include/net/tcp.h: fixed, whatever tcp_fin_timeout says."""
+LONG_DELAY = 5.0
+"""Seconds of net.ipv4.tcp_tw_reuse_delay from which on a port in TIME_WAIT is as good as taken."""
 RANGE = "net.ipv4.ip_local_port_range"
 REUSE = "net.ipv4.tcp_tw_reuse"
 
@@ -23,13 +24,18 @@ def subject(group: PortGroup) -> str:
 
 
 def _reuses_time_wait(window: Window, group: PortGroup) -> bool:
-    """True where connect() takes a port that has been in TIME_WAIT for a second: tcp_tw_reuse 1, or 2 (the
-    default) on loopback; it needs timestamps (net/ipv4/tcp_ipv4.c, tcp_twsk_unique)."""
+    """True where connect() soon takes a port in TIME_WAIT again: tcp_tw_reuse 1, or 2 (the default) on loopback;
+    it needs timestamps (net/ipv4/tcp_ipv4.c, tcp_twsk_unique)."""
     sysctls = window.netns.sysctls
-    if number(sysctls, "net.ipv4.tcp_timestamps") == 0:
+    if number(sysctls, "net.ipv4.tcp_timestamps") == 0 or _reuse_delay(window) > LONG_DELAY:
         return False
     reuse = number(sysctls, REUSE)
     return reuse == 1 or (reuse == 2 and ip_address(group.destination).is_loopback)
+
+
+def _reuse_delay(window: Window) -> float:
+    """Seconds that a port stays in TIME_WAIT before connect() may take it: one before Linux 6.14."""
+    return (number(window.netns.sysctls, "net.ipv4.tcp_tw_reuse_delay") or 1000) / 1000
 
 
 def _ephemeral_ports(window: Window) -> Iterator[Measure]:
@@ -37,22 +43,29 @@ def _ephemeral_ports(window: Window) -> Iterator[Measure]:
     if ports is None:
         yield unknown(window.netns.name, window.why_missing("ports"))
         return
-    # A range of an odd number of ports can waste one: of n, the last is never called free.
-    odd = 1 if (ports.high - ports.low) % 2 == 0 and ports.high > ports.low else 0
+    wasted = _may_waste_one(ports)
     for group in ports.groups:
-        pressing = group.used - (group.time_wait if _reuses_time_wait(window, group) else 0)
+        reuses = _reuses_time_wait(window, group)
+        pressing = group.used - group.time_wait if reuses else group.used
         yield Measure(
             subject(group),
             group.used,
             ports.usable,
-            pressing=pressing,
-            hit=pressing >= ports.usable - odd,
+            pressing=pressing if reuses else None,
+            hit=pressing >= ports.usable - (wasted and ports.high - ports.low == 2),
+            at_least="critical" if wasted and pressing == ports.usable - 1 else "ok",
+            lasts=TIME_WAIT_SECONDS if 2 * group.time_wait > group.used and not reuses else None,
             at=ports.at,
             focus=GroupFocus(window.netns.inode, group.source, group.destination, group.port),
             about=(ports, group),
         )
     if not ports.groups:
         yield Measure(window.netns.name, 0, ports.usable, hit=ports.usable == 0, at=ports.at, about=(ports, None))
+
+
+def _may_waste_one(ports: Ports) -> bool:
+    """A range of an odd number of ports can waste one; one of three always does (ceilings.md, C1)."""
+    return (ports.high - ports.low) % 2 == 0 and ports.high > ports.low
 
 
 def _parts(measure: Measure) -> tuple[Ports, PortGroup | None]:
@@ -79,20 +92,26 @@ def _evidence(window: Window, measure: Measure) -> list[str]:
         lines.append(f"{group.time_wait:,} in TIME_WAIT ({share:.0f} %), {TIME_WAIT_SECONDS} s each")
         if _reuses_time_wait(window, group):
             reuse = window.netns.sysctls[REUSE]
-            lines.append(f"connect() takes those again after 1 s ({REUSE} = {reuse})")
+            lines.append(f"connect() takes those again after {_reuse_delay(window):g} s ({REUSE} = {reuse})")
     if group.owners:
-        lines.append("held by " + ", ".join(f"{item.name}[{item.pid}] {item.sockets:,}" for item in group.owners))
-    if measure.pressing is not None and measure.hit:
+        lines.append("held by " + ", ".join(map(_held, group.owners)))
+    if measure.hit:
         lines.append("connect() fails with EADDRNOTAVAIL (99); no kernel counter shows it")
     elif 2 * group.used > ports.usable:
         lines.append("past half of the range each connect() searches 50 to 100 times longer")
+        if _may_waste_one(ports) and group.used == ports.usable - 1:
+            lines.append("a range of an odd number of ports may never give out its last one")
     return lines
+
+
+def _held(owner: Owner) -> str:
+    return f"{owner.name}[{owner.pid}] {'about ' if owner.estimated else ''}{owner.sockets:,}"
 
 
 def _remedies(window: Window, measure: Measure) -> list[Remedy]:
     ports, group = _parts(measure)
     return [
-        _reuse_connections(ports, group),
+        _reuse_connections(window, ports, group),
         *_reuse_time_wait(window, ports, group),
         *_widen(window, ports),
         Remedy(
@@ -104,22 +123,26 @@ def _remedies(window: Window, measure: Measure) -> list[Remedy]:
     ]
 
 
-def _reuse_connections(ports: Ports, group: PortGroup | None) -> Remedy:
+def _reuse_connections(window: Window, ports: Ports, group: PortGroup | None) -> Remedy:
     who = f"{group.owners[0].name}[{group.owners[0].pid}]" if group and group.owners else "the client"
-    text = (
-        f"let {who} reuse its connections (keep-alive, a pool): new ones can only be opened at"
-        f" {ports.usable / TIME_WAIT_SECONDS:,.0f}/s to one destination, because TIME_WAIT lasts"
-        f" {TIME_WAIT_SECONDS} s; tcp_fin_timeout does not shorten it"
-    )
+    text = f"let {who} reuse its connections (keep-alive, a pool)"
+    if group is None or not _reuses_time_wait(window, group):
+        text += (
+            f": new ones can only be opened at {ports.usable / TIME_WAIT_SECONDS:,.0f}/s to one destination,"
+            f" because TIME_WAIT lasts {TIME_WAIT_SECONDS} s; tcp_fin_timeout does not shorten it"
+        )
     return Remedy("application", None, None, text)
 
 
 def _reuse_time_wait(window: Window, ports: Ports, group: PortGroup | None) -> list[Remedy]:
     if group is None or 10 * group.time_wait < group.used or _reuses_time_wait(window, group):
         return []
-    if number(window.netns.sysctls, "net.ipv4.tcp_timestamps") == 0:
+    if number(window.netns.sysctls, "net.ipv4.tcp_timestamps") == 0 or _reuse_delay(window) > LONG_DELAY:
         return []
-    text = f"frees the {group.time_wait:,} ports in TIME_WAIT for connect() after 1 s; needs TCP timestamps"
+    text = (
+        f"frees the {group.time_wait:,} ports in TIME_WAIT for connect() after {_reuse_delay(window):g} s;"
+        " needs TCP timestamps"
+    )
     return [Remedy("sysctl", REUSE, "1", text)]
 
 

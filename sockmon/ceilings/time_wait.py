@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from sockmon.ceilings.ceiling import Ceiling, Levels, Measure, Window, moved, number, raised, unknown
 from sockmon.model.report import Remedy
 
+TIME_WAIT_SECONDS = 60
+"""TCP_TIMEWAIT_LEN of include/net/tcp.h: fixed, whatever tcp_fin_timeout says."""
 LIMIT = "net.ipv4.tcp_max_tw_buckets"
 OVERFLOW = "TcpExt.TCPTimeWaitOverflow"
 
@@ -17,7 +19,8 @@ def _buckets(window: Window) -> Iterator[Measure]:
     if limit is None:
         yield unknown(netns.name, window.why_missing(LIMIT, "sysctl"))
         return
-    yield Measure(netns.name, netns.sockstat.time_wait, limit, hit=window.moved.get(OVERFLOW, 0) > 0)
+    hit = window.moved.get(OVERFLOW, 0) > 0
+    yield Measure(netns.name, netns.sockstat.time_wait, limit, hit=hit, lasts=TIME_WAIT_SECONDS)
 
 
 def _evidence(window: Window, measure: Measure) -> list[str]:

@@ -183,9 +183,14 @@ class Door:
         return unreadable(path, code)
 
 
-def open_here(name: str = "host", proc: str = "/proc") -> Door:
-    """The Door of the namespace that sockmon runs in, which also has the files of the whole host."""
-    return Door(name, open_all(NETNS_FILES + HOST_FILES, proc), proc)
+def open_here(proc: str = "/proc") -> Door:
+    """The Door of the namespace that sockmon runs in, which also has the files of the whole host.
+
+    It is called `host` where it is the initial one, which alone has net.ipv4.tcp_mem, else as the kernel calls it:
+    `net:[4026532178]`."""
+    opened = open_all(NETNS_FILES + HOST_FILES, proc)
+    initial = sysctl.path("net.ipv4.tcp_mem") in opened.files
+    return Door("host" if initial else f"net:[{opened.inode}]", opened, proc)
 
 
 def open_other(spec: str) -> Door:

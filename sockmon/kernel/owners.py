@@ -88,7 +88,8 @@ class Owners:
         for step, row in enumerate(rows, 1):
             if self._changed(row):
                 yield from self._refresh(row)
-            if step % _ROWS == 0:
+                yield
+            elif step % _ROWS == 0:
                 yield
         alive = {row.pid: row.start for row in rows}
         # In the order in which shared sockets are claimed.
@@ -108,6 +109,7 @@ class Owners:
         wanted = {inode for inode in inodes if inode not in self._ownerless and self.owner_of(inode) is None}
         for row in self._likely(rows or self._rows) if wanted else ():
             yield from self._search(row, wanted)
+            yield
             if not wanted:
                 return
         self._ownerless.update(dict.fromkeys(wanted, now))
@@ -182,7 +184,7 @@ class Owners:
         if sockets is None:
             return row
         waiting = None if self._waiting is None else self._waiting.get(row.pid, 0)
-        return replace(row, sockets=sockets, close_wait=waiting)
+        return replace(row, sockets=sockets, close_wait=waiting, sampled=self._held[row.pid].scale != 1.0)
 
     def _count_by_pid(self, inodes: Iterable[int]) -> dict[int, int]:
         return {owner.pid: owner.sockets for owner in self.count(inodes)}
@@ -278,7 +280,9 @@ def _stretches(numbers: Sequence[str | int], sample: int, draw: random.Random) -
     length = len(numbers) / sample
     if length <= 1:
         return list(numbers)
-    return [numbers[int((index + draw.random()) * length)] for index in range(sample)]
+    drawn = (numbers[int((index + draw.random()) * length)] for index in range(sample))
+    # Neighbouring short stretches can give the same number, which would count twice.
+    return list(dict.fromkeys(drawn))
 
 
 def _now() -> float:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from sockmon.errors import Unreadable
 from sockmon.kernel import limits, process_files
 from sockmon.kernel.aside import Aside, Blocked
+from sockmon.kernel.netlink import Steps, run
 from sockmon.kernel.process_files import COMMAND_BYTES, PROC, Stat
 from sockmon.kernel.users import Users
 from sockmon.model.snapshot import Missing, Process, Processes
@@ -23,6 +24,7 @@ VISIT_EVERY = 10
 IDENTIFY_EVERY = 4
 """Visits between two looks at the command line and user: both may change while name and start stay."""
 _YOUNG = 2  # visits in which a process is about to exec and to change its user
+_STEP = 128
 _STARVED = (errno.EMFILE, errno.ENFILE)
 _HIDDEN = "/proc is mounted with hidepid: processes of other users are not shown"
 
@@ -77,12 +79,19 @@ class ProcessTable:
         os.close(self.proc)
 
     def read(self, at: float) -> Processes:
-        """All processes as of `at`; `unseen` and `owners_at` are for `Owners.attribute` to fill in."""
+        """All processes as of `at`, at once."""
+        return run(self.steps(at))
+
+    def steps(self, at: float) -> Steps[Processes]:
+        """All processes as of `at`, some hundred a step; `unseen` and `owners_at` are for `Owners.attribute` to
+        fill in."""
         self._turn = (self._turn + 1) % VISIT_EVERY
         self._starved, self._hidden, self._malformed = False, 0, 0
         known, names = self._known, self._names()
         rows = []
-        for name in names:
+        for number, name in enumerate(names, 1):
+            if number % _STEP == 0:
+                yield
             entry = known.get(name)
             if entry is None:
                 if not name.isdecimal():

@@ -88,6 +88,8 @@ class Process(msgspec.Struct, frozen=True, gc=False):
     """File descriptors that are sockets, as of `Processes.owners_at`."""
     close_wait: int | None = None
     """TCP sockets of the process in CLOSE_WAIT, as of `Processes.owners_at`."""
+    sampled: bool = False
+    """True where `sockets` and `close_wait` are estimates from a sample of its descriptors."""
 
 
 class Processes(msgspec.Struct, frozen=True):
@@ -126,7 +128,9 @@ class StateCount(msgspec.Struct, frozen=True):
 
 
 class States(msgspec.Struct, frozen=True):
-    """TCP sockets by state, the kernel's names; ESTABLISHED, TIME_WAIT and LISTEN are as new as the Snapshot."""
+    """TCP sockets by state, the kernel's names.
+
+    ESTABLISHED and TIME_WAIT are counters as new as the Snapshot, less what the dump of `at` found beside them."""
 
     at: float
     """When the states that need a dump were last counted."""
@@ -188,7 +192,7 @@ class Ports(msgspec.Struct, frozen=True):
     reserved: int
     """Ports of the range in net.ipv4.ip_local_reserved_ports."""
     listening: tuple[int, ...]
-    """Ports of the range taken by listeners."""
+    """Ports of the range taken by listeners, those that are reserved anyway left out."""
     bound: tuple[int, ...] | None
     """Other ports of the range held by bound, unconnected sockets; None: this kernel does not tell."""
     usable: int
@@ -220,7 +224,8 @@ class Netns(msgspec.Struct, frozen=True):
     """One network namespace."""
 
     name: str
-    """`host` for the namespace that sockmon was started in, else as it was asked for."""
+    """`host` for the initial namespace, `net:[inode]` for another one that sockmon was started in, else as it was
+    asked for."""
     inode: int
     sockstat: Sockstat
     counters: dict[str, int]

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from sockmon.assess import Assessment, Assessor
 from sockmon.ceilings import CEILINGS
 from sockmon.model.report import URGENCY, Reading
-from sockmon.model.snapshot import Conntrack, Memory, Missing, Snapshot, Sockstat
+from sockmon.model.snapshot import Conntrack, Files, Memory, Missing, Snapshot, Sockstat
 from tests.snapshots import SYSCTLS, group, listener, netns, ports, process, snapshot
 
 
@@ -93,11 +93,16 @@ def test_ports_are_counted_per_destination() -> None:
     assert {item.kind for item in found.remedies} == {"application", "sysctl", "addresses"}
 
 
-def test_an_odd_range_is_full_one_port_earlier() -> None:
-    odd = ports(group(100), low=40000, high=40100, usable=101)
-    assert reading(assess(snapshot(0.0, netns=(netns(ports=odd),))), "ephemeral-ports").severity == "hit"
-    even = ports(group(99), low=40000, high=40099, usable=100)
-    assert reading(assess(snapshot(0.0, netns=(netns(ports=even),))), "ephemeral-ports").severity == "critical"
+def test_an_odd_range_may_waste_its_last_port() -> None:
+    def found(used: int, low: int, high: int) -> Reading:
+        stands = netns(ports=ports(group(used), low=low, high=high, usable=high - low + 1))
+        return reading(assess(snapshot(0.0, netns=(stands,))), "ephemeral-ports")
+
+    assert found(100, 40000, 40100).severity == "critical"
+    assert "may never give out its last one" in found(100, 40000, 40100).evidence[-1]
+    assert found(101, 40000, 40100).severity == "hit"
+    assert found(2, 40001, 40003).severity == "hit"
+    assert found(99, 40000, 40099).severity == "critical"
 
 
 def test_ipv6_destinations_stand_in_brackets() -> None:
@@ -201,7 +206,7 @@ def test_what_a_namespace_hides_is_unknown_and_never_ok() -> None:
     report = assess(hidden).report
     for ceiling in ("tcp-memory", "tcp-orphans"):
         found = next(item for item in report.readings if item.ceiling == ceiling)
-        assert (found.severity, found.used, found.limit) == ("unknown", None, None)
+        assert (found.severity, found.used, found.limit) == ("unknown", 0, None)
         assert "initial network namespace" in found.evidence[0]
     assert report.verdict == "ok"
 
@@ -271,3 +276,76 @@ def test_an_alarm_remembers_when_it_began() -> None:
 def test_the_same_stream_gives_the_same_report() -> None:
     stream = [snapshot(float(at), process(fds=500 + at * 3)) for at in range(40)]
     assert assess(*stream).report == assess(*stream).report
+
+
+def test_a_sandbox_that_forbade_itself_to_open_anything_is_no_alarm() -> None:
+    sandbox = process(pid=9, fds=7, soft=1, hard=1)
+    report = assess(snapshot(0.0, process(fds=500), sandbox)).report
+    assert report.verdict == "ok"
+    assert report.readings[0].subject == "nginx[1044]"
+
+
+def test_growth_of_what_can_be_taken_again_is_no_threat() -> None:
+    stream = []
+    for at in range(60):
+        full = ports(group(110 + at, time_wait=at, destination="127.0.0.1"), usable=200, low=40000, high=40199)
+        stream.append(snapshot(float(at), netns=(netns(ports=replace(full, at=float(at))),)))
+    found = reading(assess(*stream), "ephemeral-ports")
+    assert (found.severity, found.eta_seconds) == ("ok", None)
+
+
+def test_time_wait_that_will_level_off_is_no_threat() -> None:
+    # 300 connections a second that end in TIME_WAIT stand at 18,000 of 28,232 after a minute.
+    stream = []
+    for at in range(56):
+        used = 300 * at + 1
+        stands = netns(
+            ports=ports(group(used, time_wait=used), at=float(at)),
+            sockstat=Sockstat(10, 5, 0, used, 1, 0, 0, 0, 12),
+        )
+        stream.append(snapshot(float(at), netns=(stands,)))
+    assert assess(*stream).report.verdict == "ok"
+
+
+def test_a_reuse_delay_as_long_as_time_wait_frees_nothing() -> None:
+    full = ports(group(200, time_wait=190, destination="127.0.0.1"), usable=200, low=40000, high=40199)
+    late = netns(ports=full, sysctls=SYSCTLS | {"net.ipv4.tcp_tw_reuse_delay": "60000"})
+    assert reading(assess(snapshot(0.0, netns=(late,))), "ephemeral-ports").severity == "hit"
+
+
+def test_listeners_that_share_an_address_show_the_fullest() -> None:
+    group_ = (netns(listeners=(listener(), listener(queue=129, inode=72), listener(inode=73))),)
+    found = reading(assess(snapshot(0.0, netns=group_), snapshot(1.0, netns=group_)), "accept-queue")
+    assert (found.severity, found.used) == ("hit", 129)
+    assert "the fullest of 3 sockets that share the address" in found.evidence
+
+
+def test_a_full_unix_listener_has_no_syns() -> None:
+    full = (netns(listeners=(listener(queue=9, backlog=8, protocol="unix", address="/run/app", port=0),)),)
+    found = reading(assess(snapshot(0.0, netns=full), snapshot(1.0, netns=full)), "accept-queue")
+    assert (found.severity, found.subject) == ("hit", "/run/app nginx[1044]")
+    assert not any("SYN" in sentence for sentence in found.evidence)
+
+
+def test_a_counter_proves_a_hit_where_the_limit_is_hidden() -> None:
+    hidden = Memory(70, 0, 3, 9, None, None)
+    counters = {"TcpExt.TCPMemoryPressures": 0, "TcpExt.TCPAbortOnMemory": 0}
+    moving = {"TcpExt.TCPMemoryPressures": 7, "TcpExt.TCPAbortOnMemory": 200}
+    stream = [
+        snapshot(0.0, memory=hidden, netns=(netns(counters=counters),)),
+        snapshot(1.0, memory=hidden, netns=(netns(counters=moving),)),
+    ]
+    assessment = assess(*stream)
+    assert (reading(assessment, "tcp-memory").severity, reading(assessment, "tcp-memory").used) == ("hit", 70)
+    assert reading(assessment, "tcp-orphans").severity == "hit"
+    calm = assess(stream[0])
+    assert (reading(calm, "tcp-memory").severity, reading(calm, "tcp-memory").used) == ("unknown", 70)
+
+
+def test_advice_stays_within_what_the_kernel_takes() -> None:
+    unlimited = assess(snapshot(0.0, netns=(netns(conntrack=Conntrack(5, 0, 1000, {})),)))
+    assert [item.kind for item in reading(unlimited, "conntrack-table").remedies] == ["application"]
+    boundless = assess(snapshot(0.0, files=Files(1000, 2**63 - 1, 1_048_576)))
+    assert [item.kind for item in reading(boundless, "system-fds").remedies] == ["application"]
+    high = assess(snapshot(0.0, process(fds=500_000, soft=524_288, hard=524_288)))
+    assert reading(high, "process-fds").remedies[0].value == "1048576:1048576"

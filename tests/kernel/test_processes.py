@@ -119,9 +119,10 @@ def test_a_row_that_did_not_change_is_the_same_object(table: ProcessTable) -> No
     with sleeper() as process:
         for _ in range(4):
             before = seen(table, process.pid)
-        assert seen(table, process.pid) == before
-        if seen(table, process.pid).rss == before.rss:
-            assert seen(table, process.pid) is seen(table, process.pid)
+        first, second = seen(table, process.pid), seen(table, process.pid)
+        assert first.command == before.command
+        if first.rss == second.rss:
+            assert first is second
 
 
 def test_an_ended_process_is_gone_and_a_zombie_has_no_descriptors(table: ProcessTable) -> None:
