@@ -20,6 +20,8 @@ from sockmon.errors import Absent, Unreadable
 T = TypeVar("T")
 Steps = Generator[None, None, T]
 """Work in small steps: yields after each read from the kernel, returns the result."""
+SOCK_DIAG, NETFILTER = 4, 12
+"""Netlink protocols: include/uapi/linux/netlink.h."""
 Absorb = Callable[[bytes, int], None]
 """Takes messages that all have the same length, one after another, and that length."""
 
@@ -28,7 +30,6 @@ HEADER = struct.Struct("=IHHI4x")
 ATTRIBUTE = struct.Struct("=HH")
 """struct nlattr: length with this header, type."""
 
-_DIAG = 4  # NETLINK_SOCK_DIAG
 _REQUEST_DUMP = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
 _DUMP_INTR = 0x10
 _ERROR, _DONE, _OVERRUN, _FIRST_DATA = 2, 3, 4, 16
@@ -47,14 +48,16 @@ def run(steps: Steps[T]) -> T:
             return result
 
 
+def open_netlink(protocol: int) -> socket.socket:
+    """A netlink socket in the network namespace of this thread, whose answers are waited for a while; OSError."""
+    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", _PATIENCE, 0))
+    return opened
+
+
 def open_diag() -> socket.socket:
-    """A netlink socket for sock_diag in the network namespace of this thread; raises Unreadable."""
-    try:
-        diag = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _DIAG)
-    except OSError as error:
-        raise Unreadable("sock_diag", f"cannot open a netlink socket: {error.strerror}") from error
-    diag.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", _PATIENCE, 0))
-    return diag
+    """One for sock_diag."""
+    return open_netlink(SOCK_DIAG)
 
 
 def attribute(kind: int, payload: bytes) -> bytes:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import struct
 import time
 from contextlib import suppress
 
 from sockmon.errors import Absent, NoSuchNamespace, Unreadable
 from sockmon.kernel import sysctl
+from sockmon.kernel.netlink import NETFILTER, SOCK_DIAG, open_netlink
 from sockmon.kernel.setns import Opened, Refused, open_inside
 from sockmon.model.clean import clean
 
@@ -42,8 +42,6 @@ _READERS = {
     "conntrack": "conntrack table",
     "net/stat/nf_conntrack": "conntrack",
 }
-_SOCK_DIAG, _NETFILTER = 4, 12
-_PATIENCE = 5  # seconds that a netlink socket waits for an answer
 _LONGEST = 8 * 1024 * 1024
 _REASONS = {
     errno.EACCES: "may not be read by this user",
@@ -72,10 +70,7 @@ def open_socket(name: str) -> int:
     if name == "conntrack":
         # Making this socket loads nfnetlink, so whether connection tracking is there is asked first.
         os.stat(f"/proc/{CONNTRACK_COUNT}")
-    protocol = _NETFILTER if name == "conntrack" else _SOCK_DIAG
-    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", _PATIENCE, 0))
-    return opened.detach()
+    return open_netlink(NETFILTER if name == "conntrack" else SOCK_DIAG).detach()
 
 
 def open_all(paths: tuple[str, ...], proc: str = "/proc") -> Opened:
