@@ -11,6 +11,7 @@ import select
 import signal
 import termios
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -44,9 +45,7 @@ def kept(terminal: int = 0) -> Iterator[None]:
         # The event loop may be stuck in a write to a terminal that nobody reads: ask nothing of it any more.
         with suppress(OSError, termios.error):
             os.set_blocking(_SCREEN, False)
-            termios.tcflush(_SCREEN, termios.TCOFLUSH)
-            if select.select([], [_SCREEN], [], _PATIENCE)[1]:
-                os.write(_SCREEN, _RESET)
+            _say(_RESET)
         restore()
         os._exit(128 + number)
 
@@ -57,6 +56,16 @@ def kept(terminal: int = 0) -> Iterator[None]:
         yield
     finally:
         restore()
+
+
+def _say(words: bytes) -> None:
+    """Write to the terminal ahead of all that waits to be written, as long as it takes part."""
+    end = time.monotonic() + _PATIENCE
+    while time.monotonic() < end:
+        termios.tcflush(_SCREEN, termios.TCOFLUSH)
+        with suppress(BlockingIOError):
+            os.write(_SCREEN, words)
+            return
 
 
 def _until_gone(terminal: int) -> None:

@@ -70,9 +70,7 @@ class NetnsSampler:
         owned = self._with_owners((found or ()) + (local or ())) if found is not None else None
         ports = self.ports.value
         if ports and ports.ports.bound is None:
-            missing.append(
-                Missing("ports", "this kernel does not show bound, unconnected sockets")
-            )
+            missing.append(Missing("ports", "this kernel does not show bound, unconnected sockets"))
         missing += [
             Missing(part.reader, part.reason) for part in self.paced if part.reason and part is not self.search
         ]

@@ -41,9 +41,7 @@ def _evidence(window: Window, measure: Measure) -> list[str]:
     maximum = f"{table.maximum:,}" if table.maximum else "unlimited"
     lines = [f"nf_conntrack_count {table.count:,}, nf_conntrack_max {maximum}, {table.buckets:,} buckets"]
     if not table.count:
-        lines.append(
-            "nothing is tracked in this namespace right now: that is done where a rule needs it"
-        )
+        lines.append("nothing is tracked in this namespace right now: that is done where a rule needs it")
     if table.unreplied is not None and table.table:
         total = max(sum(table.table.values()), 1)
         lines.append(f"{100 * table.unreplied / total:.0f} % of the entries never saw a reply")

@@ -14,6 +14,7 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 
 from sockmon.assess import Assessment, Assessor
+from sockmon.errors import SockmonError
 from sockmon.model.detail import Focus, Request, SetInterval
 from sockmon.model.report import Reading
 from sockmon.sources import Source
@@ -30,6 +31,7 @@ class SockmonApp(App[None]):
     """Draws a source's stream; never opens the kernel, never writes."""
 
     TITLE = "sockmon"
+    CSS_PATH = "app.tcss"
     BINDINGS: ClassVar[list[BindingType]] = list(keys.bindings("app"))
     ENABLE_COMMAND_PALETTE = True
 
@@ -48,6 +50,11 @@ class SockmonApp(App[None]):
         self.assessor = assessor or Assessor()
         self.newest: Assessment | None = None
         """The last Assessment that came, shown or not."""
+        self.began: float | None = None
+        """Wall clock of the first Assessment: an alarm that is as old may be older."""
+        self.failure: SockmonError | None = None
+        """Why there was never anything to show."""
+        self.keys, self._bad_keys = keys.sound(chosen.keys)
         self.paused = False
         self._shown: Assessment | None = None
         self._interval = chosen.interval
@@ -88,11 +95,9 @@ class SockmonApp(App[None]):
         self._choose_theme()
         for fault in self._loaded.faults:
             self.tell(fault.message)
-        wrong = keys.faults(self.settings.keys)
-        for text in wrong:
+        for text in self._bad_keys:
             self.tell(text)
-        if not wrong:
-            self.set_keymap(dict(self.settings.keys))
+        self.set_keymap(self.keys)
         self.screen_change_signal.subscribe(self, lambda screen: self.call_later(self._refresh_top))
         self.push_screen(MainScreen())
         self.set_interval(1.0, self._say_status)
@@ -111,6 +116,8 @@ class SockmonApp(App[None]):
     def on_sampled(self, message: Sampled) -> None:
         """Keep the newest, and draw it unless the screen is held still."""
         self.newest = message.assessment
+        if self.began is None:
+            self.began = self.newest.snapshot.wall
         self._heard = time.monotonic()
         if not self.paused:
             self._shown = self.newest
@@ -123,7 +130,11 @@ class SockmonApp(App[None]):
             self.screen.answer(message.detail)
 
     def on_source_lost(self, message: SourceLost) -> None:
-        """Say so, and go on showing what is known."""
+        """Say so, and go on showing what is known; where nothing is, end with the reason."""
+        if self.newest is None:
+            self.failure = message.error or SockmonError("the data ended before its first sample")
+            self.exit(return_code=1)
+            return
         self._lost = message.error.message if message.error else ""
         self._say_status()
 
@@ -177,7 +188,7 @@ class SockmonApp(App[None]):
         if isinstance(self.screen, HelpScreen):
             self.pop_screen()
         else:
-            self.push_screen(HelpScreen(keys.effective(self.settings.keys)))
+            self.push_screen(HelpScreen(keys.effective(self.keys)))
 
     # Time
 
@@ -201,4 +212,4 @@ class SockmonApp(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: the same actions as the keys, and the themes."""
-        return commands.commands(self, screen, self.settings.keys)
+        return commands.commands(self, screen, self.keys)

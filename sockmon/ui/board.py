@@ -12,15 +12,18 @@ from textual.content import Content
 from sockmon import format as fmt
 from sockmon.ceilings import TITLES
 from sockmon.model.report import Reading, Severity
-from sockmon.ui.panes.pane import View
+from sockmon.ui.panes.pane import ALARMS, View, left
+from sockmon.ui.screens.who import largest_owner, name
 from sockmon.ui.styles import LOOKS
 from sockmon.ui.widgets.bar import bar
 from sockmon.ui.widgets.framed import Framed
 from sockmon.ui.widgets.table import Column, Table
 from sockmon.ui.widgets.words import Words, spread
 
-ALARMS = ("hit", "critical", "warning")
-WIDE, NARROW = 110, 60
+WIDE, ROOMY = 110, 140
+EVERYWHERE = ("0.0.0.0", "[::]")
+TITLE = max(map(len, TITLES.values()))
+"""Cells of the longest title."""
 
 
 class Board(Framed):
@@ -36,10 +39,10 @@ class Board(Framed):
             self._columns(160),
             _key,
             id="readings",
-            empty="waiting for the first sample …",
+            empty="reading the kernel …",
             columns_for=self._columns,
             span=_span,
-            flex=24,
+            flex=22,
         )
         yield Words(id="fold")
 
@@ -63,6 +66,13 @@ class Board(Framed):
     def _columns(self, width: int) -> Sequence[Column[Reading]]:
         return _wide(self, width) if width >= WIDE else _tight(width)
 
+    def subject(self, reading: Reading, owner: bool) -> Text:
+        """The reading's subject; behind a group of ports who holds most of them, where that is known."""
+        text = Text(reading.subject, _style(reading))
+        focus = self._view.assessment.focuses.get(_key(reading)) if self._view else None
+        found = largest_owner(focus, self._view.assessment.snapshot) if self._view and owner else None
+        return text.append(f" {name(found)}", _style(reading) or "muted") if found else text
+
     def trend(self, reading: Reading, width: int) -> Text:
         """The reading's trail."""
         if self._view is None:
@@ -71,29 +81,31 @@ class Board(Framed):
 
 
 def _wide(board: Board, width: int) -> tuple[Column[Reading], ...]:
-    roomy = width >= 140
-    long, trend = (30, 14) if roomy else (12, 6)
-    return (
+    roomy = width >= ROOMY
+    long, trend = (20, 14) if roomy else (10, 0)
+    used = 20 if roomy else 15
+    columns: tuple[Column[Reading], ...] = (
         Column("", 9, _severity),
-        Column("CEILING", 22 if roomy else 17, lambda row: Text(_title(row), "strong" if _style(row) else "")),
-        Column("SUBJECT", 0, lambda row: Text(row.subject, _style(row))),
+        Column("CEILING", TITLE, lambda row: Text(_title(row), "strong" if _style(row) else "")),
+        Column("SUBJECT", 0, lambda row: board.subject(row, roomy), cut="middle"),
         Column("HEADROOM", long, lambda row: bar(row.ratio, long, row.severity)),
-        Column("USED / LIMIT", 21 if roomy else 17, _used, align="right"),
+        Column("USED / LIMIT", used, lambda row: _used(row, used), align="right"),
         Column("FULL", 6, lambda row: Text(fmt.ratio(row.ratio), _style(row) or "muted"), align="right"),
         Column("TREND", trend, lambda row: board.trend(row, trend), narrow=False),
-        Column("LEFT", 8, _eta, align="right"),
+        Column("LEFT", 7, _eta, align="right"),
         Column("RATE", 8, _rate, align="right", narrow=False),
     )
+    return columns if roomy else tuple(column for column in columns if column.title != "TREND")
 
 
 def _tight(width: int) -> tuple[Column[Reading], ...]:
-    long = 12 if width >= 78 else 8
+    long = 5 if width < ROOMY // 2 + 20 else 12
     return (
-        Column("", 7, _severity),
-        Column("CEILING", 0, _both),
-        Column("USED/LIMIT", 15, _used, align="right"),
+        Column("", 7, _briefly),
+        Column("CEILING", 0, _both, cut="middle"),
+        Column("USED/LIMIT", 13, lambda row: _used(row, 13), align="right"),
         Column("FULL", 5, lambda row: Text(fmt.ratio(row.ratio), _style(row) or "muted"), align="right"),
-        Column("HEADROOM", long, lambda row: bar(row.ratio, long, row.severity), narrow=False),
+        Column("ROOM", long, lambda row: bar(row.ratio, long, row.severity), narrow=False),
         Column("LEFT", 7, _eta, align="right"),
     )
 
@@ -116,25 +128,39 @@ def _severity(reading: Reading) -> Text:
     return Text(f"{look.glyph} {look.word}", look.style)
 
 
+def _briefly(reading: Reading) -> Text:
+    """As `_severity`; the one word that is too long for a narrow board goes by its sign."""
+    look = LOOKS[reading.severity]
+    return _severity(reading) if len(look.word) < 6 else Text(look.glyph, look.style)
+
+
 def _both(reading: Reading) -> Text:
-    """Ceiling and subject in one cell; a port group goes by its destination."""
+    """Ceiling and subject in one cell; a port group goes by its destination, a listener on every address by its
+    port."""
     subject = reading.subject.partition(" → ")[1:]
     short = "".join(subject).strip() or reading.subject
+    for everywhere in EVERYWHERE:
+        short = short.removeprefix(everywhere)
     return Text.assemble(
         (_title(reading), "strong" if _style(reading) else ""), " ", (short, _style(reading) or "muted")
     )
 
 
-def _used(reading: Reading) -> Text:
-    return Text.assemble(
-        (fmt.count(reading.used), _style(reading)), ("/", "faint"), (fmt.limit(reading.limit), "muted")
-    )
+def _used(reading: Reading, width: int) -> Text:
+    """`842/1,024`; a limit that does not fit is shortened, for a number that is cut would be another one."""
+    used, limit = fmt.count(reading.used), fmt.limit(reading.limit)
+    if len(used) + 1 + len(limit) > width:
+        limit = fmt.short(reading.limit)
+    if len(used) + 1 + len(limit) > width:
+        used = fmt.short(reading.used)
+    return Text.assemble((used, _style(reading)), ("/", "faint"), (limit, "muted"))
 
 
 def _eta(reading: Reading) -> Text:
     if reading.severity == "hit":
         return Text("now", _style(reading))
-    return Text(fmt.eta(reading.eta_seconds), _style(reading) if reading.eta_seconds is not None else "faint")
+    seconds = left(reading.severity, reading.ratio, reading.eta_seconds)
+    return Text(fmt.eta(seconds), "faint" if seconds is None else _style(reading))
 
 
 def _rate(reading: Reading) -> Text:
@@ -142,12 +168,12 @@ def _rate(reading: Reading) -> Text:
     return Text(fmt.rate(reading.rate), (_style(reading) or "muted") if growing else "faint")
 
 
-def _span(reading: Reading) -> tuple[str, Text] | None:
+def _span(reading: Reading) -> tuple[tuple[str, ...], Text] | None:
     """An unknown reading says why, in place of numbers."""
     if reading.severity != "unknown" or not reading.evidence:
         return None
     reason = Text(reading.evidence[0], "sev-unknown")
-    return "HEADROOM", reason
+    return ("HEADROOM", "USED/LIMIT"), reason
 
 
 def _facts(reading: Reading) -> dict[str, str]:

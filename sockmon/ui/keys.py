@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from textual.binding import Binding
-from textual.keys import key_to_character
+from textual.keys import KEY_NAME_REPLACEMENTS, Keys, key_to_character
 
 Place = Literal["app", "main", "table"]
 
@@ -87,6 +88,10 @@ def show_keys(keys: str) -> str:
     return " ".join(_show(key.strip()) for key in keys.split(",") if key.strip())
 
 
+MODIFIERS = {"ctrl", "shift", "alt", "super", "hyper", "meta"}
+_NAMED = {key.value for key in Keys if key.value.isalnum()} | set(KEY_NAME_REPLACEMENTS.values())
+_NAMES = {"/": "slash", "?": "question_mark", "+": "plus", "-": "minus", "=": "equals_sign", ":": "colon"}
+"""Keys that can be written as they are printed → Textual's names."""
 _PRINTED = {"enter": "Enter", "escape": "Esc", "up": "↑", "down": "↓", "tab": "Tab", "slash": "/", "plus": "+"}
 _PRINTED |= {"home": "Home", "end": "End", "pagedown": "PgDn", "pageup": "PgUp", "shift+tab": "⇧Tab"}
 _PRINTED |= {"minus": "-", "equals_sign": "="}
@@ -107,13 +112,56 @@ def effective(chosen: Mapping[str, str]) -> dict[str, str]:
     return {action.id: chosen.get(action.id, action.keys) for action in ACTIONS}
 
 
-def faults(chosen: Mapping[str, str]) -> list[str]:
-    """What is wrong with a config file's `[keys]`: unknown actions, empty keys, one key for two actions."""
-    found = [f"keys: no action is called {name!r}" for name in chosen if name not in BY_ID]
-    found += [f"keys: {name} has no key" for name, keys in chosen.items() if not keys.strip()]
+def sound(chosen: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """The entries of a config file's `[keys]` that can be used, and what is wrong with each of the others."""
+    kept: dict[str, str] = {}
+    found: list[str] = []
+    for name, keys in chosen.items():
+        if fault := _fault(name, keys):
+            found.append(fault)
+        else:
+            kept[name] = ",".join(_split(keys))
+    while clash := _clash(kept):
+        key, first, second = clash
+        found.append(f"keys: {key!r} is given to {first} and to {second}")
+        del kept[second if second in kept else first]
+    return kept, found
+
+
+def _split(keys: str) -> list[str]:
+    return [key.strip() for key in keys.split(",") if key.strip()]
+
+
+def _fault(name: str, keys: str) -> str:
+    if name not in BY_ID:
+        return f"keys: no action is called {name!r}"
+    if not _split(keys):
+        return f"keys: {name} has no key"
+    unknown = next((key for key in _split(keys) if not _exists(key)), None)
+    return f"keys: {name}: there is no key {unknown!r}" if unknown else ""
+
+
+def _exists(key: str) -> bool:
+    """Whether Textual could ever report such a key."""
+    *modifiers, name = key.split("+") if len(key) > 1 else [key]
+    return set(modifiers) <= MODIFIERS and (len(name) == 1 or name in _NAMED or _is_character(name))
+
+
+def _is_character(name: str) -> bool:
+    """Whether it is the name of a character, as `question_mark`: Unicode's, where Textual has none of its own."""
+    try:
+        unicodedata.lookup(name.replace("_", " "))
+    except KeyError:
+        return False
+    return True
+
+
+def _clash(chosen: Mapping[str, str]) -> tuple[str, str, str] | None:
+    """A key that stands for two actions because of `chosen`, and those."""
     taken: dict[str, str] = {}
     for name, keys in effective(chosen).items():
-        for key in (part.strip() for part in keys.split(",")):
-            if key and taken.setdefault(key, name) != name and (name in chosen or taken[key] in chosen):
-                found.append(f"keys: {key!r} is given to {taken[key]} and to {name}")
-    return found
+        for key in _split(keys):
+            other = taken.setdefault(_NAMES.get(key, key), name)
+            if other != name and (name in chosen or other in chosen):
+                return key, other, name
+    return None

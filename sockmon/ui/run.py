@@ -12,7 +12,9 @@ from sockmon.ui.app import SockmonApp
 
 
 def run(source: Source, theme: str | None, interval: float | None, read_only: bool) -> int:
-    """Show `source` until the user leaves; flags win over the config file, and a bad file is told, not fatal."""
+    """Show `source` until the user leaves; flags win over the config file, and a bad file is told, not fatal.
+
+    Raises what ended the source before there was anything to show."""
     fault = None
     try:
         chosen = settings.load()
@@ -28,4 +30,6 @@ def run(source: Source, theme: str | None, interval: float | None, read_only: bo
         app.run()
     finally:
         source.close()
+    if app.failure is not None:
+        raise app.failure
     return app.return_code or 0

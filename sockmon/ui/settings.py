@@ -13,7 +13,7 @@ from sockmon.errors import BadSettings
 
 # Python 3.10 has no tomllib; tomli is the same thing under its first name.
 tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-SHORTEST, LONGEST = 0.25, 60.0
+SHORTEST, LONGEST = 0.2, 60.0
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,7 +22,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     theme: str | None = None
     """Stem of a file in `themes/`; None: ours, or `console` on a terminal of sixteen colours."""
     interval: float = 1.0
-    """Seconds between Snapshots, 0.25 to 60."""
+    """Seconds between Snapshots, 0.2 to 60."""
     read_only: bool = False
     """Never offer to change anything."""
     keys: dict[str, str] = {}

@@ -22,15 +22,40 @@ async def test_says_all(size: tuple[int, int]) -> None:
         await pilot.pause()
         head = drill.words(screen, "#title")
         assert "ephemeral ports · 10.0.0.5 → 10.0.0.9:5432 · ✖ HIT" in head
-        assert f"since {clock(WALL - 90)}" in head
+        assert f"since {clock(WALL - 90, size[0] > 80)}" in head
+        assert "\n" not in head.strip()
         assert "28,232 / 28,232 ports" in drill.words(screen, "#numbers")
         why = drill.words(screen, "#why")
         assert "envoy[812] 28,201" in why
         assert "[@click=app.quit]x[/red][9921] 31" in why.replace("\n", " ")
-        assert "open files 82 %" in why
-        assert "TCP memory ?" in why
+        said = " ".join(why.split())
+        assert "Also ▲ open files nginx[1044] 82 % · ✖ accept queue 0.0.0.0:8080 nginx[1044] 100 %" in said
+        assert "Why not conntrack table 23 %" in said
+        assert "Not known TCP memory ?" in said
         assert "2 sysctl  net.ipv4.tcp_tw_reuse = 1" in why
         assert "limit" in drill.words(screen, "#trend")
+
+
+@pytest.mark.parametrize(("began", "before"), [(WALL - 90, True), (WALL - 92, True), (WALL - 93, False)])
+async def test_an_alarm_of_the_first_sample_may_be_older(began: float, before: bool) -> None:
+    screen = CeilingScreen(PORTS)
+    app = Stand(screen, drill.assessment())
+    app.began = began
+    async with app.run_test(size=(160, 50)) as pilot:
+        await pilot.pause()
+        assert ("since before" in drill.words(screen, "#title")) == before
+
+
+async def test_a_long_subject_leaves_the_headline_one_line() -> None:
+    key = ("ephemeral-ports", "2001:db8:85a3::8a2e:370:7334 → [2001:db8:85a3::8a2e:370:7334]:5432")
+    screen = CeilingScreen(key)
+    app = Stand(screen, drill.assessment(readings=(drill.reading(key),)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        head = drill.words(screen, "#title")
+        assert "✖ HIT" in head
+        assert ":5432 ·" in head
+        assert "\n" not in head
 
 
 async def test_enter_opens_the_subject() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockmon.ui.filter import FIELDS, Filter, parse
+from sockmon.ui.filter import ALL, FIELDS, Filter, parse
 
 FACTS = {"port": "443", "proc": "812 envoy", "address": "10.0.0.5 10.0.0.9"}
 
@@ -27,6 +27,19 @@ def test_names_match_in_part_and_in_any_case() -> None:
 
 def test_a_field_that_a_row_does_not_have_says_nothing_about_it() -> None:
     assert parse("state:time_wait").matches(FACTS)
+
+
+def test_what_rows_know_nothing_of_does_not_apply_and_is_said() -> None:
+    groups = {"port": ALL, "state": ("TIME_WAIT",)}
+    for typed, kept, said in (
+        ("port:443", "port:443", ""),
+        ("state:time_w", "state:time_w", ""),
+        ("state:ESTABLISHED", "", "filter does not apply here"),
+        ("state:listen port:1", "port:1", "state: does not apply here"),
+        ("user:www cache", "cache", "user: does not apply here"),
+    ):
+        assert parse(typed).known(groups) == parse(kept)
+        assert parse(typed).strange(groups) == said
 
 
 def test_an_unfinished_field_and_an_address_are_not_fields() -> None:

@@ -26,6 +26,14 @@ async def test_says_all(size: tuple[int, int]) -> None:
         assert "needs root" in drill.words(screen, "#missing")
 
 
+async def test_a_row_of_tables_is_as_high_as_it_needs() -> None:
+    screen = GroupScreen(GROUP)
+    app = Stand(screen, drill.assessment(), drill.group_detail())
+    async with app.run_test(size=(160, 50)) as pilot:
+        await pilot.pause()
+        assert screen.query_one("#who").size.height == 5
+
+
 async def test_enter_on_an_owner_opens_the_process() -> None:
     screen = GroupScreen(GROUP)
     app = Stand(screen, drill.assessment(), drill.group_detail())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 from textual.color import Color
 from textual.geometry import Region
@@ -80,7 +82,7 @@ async def test_unknown_is_said_with_its_reason_and_is_never_zero() -> None:
     async with play("unprivileged") as (app, _pilot, _):
         said = text(app)
         assert "nf_conntrack is not loaded" in said
-        assert "61 of 300 seen in full" in said
+        assert "sockets of 239 not seen" in said
         assert "0 / 0" not in said
 
 
@@ -131,7 +133,7 @@ async def test_hostile_names_are_words(size: tuple[int, int]) -> None:
         for key in ("1", "2", "3", "4", "b"):
             await pilot.press(key)
             await pilot.pause()
-        assert ("[@click=app.quit]x[/]" if size[0] > 80 else "[@cl") in text(app)
+        assert ("[@click=app.quit]x[/]" if size[0] > 80 else "app.quit]x[/]") in text(app)
         await pilot.press("b", "2", "s", "s", "s", "z")
         await pilot.pause()
         table = app.screen.query_one("#process-table", Table)
@@ -339,3 +341,105 @@ async def test_ascii_terminals_get_ascii() -> None:
         assert "X HIT" in said
         assert "####" in said
         assert said.isascii()
+
+
+async def test_a_process_at_80x24_shows_its_descriptors_first() -> None:
+    async with play(size=(80, 24)) as (app, pilot, source):
+        await pilot.press("2", "enter")
+        await until(pilot, lambda: ProcessFocus(1044, 7) in source.asked)
+        await until(pilot, lambda: "902 / 1,024" in text(app))
+        lines = text(app).splitlines()
+        assert next(index for index, line in enumerate(lines) if "Descriptors" in line) < 9
+        assert {each.id for each in app.screen.query(".panel") if each.size.height} == {
+            "files", "kinds", "limits", "listeners", "sockets",
+        }  # fmt: skip
+        assert "Esc Back" in lines[-1]
+
+
+@pytest.mark.parametrize("size", [(160, 50), (120, 40), (80, 24)])
+async def test_the_board_says_which_one_it_is_at_every_width(size: tuple[int, int]) -> None:
+    async with play(size=size) as (app, pilot, _):
+        await pilot.press("b")
+        await pilot.pause()
+        said = text(app)
+        assert "10.0.0.9:5432" in said
+        assert "nginx[1044]" in next(line for line in said.splitlines() if "accept queue" in line)
+        assert "open files of the host" in said
+        assert ("10.0.0.9:5432 envoy[812]" in said) == (size[0] == 160)
+
+
+async def test_time_left_is_no_alarm_where_there_is_none() -> None:
+    async with play() as (app, _pilot, _):
+        calm = next(line for line in text(app).splitlines() if "10.0.0.7:6379" in line)
+        assert "min" not in calm
+        assert "~4 min" in next(line for line in text(app).splitlines() if "WARN" in line)
+
+
+async def test_enter_is_offered_only_where_it_opens() -> None:
+    async with play() as (app, pilot, _):
+        for pane, offered in (("2", True), ("1", False), ("3", True), ("4", False)):
+            await pilot.press(pane)
+            await pilot.pause()
+            assert ("Enter Open" in text(app).splitlines()[-1]) == offered
+
+
+async def test_a_filter_that_does_not_apply_is_said_and_hides_nothing() -> None:
+    async with play() as (app, pilot, _):
+        await pilot.press("slash", *"port:5432", "enter")
+        await pilot.pause()
+        said = text(app)
+        assert said.count("filter does not apply here") == 3
+        assert "/usr/bin/envoy" in said
+        assert "10.0.0.7:6379" not in said[said.index("3 Ports") :]
+        assert "more groups" not in said
+
+
+async def test_close_wait_finds_processes_and_time_wait_finds_groups() -> None:
+    async with play() as (app, pilot, _):
+        await pilot.press("slash", *"state:close_wait", "enter")
+        await pilot.pause()
+        assert "2 of 300 match" in text(app)
+        assert "filter does not apply to groups" in text(app)
+
+
+async def test_a_pane_says_what_it_is_sorted_by() -> None:
+    async with play() as (app, pilot, _):
+        assert "Processes by headroom ▾" in text(app)
+        app.screen.query_one("#process-table", Table).sort_by("USED")
+        await pilot.pause()
+        assert "Processes by USED ▾" in text(app)
+
+
+async def test_estimates_have_a_sign() -> None:
+    async with play() as (app, pilot, _):
+        assessment = stage.assess(stage.busy(70))
+        assert assessment.snapshot.processes
+        first, *others = assessment.snapshot.processes.rows
+        rows = (msgspec.structs.replace(first, sampled=True), *others)
+        processes = msgspec.structs.replace(assessment.snapshot.processes, rows=rows)
+        snapshot = msgspec.structs.replace(assessment.snapshot, processes=processes)
+        app.post_message(Sampled(dataclasses.replace(assessment, snapshot=snapshot)))
+        await pilot.press("2", "z")
+        await until(pilot, lambda: "~790" in text(app))
+
+
+async def test_a_source_that_ends_before_its_first_sample_ends_the_app() -> None:
+    source = stage.StageSource()
+    source._lines.get()
+    source.put(SourceLost("the agent did not start"))
+    app = SockmonApp(source, Settings(theme="sockmon"), assessor=stage.FakeAssessor())
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: app.failure is not None)
+    assert app.return_code == 1
+    assert app.failure is not None
+    assert app.failure.message == "the agent did not start"
+
+
+async def test_help_hangs_its_lines_on_a_narrow_terminal() -> None:
+    async with play(size=(60, 40)) as (app, pilot, _):
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        await pilot.pause()
+        lines = [line.strip("│ ") for line in text(app).splitlines()]
+        first = next(index for index, line in enumerate(lines) if line.startswith("✖ HIT"))
+        assert text(app).splitlines()[first + 1].startswith("│" + " " * 28)

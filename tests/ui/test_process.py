@@ -82,6 +82,26 @@ async def test_what_is_missing_says_why() -> None:
         assert "maps ?" in drill.words(screen, "#identity")
 
 
+async def test_what_an_ordinary_user_cannot_see_is_not_none() -> None:
+    screen = ProcessScreen(PROCESS)
+    why = Missing("descriptors", "Permission denied")
+    detail = drill.process_detail(missing=(why,), sockets=(), sockets_total=0, kinds={}, listeners=())
+    app = Stand(screen, drill.assessment(), detail)
+    async with app.run_test(size=(160, 50)) as pilot:
+        await pilot.pause()
+        for part in ("#sockets", "#kinds", "#listeners"):
+            assert "? needs root or its user" in drill.words(screen, part)
+
+
+async def test_the_limit_on_descriptors_leads() -> None:
+    screen = ProcessScreen(PROCESS)
+    limits = drill.process_detail().limits
+    app = Stand(screen, drill.assessment(), drill.process_detail(limits=(*limits[1:], limits[0])))
+    async with app.run_test(size=(160, 50)) as pilot:
+        await pilot.pause()
+        assert drill.words(screen, "#limits").splitlines()[1].startswith("Max open files")
+
+
 async def test_a_recording_shows_what_the_snapshot_knows() -> None:
     screen = ProcessScreen(PROCESS)
     app = Stand(screen, drill.assessment())

@@ -41,16 +41,31 @@ def test_the_users_folder_follows_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 def test_actions_have_one_id_and_one_key_each() -> None:
     assert len(keys.BY_ID) == len(keys.ACTIONS)
-    assert keys.faults({}) == []
+    assert keys.sound({}) == ({}, [])
     taken = [key for action in keys.ACTIONS for key in action.keys.split(",")]
     assert len(taken) == len(set(taken))
 
 
-def test_bad_keys_are_told() -> None:
-    assert keys.faults({"pane.nothing": "x"}) == ["keys: no action is called 'pane.nothing'"]
-    assert keys.faults({"sort": " "}) == ["keys: sort has no key"]
-    assert keys.faults({"sort": "q"}) == ["keys: 'q' is given to sort and to quit"]
-    assert keys.faults({"sort": "f9"}) == []
+@pytest.mark.parametrize(
+    ("bad", "fault"),
+    [
+        ({"pane.nothing": "x"}, "keys: no action is called 'pane.nothing'"),
+        ({"sort": " , "}, "keys: sort has no key"),
+        ({"sort": "q"}, "keys: 'q' is given to sort and to quit"),
+        ({"sort": "/"}, "keys: '/' is given to filter and to sort"),
+        ({"sort": "nosuchkey"}, "keys: sort: there is no key 'nosuchkey'"),
+        ({"sort": "f99,ctrl+y"}, "keys: sort: there is no key 'f99'"),
+    ],
+)
+def test_a_bad_entry_is_told_and_leaves_the_others_in_force(bad: dict[str, str], fault: str) -> None:
+    good = {"pane.ports": "f9", "zoom": "ctrl+y, Z"}
+    assert keys.sound({**good, **bad}) == ({"pane.ports": "f9", "zoom": "ctrl+y,Z"}, [fault])
+    assert keys.sound({**bad, **good}) == ({"pane.ports": "f9", "zoom": "ctrl+y,Z"}, [fault])
+
+
+def test_keys_can_be_exchanged() -> None:
+    assert keys.sound({"sort": "q", "quit": "s"}) == ({"sort": "q", "quit": "s"}, [])
+    assert keys.sound({action.id: action.keys for action in keys.ACTIONS})[1] == []
 
 
 def test_keys_are_shown_as_printed() -> None:

@@ -10,6 +10,7 @@ from textual.app import App, ComposeResult
 from textual.geometry import Region
 
 from sockmon.ui import styles, themes
+from sockmon.ui.widgets.column import cut_middle
 from sockmon.ui.widgets.table import Column, Table
 
 
@@ -122,6 +123,48 @@ async def test_sorts_on_raw_values_with_unknown_last() -> None:
         assert "SIZE▴" in lines(app.table)[0]
         await pilot.press("s")
         assert [line.split()[1] for line in lines(app.table)[1:5]] == ["9", "None", "100", "20"]
+
+
+async def test_sorting_walks_the_columns_in_sight_and_comes_back() -> None:
+    app = Stage()
+    async with app.run_test(size=(30, 10)) as pilot:
+        narrow = Column[Thing]("HIDDEN", 90, lambda row: "", lambda row: row.name, narrow=False)
+        app.table.columns = (*COLUMNS, narrow)
+        app.table.show(rows(9, 100))
+        said = []
+        for _ in range(4):
+            said.append(app.table.order)
+            await pilot.press("s")
+        assert said == ["", "NAME ▴", "SIZE ▾", ""]
+
+
+async def test_the_arrow_is_in_sight_however_narrow_the_column() -> None:
+    app = Stage()
+    async with app.run_test(size=(80, 10)):
+        app.table.columns = (Column[Thing]("CLOSE_W", 7, lambda row: row.name, lambda row: row.name),)
+        app.table.show(rows(1))
+        app.table.sort_by("CLOSE_W", reverse=True)
+        assert lines(app.table)[0].split() == ["CLOSE_▾"]
+
+
+async def test_without_colours_the_cursor_is_a_mark_and_no_bar_is_reversed() -> None:
+    app = Stage()
+    app.ansi_color = True
+    async with app.run_test(size=(80, 10)) as pilot:
+        app.theme = "ansi-dark"
+        app.table.show(rows(1, 2))
+        await pilot.press("j")
+        await pilot.pause()
+        assert [line[:5] for line in lines(app.table)[:3]] == [" NAME", " row0", "▸row1"]
+        segments = app.table.render_line(2)
+        assert not any(segment.style and segment.style.reverse for segment in segments)
+
+
+def test_a_subject_is_cut_in_the_middle() -> None:
+    text = Text("127.0.0.1 → 127.0.0.1:5432", style="red")
+    assert cut_middle(text, 20).plain == "127.0.0.1 ….0.1:5432"
+    assert cut_middle(text, 26).plain == text.plain
+    assert cut_middle(Text("数据库代理进程"), 8).plain == "数据…程"
 
 
 async def test_a_click_on_a_title_sorts_and_on_the_cursor_opens() -> None:

@@ -9,12 +9,15 @@ from textual.app import ComposeResult
 
 from sockmon import format as fmt
 from sockmon.model.snapshot import Conntrack
+from sockmon.ui.filter import ALL
 from sockmon.ui.panes.pane import Pane, View, gauge, number
 from sockmon.ui.styles import STATES
 from sockmon.ui.widgets.bar import bar
 from sockmon.ui.widgets.table import Column, Table
 from sockmon.ui.widgets.words import Words
 
+KNOWN = {"state": ALL}
+"""What the filter can ask of these rows."""
 LOSSES = ("drop", "insert_failed", "early_drop")
 
 
@@ -56,7 +59,14 @@ class ConntrackPane(Pane):
     def compose(self) -> ComposeResult:
         yield Words(id="fill")
         yield Words(id="losses")
-        yield Table(columns(60), lambda line: line.name, id="entries", columns_for=columns)
+        yield Table(
+            columns(60),
+            lambda line: line.name,
+            id="entries",
+            columns_for=columns,
+            given="entries",
+            opens=False,
+        )
 
     def show(self, view: View) -> None:
         conntrack = view.netns.conntrack if view.netns else None
@@ -73,8 +83,11 @@ class ConntrackPane(Pane):
         fill.show(_fill(view, conntrack, table.size.width))
         losses.show(_losses(view))
         table.empty = _why_empty(view, conntrack)
-        table.show([line for line in _lines(conntrack) if view.filter.matches({"state": line.name})])
-        self.say(_unreplied(conntrack), view.aged(conntrack.table_at))
+        wanted = view.filter.known(KNOWN)
+        table.show([line for line in _lines(conntrack) if wanted.matches({"state": line.name})])
+        self.say(
+            Text(view.filter.strange(KNOWN), "sev-warning"), _unreplied(conntrack), view.aged(conntrack.table_at)
+        )
 
 
 def _fill(view: View, conntrack: Conntrack, width: int) -> Text:

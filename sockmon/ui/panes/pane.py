@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, NamedTuple
 
 from rich.text import Text
+from textual import on
 from textual.content import Content
 
 from sockmon import format as fmt
@@ -19,8 +20,10 @@ from sockmon.ui.styles import LOOKS
 from sockmon.ui.widgets.bar import bar
 from sockmon.ui.widgets.framed import Framed
 from sockmon.ui.widgets.sparkline import sparkline
+from sockmon.ui.widgets.table import Table
 
 TREND_SECONDS = 120.0
+ALARMS = ("hit", "critical", "warning")
 
 
 class View(NamedTuple):
@@ -32,14 +35,15 @@ class View(NamedTuple):
     filter: Filter
 
     def trend(self, key: Key, width: int, style: str = "spark") -> Text:
-        """The last two minutes of a trail as a sparkline, a cell for each part of them; a shorter one is as long
-        as it has been watched."""
+        """The last two minutes of a trail as a sparkline: a cell for each sample until `width` are there, then a
+        cell for each part of what has been watched."""
         points = self.assessment.trails.get(key, ())
         if not points or width < 1:
             return Text(" " * width)
-        end = self.assessment.snapshot.at
+        snapshot = self.assessment.snapshot
+        end = snapshot.at
         begin = max(points[0].at, end - TREND_SECONDS)
-        cells = min(max(round(width * (end - begin) / TREND_SECONDS), 1), width)
+        cells = min(round((end - begin) / max(snapshot.interval, 0.1)) + 1, width)
         values = sampled(points, begin, end, cells) if cells > 1 else [points[-1].value]
         return sparkline(values, width, style)
 
@@ -64,6 +68,19 @@ class Pane(Framed):
         title = Content.assemble((f"{self.NUMBER}", "bold"), f" {self.TITLE}")
         super().__init__(title, id=self.NAME, classes="pane")
 
+    def on_mount(self) -> None:
+        super().on_mount()
+        for table in reversed(self.query(Table)):
+            self._name_order(table)
+
+    @on(Table.Sorted)
+    def _sorted(self, event: Table.Sorted) -> None:
+        self._name_order(event.table)
+
+    def _name_order(self, table: Table[Any]) -> None:
+        order = f" by {table.order}" if table.order else ""
+        self.border_title = Content.assemble((f"{self.NUMBER}", "bold"), f" {self.TITLE}", (order, "dim"))
+
     def show(self, view: View) -> None:
         """Draw a View."""
         raise NotImplementedError
@@ -73,9 +90,14 @@ class Pane(Framed):
         return None
 
 
+def left(severity: Severity, ratio: float | None, seconds: float | None) -> float | None:
+    """Seconds left until a limit, where they can matter: of a calm gauge below half full they would only alarm."""
+    return seconds if severity in ALARMS or (ratio or 0.0) >= 0.5 else None
+
+
 def gauge(ratio: float | None, width: int, severity: Severity) -> Text:
     """A bar and its per cent, `width` cells with a gap; the number in the severity's colour once it is one."""
-    alarm = severity in ("warning", "critical", "hit")
+    alarm = severity in ALARMS
     percent = Text(fmt.ratio(ratio).rjust(6), style=LOOKS[severity].style if alarm else "")
     return Text.assemble(bar(ratio, width - 6, severity), percent)
 

@@ -14,10 +14,15 @@ from sockmon.ceilings import queues
 from sockmon.model.detail import Focus, GroupFocus, ListenerFocus
 from sockmon.model.report import Severity
 from sockmon.model.snapshot import Listener, PortGroup, Ports
-from sockmon.ui.panes.pane import Pane, View, gauge, number
+from sockmon.ui.filter import ALL, Filter
+from sockmon.ui.panes.pane import ALARMS, Pane, View, gauge, left, number
 from sockmon.ui.styles import LOOKS
 from sockmon.ui.widgets.table import Column, Table
 from sockmon.ui.widgets.words import Words
+
+GROUPS = {"port": ALL, "proc": ALL, "state": ("TIME_WAIT",)}
+LISTENERS = {"port": ALL, "proc": ALL, "state": ALL}
+"""What the filter can ask of a group of ports, and of a listener."""
 
 
 class Group(NamedTuple):
@@ -38,12 +43,12 @@ def group_columns(width: int) -> tuple[Column[Group], ...]:
     """The columns of the groups for a table of that width."""
     long = 20 if width >= 80 else 14
     return (
-        Column("SOURCE → DESTINATION", 0, _pair, lambda row: row.group.destination),
+        Column("SOURCE → DESTINATION", 0, _pair, lambda row: row.group.destination, cut="middle"),
         Column("USED", 7, lambda row: number(row.group.used), lambda row: row.group.used, "right"),
-        Column("", long, lambda row: gauge(row.gauge.ratio, long, row.gauge.severity)),
-        Column("TIME_WAIT", 9, lambda row: _share(row.group), lambda row: row.group.time_wait, "right", False),
+        Column("FULL", long, lambda row: gauge(row.gauge.ratio, long, row.gauge.severity)),
+        Column("TIME_WAIT", 10, lambda row: _share(row.group), lambda row: row.group.time_wait, "right", False),
         Column("RATE", 8, lambda row: _text(fmt.rate(row.gauge.rate), row.gauge), _rate, "right", False),
-        Column("WALL", 8, lambda row: _text(fmt.eta(row.gauge.eta_seconds), row.gauge), _left, "right"),
+        Column("LEFT", 7, lambda row: _text(fmt.eta(_left(row)), row.gauge), _left, "right", largest=False),
     )
 
 
@@ -51,15 +56,11 @@ def queue_columns(width: int) -> tuple[Column[Queue], ...]:
     """The columns of the listeners for a table of that width."""
     long = 20 if width >= 80 else 14
     return (
-        Column("LISTENER", 0, lambda row: _where(row), lambda row: row.listener.port),
-        Column(
-            "OWNER", 16, lambda row: _owner(row.listener), lambda row: _owner(row.listener).plain, narrow=False
-        ),
+        Column("LISTENER", 0, lambda row: _where(row), lambda row: row.listener.port, cut="middle"),
+        Column("OWNER", 16, _owned_by, lambda row: _owned_by(row).plain, narrow=False, cut="middle"),
         Column("QUEUE", 7, lambda row: number(row.listener.queue), lambda row: row.listener.queue, "right"),
         Column("BACKLOG", 7, lambda row: Text(fmt.count(row.listener.backlog), "muted"), None, "right"),
-        Column(
-            "", long, lambda row: gauge(row.gauge.ratio, long, row.gauge.severity), lambda row: row.gauge.ratio
-        ),
+        Column("FULL", long, lambda row: gauge(row.gauge.ratio, long, row.gauge.severity), _full, largest=True),
     )
 
 
@@ -75,17 +76,17 @@ class PortsPane(Pane):
             group_columns(80),
             _group_key,
             id="groups",
-            empty="counting ports …",
             columns_for=group_columns,
             flex=24,
+            given="used",
         )
         yield Table(
             queue_columns(80),
             _queue_key,
             id="queues",
-            empty="finding listeners …",
             columns_for=queue_columns,
             flex=18,
+            given="fullness",
         )
 
     def show(self, view: View) -> None:
@@ -93,7 +94,8 @@ class PortsPane(Pane):
         ports = view.netns.ports if view.netns else None
         self._show_groups(view, ports)
         self._show_queues(view)
-        self.say(_rest(ports), view.aged(ports.at if ports else None))
+        rest = Text() if view.filter.known(GROUPS) else _rest(ports)
+        self.say(_strange(view.filter), rest, view.aged(ports.at if ports else None))
 
     def _show_groups(self, view: View, ports: Ports | None) -> None:
         table: Table[Group] = self.query_one("#groups", Table)
@@ -105,9 +107,10 @@ class PortsPane(Pane):
             table.show(())
             return
         summary.show(_range(ports))
-        table.empty = "no group matches the filter" if view.filter else "no connections out of the ephemeral range"
+        wanted = view.filter.known(GROUPS)
+        table.empty = "no group matches the filter" if wanted else "no connections out of the ephemeral range"
         groups = [Group(group, _gauge(view, "ephemeral-ports", ports_of.subject(group))) for group in ports.groups]
-        table.show([row for row in groups if view.filter.matches(_group_facts(row.group))])
+        table.show([row for row in groups if wanted.matches(_group_facts(row.group))])
 
     def _show_queues(self, view: View) -> None:
         table: Table[Queue] = self.query_one("#queues", Table)
@@ -116,10 +119,11 @@ class PortsPane(Pane):
             table.empty = f"? {view.missing('listeners', 'sock_diag') or 'not read yet'}"
             table.show(())
             return
-        table.empty = "no listener matches the filter" if view.filter else "nothing listens here"
+        wanted = view.filter.known(LISTENERS)
+        table.empty = "no listener matches the filter" if wanted else "nothing listens here"
         rows = [Queue(listener, _queue_gauge(view, listener)) for listener in listeners]
         rows.sort(key=lambda row: (-(row.gauge.ratio or 0), row.listener.protocol, row.listener.port))
-        table.show([row for row in rows if view.filter.matches(_listener_facts(row.listener))])
+        table.show([row for row in rows if wanted.matches(_listener_facts(row.listener))])
 
     def opens(self, row: Group | Queue) -> Focus:
         """The group's sockets, or the listener."""
@@ -163,6 +167,13 @@ def _rest(ports: Ports | None) -> Text:
     return Text(f"{rest:,} more groups: {ports.other_used:,}", "muted")
 
 
+def _strange(wanted: Filter) -> Text:
+    """Of which table the filter knows nothing."""
+    groups, listeners = wanted.strange(GROUPS, "groups"), wanted.strange(LISTENERS, "listeners")
+    both = wanted.strange(GROUPS) if groups and listeners else ""
+    return Text(both or groups or listeners, "sev-warning")
+
+
 def _pair(row: Group) -> Text:
     style = _alarm(row.gauge)
     source, arrow, destination = ports_of.subject(row.group).partition(" → ")
@@ -173,13 +184,13 @@ def _where(row: Queue) -> Text:
     return Text(queues.place(row.listener), _alarm(row.gauge))
 
 
-def _owner(listener: Listener) -> Text:
-    owner = listener.owner
+def _owned_by(row: Queue) -> Text:
+    owner = row.listener.owner
     return Text(f"{owner.name}[{owner.pid}]") if owner else Text(fmt.UNKNOWN, "sev-unknown")
 
 
 def _alarm(reading: Gauge) -> str:
-    return LOOKS[reading.severity].style if reading.severity in ("warning", "critical", "hit") else ""
+    return LOOKS[reading.severity].style if reading.severity in ALARMS else ""
 
 
 def _text(text: str, reading: Gauge) -> Text:
@@ -196,7 +207,11 @@ def _rate(row: Group) -> float | None:
 
 
 def _left(row: Group) -> float | None:
-    return row.gauge.eta_seconds
+    return left(row.gauge.severity, row.gauge.ratio, row.gauge.eta_seconds)
+
+
+def _full(row: Queue) -> float | None:
+    return row.gauge.ratio
 
 
 def _group_key(row: Group) -> tuple[str, str, int]:
@@ -209,7 +224,12 @@ def _queue_key(row: Queue) -> int:
 
 def _group_facts(group: PortGroup) -> dict[str, str]:
     owners = " ".join(f"{owner.pid} {owner.name}" for owner in group.owners)
-    return {"port": str(group.port), "proc": owners, "address": f"{group.source} {group.destination}"}
+    return {
+        "port": str(group.port),
+        "proc": owners,
+        "address": f"{group.source} {group.destination}",
+        "state": "TIME_WAIT" if group.time_wait else "",
+    }
 
 
 def _listener_facts(listener: Listener) -> dict[str, str]:

@@ -12,11 +12,14 @@ from sockmon import format as fmt
 from sockmon.assess import Assessment, Gauge
 from sockmon.model.detail import ProcessFocus
 from sockmon.model.report import URGENCY
-from sockmon.model.snapshot import Process
-from sockmon.ui.panes.pane import Pane, View, gauge, number
+from sockmon.model.snapshot import Process, Processes
+from sockmon.ui.filter import ALL
+from sockmon.ui.panes.pane import ALARMS, Pane, View, gauge, left, number
 from sockmon.ui.styles import LOOKS
 from sockmon.ui.widgets.table import Column, Table
 
+KNOWN = {"proc": ALL, "user": ALL, "state": ("CLOSE_WAIT",)}
+"""What the filter can ask of a process."""
 UNKNOWN = Gauge(None, None, None, None, None, "unknown")
 
 
@@ -29,7 +32,7 @@ class Line(NamedTuple):
     @property
     def style(self) -> str:
         """The colour of its numbers: its severity, where that is an alarm."""
-        alarm = self.gauge.severity in ("warning", "critical", "hit")
+        alarm = self.gauge.severity in ALARMS
         return LOOKS[self.gauge.severity].style if alarm else ""
 
 
@@ -37,8 +40,13 @@ def _ratio(line: Line) -> float | None:
     return line.gauge.ratio
 
 
+def _left(line: Line) -> float | None:
+    return left(line.gauge.severity, line.gauge.ratio, line.gauge.eta_seconds)
+
+
 def _eta(line: Line) -> Text:
-    return Text(fmt.eta(line.gauge.eta_seconds), style=line.style or "muted")
+    seconds = _left(line)
+    return Text(fmt.eta(seconds), style="faint" if seconds is None else line.style or "muted")
 
 
 def _rate(line: Line) -> Text:
@@ -56,8 +64,17 @@ def _command(line: Line) -> Text:
     return Text(line.process.command, line.style)
 
 
+def _sockets(line: Line) -> Text:
+    return _about(line.process, number(line.process.sockets))
+
+
 def _close_wait(line: Line) -> Text:
-    return number(line.process.close_wait, "state-close-wait")
+    return _about(line.process, number(line.process.close_wait, "state-close-wait"))
+
+
+def _about(process: Process, text: Text) -> Text:
+    """An estimate says that it is one."""
+    return Text.assemble(("~", "muted"), text) if process.sampled else text
 
 
 def _rss(line: Line) -> Text:
@@ -70,17 +87,17 @@ def _of(get: Callable[[Process], int | None]) -> Callable[[Line], Text]:
 
 def columns(width: int) -> tuple[Column[Line], ...]:
     """The columns for a table of that width: the bar grows with the room."""
-    long = 20 if width >= 130 else 14
+    long = 20 if width >= 130 else 13
     return (
         Column("PID", 7, lambda row: Text(str(row.process.pid), "muted"), lambda row: row.process.pid, "right"),
         Column("USER", 8, lambda row: row.process.user, lambda row: row.process.user.casefold(), narrow=False),
         Column("COMMAND", 0, _command, lambda row: row.process.command.casefold()),
         Column("FDS", 7, lambda row: number(row.process.fds), lambda row: row.process.fds, "right"),
         Column("SOFT", 7, _limit, lambda row: row.process.soft, "right"),
-        Column("USED", long, lambda row: gauge(row.gauge.ratio, long, row.gauge.severity), _ratio),
-        Column("+/s", 7, _rate, lambda row: row.gauge.rate, "right"),
-        Column("ETA", 7, _eta, lambda row: row.gauge.eta_seconds, "right"),
-        Column("SOCK", 6, _of(lambda process: process.sockets), lambda row: row.process.sockets, "right", False),
+        Column("USED", long, lambda row: gauge(row.gauge.ratio, long, row.gauge.severity), _ratio, largest=True),
+        Column("RATE", 7, _rate, lambda row: row.gauge.rate, "right"),
+        Column("LEFT", 7, _eta, _left, "right", largest=False),
+        Column("SOCK", 7, _sockets, lambda row: row.process.sockets, "right", False),
         Column("CLOSE_W", 7, _close_wait, lambda row: row.process.close_wait, "right", False),
         Column("THR", 4, _of(lambda process: process.threads), lambda row: row.process.threads, "right", False),
         Column("RSS", 5, _rss, lambda row: row.process.rss, "right", False),
@@ -94,7 +111,12 @@ class ProcessesPane(Pane):
 
     def compose(self) -> ComposeResult:
         yield Table(
-            columns(80), _identity, id="process-table", empty="reading /proc …", columns_for=columns, flex=14
+            columns(80),
+            _identity,
+            id="process-table",
+            columns_for=columns,
+            flex=14,
+            given="headroom",
         )
 
     def show(self, view: View) -> None:
@@ -105,17 +127,13 @@ class ProcessesPane(Pane):
             table.show(())
             return
         lines = _lines(view.assessment, processes.rows)
-        shown = [line for line in lines if view.filter.matches(_facts(line.process))] if view.filter else lines
-        table.empty = "no process matches the filter" if view.filter else "no processes"
+        wanted = view.filter.known(KNOWN)
+        shown = [line for line in lines if wanted.matches(_facts(line.process))] if wanted else lines
+        table.empty = "no process matches the filter" if wanted else "no processes"
         table.show(shown)
-        total, unseen = len(processes.rows), processes.unseen
-        seen = (
-            Text(f"{total - unseen} of {total} seen in full", "sev-unknown")
-            if unseen
-            else Text(f"{total} processes", "muted")
-        )
         self.say(
-            Text(f"{len(shown)} of {total} match", "accent") if len(shown) < total and view.filter else seen,
+            Text(view.filter.strange(KNOWN), "sev-warning"),
+            _match(len(shown), len(lines)) if wanted else _seen(processes),
             view.aged(processes.owners_at),
         )
 
@@ -144,5 +162,19 @@ def _urgency(line: Line) -> tuple[int, float, int]:
     return -URGENCY[line.gauge.severity], -known, line.process.pid
 
 
+def _match(shown: int, total: int) -> Text:
+    return Text(f"{shown} of {total} match", "accent")
+
+
+def _seen(processes: Processes) -> Text:
+    if processes.unseen:
+        return Text(f"sockets of {processes.unseen:,} not seen", "sev-unknown")
+    return Text(f"{len(processes.rows):,} processes", "muted")
+
+
 def _facts(process: Process) -> dict[str, str]:
-    return {"proc": f"{process.pid} {process.name} {process.command}", "user": process.user}
+    return {
+        "proc": f"{process.pid} {process.name} {process.command}",
+        "user": process.user,
+        "state": "CLOSE_WAIT" if process.close_wait else "",
+    }

@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from sockmon import format as fmt
 from sockmon.assess import Assessment
 from sockmon.model.snapshot import Sockstat, StateCount, States
+from sockmon.ui.filter import ALL
 from sockmon.ui.panes.pane import Pane, View, number
 from sockmon.ui.styles import STATES
 from sockmon.ui.widgets.table import Column, Table
@@ -21,6 +22,8 @@ ORDER = (
     "LAST_ACK", "CLOSING", "LISTEN",
 )  # fmt: skip
 TREND = 10
+KNOWN = {"state": ALL}
+"""What the filter can ask of these rows."""
 
 
 class Line(NamedTuple):
@@ -55,7 +58,7 @@ class SocketsPane(Pane):
     NAME, TITLE, NUMBER = "sockets", "Sockets", 1
 
     def compose(self) -> ComposeResult:
-        yield Table(COLUMNS, lambda line: line.name, id="states", empty="counting sockets …")
+        yield Table(COLUMNS, lambda line: line.name, id="states", opens=False)
         yield Words(id="opens")
 
     def show(self, view: View) -> None:
@@ -67,9 +70,11 @@ class SocketsPane(Pane):
         lines = (*_states(view, view.netns.states), *_protocols(view.netns.sockstat))
         if view.netns.states is None:
             table.empty = view.missing("states", "sock_diag") or "not read yet"
-        table.show([line for line in lines if view.filter.matches({"state": line.name})])
+        wanted = view.filter.known(KNOWN)
+        table.show([line for line in lines if wanted.matches({"state": line.name})])
         self.query_one("#opens", Words).show(_opens(view.assessment))
-        self.say(view.aged(view.netns.states.at if view.netns.states else None))
+        age = view.aged(view.netns.states.at if view.netns.states else None)
+        self.say(Text(view.filter.strange(KNOWN), "sev-warning"), age)
 
 
 def _states(view: View, states: States | None) -> Iterator[Line]:

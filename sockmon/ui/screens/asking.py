@@ -21,6 +21,9 @@ EVERY = 2.0
 LATE = 5.0
 """Seconds from which on the age of an answer is worth saying."""
 CANNOT = "a recording holds no single sockets: what the snapshots say is shown"
+DESCRIPTORS = "descriptors"
+"""The reader of /proc/PID/fd, without which nobody's sockets are known."""
+UNSEEN = "needs root or its user"
 D = TypeVar("D", ProcessDetail, GroupDetail, ListenerDetail)
 
 
@@ -61,6 +64,13 @@ class Asking(Drill, Generic[D]):
         seconds = assessment.snapshot.at - self.detail.at
         return f"answer {format.age(seconds)} old" if seconds >= LATE else ""
 
+    def empty(self, none: str, reader: str = DESCRIPTORS) -> str:
+        """What an empty table says: `none`, but only where `reader` could see; absent is not zero."""
+        if self.detail is None:
+            return "asking…" if self.answerable else "not in a recording"
+        blind = any(item.reader == reader for item in self.detail.missing)
+        return f"{format.UNKNOWN} {UNSEEN}" if blind else none
+
     def draw_missing(self, *reasons: Missing) -> None:
         """Say what could not be seen, and why; nothing where all was."""
         facts = [Fact("not seen", Text(f"{item.reader}: {item.reason}", "sev-unknown")) for item in reasons]
@@ -75,7 +85,7 @@ class Asking(Drill, Generic[D]):
         sockets = self.detail.sockets if self.detail else ()
         total = self.detail.sockets_total if self.detail else None
         table = self.query_one(Sockets)
-        table.empty = "no sockets" if self.detail else "asking…" if self.answerable else "not in a recording"
+        table.empty = self.empty("no sockets")
         table.border_title = "Sockets" + (f" · {format.count(total)}" if total else "")
         if total is not None and total > len(sockets):
             table.border_title = f"Sockets · showing {format.count(len(sockets))} of {format.count(total)}"

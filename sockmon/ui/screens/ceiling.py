@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import msgspec
 from rich.text import Text
@@ -14,12 +14,20 @@ from sockmon import ceilings, format
 from sockmon.assess import Assessment, Key, Point
 from sockmon.model.detail import Focus
 from sockmon.model.report import Reading, Remedy, Report
+from sockmon.ui.panes.pane import ALARMS
 from sockmon.ui.screens.drill import Drill, clock, severity
 from sockmon.ui.screens.who import join, who
 from sockmon.ui.styles import LOOKS
 from sockmon.ui.widgets.bar import bar
+from sockmon.ui.widgets.column import cut_middle
 from sockmon.ui.widgets.facts import Fact, Facts
 from sockmon.ui.widgets.trend import Trend
+
+if TYPE_CHECKING:
+    from sockmon.ui.app import SockmonApp
+
+MOST = 6
+"""Other alarms that the screen lists."""
 
 
 class CeilingScreen(Drill):
@@ -65,17 +73,31 @@ class CeilingScreen(Drill):
         state = Text("gone", "sev-unknown")
         if not gone and self._reading:
             state = severity(self._reading.severity)
-            since = assessment.since.get(self.key)
-            gone = f"since {clock(since)}" if since is not None else ""
+            gone = self._since(assessment)
         title = ceilings.TITLES.get(ceiling, ceiling)
-        self.head(Text.assemble((title, "heading"), " · ", (subject, "strong"), " · ", state, f" {gone or ''}"))
+        tail = Text.assemble(" · ", state, f" {gone or ''}".rstrip())
+        room = max(self.app.size.width - 2 - len(title) - 3 - tail.cell_len, 16)
+        name = cut_middle(Text(subject, "strong"), room)
+        self.head(Text.assemble((title, "heading"), " · ", name, tail))
+
+    def _since(self, assessment: Assessment) -> str:
+        """When the alarm began; one that was there at the first look may be older than that."""
+        since = assessment.since.get(self.key)
+        if since is None:
+            return ""
+        began = cast("SockmonApp", self.app).began
+        # A queue needs two samples to be an alarm.
+        first = began is not None and since <= began + 2 * assessment.snapshot.interval
+        before = "before " if first else ""
+        return f"since {before}{clock(since, self.wide)}"
 
     def _why(self, reading: Reading, assessment: Assessment) -> Iterator[Fact]:
         yield Fact("Evidence", Text("\n").join(Text(line) for line in reading.evidence) or Text("none", "muted"))
         yield Fact("", Text())
         if owners := who(self.key[0], self._focus, assessment.snapshot):
             yield Fact("Who", owners)
-        yield Fact("Why not", others(assessment.report, self.key[0]))
+        for name, readings in others(assessment.report, self.key):
+            yield Fact(name, join(map(in_short, readings)))
         yield Fact("", Text())
         for number, remedy in enumerate(reading.remedies, 1):
             yield Fact("What to do" if number == 1 else "", advice(number, remedy), hang=2)
@@ -135,24 +157,30 @@ def numbers(reading: Reading) -> Text:
     return text
 
 
-def others(report: Report, ceiling: str) -> Text:
-    """The worst of every other ceiling in one line: what the trouble is not."""
-    worst: dict[str, Reading] = {}
-    for reading in report.readings:
-        known = worst.get(reading.ceiling)
-        if known is None or (reading.ratio or -1.0) > (known.ratio or -1.0):
-            worst[reading.ceiling] = reading
-    rows = [reading for reading in worst.values() if reading.ceiling != ceiling]
-    rows.sort(key=lambda reading: -1.0 if reading.ratio is None else reading.ratio, reverse=True)
-    parts = [
-        Text.assemble(
-            ceilings.TITLES.get(reading.ceiling, reading.ceiling),
-            " ",
-            (format.ratio(reading.ratio), LOOKS[reading.severity].style),
-        )
-        for reading in rows
-    ]
-    return join(parts) if parts else Text("nothing else is known", "muted")
+def others(report: Report, key: Key) -> Iterator[tuple[str, list[Reading]]]:
+    """What else is wrong, what the trouble is not, and what cannot be told: the worst of every other ceiling."""
+    alarms = [row for row in report.readings if row.severity in ALARMS and (row.ceiling, row.subject) != key]
+    if alarms:
+        yield "Also", alarms[:MOST]
+    alarming = {row.ceiling for row in alarms} | {key[0]}
+    for name, level in (("Why not", "ok"), ("Not known", "unknown")):
+        rows = [row for row in report.readings if row.severity == level and row.ceiling not in alarming]
+        worst = {row.ceiling: row for row in sorted(rows, key=_fullness)}
+        if worst:
+            yield name, sorted(worst.values(), key=_fullness, reverse=True)
+
+
+def _fullness(reading: Reading) -> float:
+    return -1.0 if reading.ratio is None else reading.ratio
+
+
+def in_short(reading: Reading) -> Text:
+    """`✖ accept queue 0.0.0.0:8080 nginx[1044] 106 %`; of a calm one the subject does not matter."""
+    look = LOOKS[reading.severity]
+    title = Text(ceilings.TITLES.get(reading.ceiling, reading.ceiling))
+    if reading.severity in ALARMS:
+        title = Text.assemble((f"{look.glyph} ", look.style), title, f" {reading.subject}")
+    return Text.assemble(title, " ", (format.ratio(reading.ratio), look.style))
 
 
 def advice(number: int, remedy: Remedy) -> Text:

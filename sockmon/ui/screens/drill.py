@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -25,6 +26,10 @@ from sockmon.ui.widgets.table import Table
 
 if TYPE_CHECKING:
     from sockmon.ui.app import SockmonApp
+
+
+BACK = replace(next(each for each in keys.bindings("app") if each.id == "back"), show=True)
+"""The main screen has nothing to go back to; its footer does not say so."""
 
 
 class Page(VerticalScroll, can_focus=True):
@@ -51,11 +56,17 @@ class Page(VerticalScroll, can_focus=True):
         self.scroll_end(animate=False)
 
 
+WIDE = 120
+MOST_ROWS = 12
+"""Lines of a table in a row of tables, with its heading; the rest scrolls."""
+
+
 class Drill(Screen[None]):
     """A screen about one thing; draws itself anew from each Assessment."""
 
     CSS_PATH = "detail.tcss"
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [BACK]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012
     AUTO_FOCUS = "Page"
 
     def __init__(self) -> None:
@@ -70,7 +81,7 @@ class Drill(Screen[None]):
             yield Facts(id="aside")
         with Page(id="page"):
             yield from self.parts()
-        yield Footer(compact=True, show_command_palette=False)
+        yield Footer(show_command_palette=False)
 
     def parts(self) -> Iterable[Widget]:
         """What stands on the page."""
@@ -93,12 +104,30 @@ class Drill(Screen[None]):
     def answer(self, detail: Detail) -> None:
         """Take an answer; a screen that asks nothing has no use for it."""
 
+    @property
+    def wide(self) -> bool:
+        """Whether panels stand side by side; known before the screen has been laid out."""
+        return self.app.size.width >= WIDE
+
+    def on_resize(self) -> None:
+        if self.assessment and self.is_mounted:
+            self.draw(self.assessment)
+
     def head(self, title: Text, aside: str = "") -> None:
         """The headline: what this is, and in the corner what to know about it."""
         self.query_one("#title", Facts).show(Fact("", title))
-        self.query_one("#aside", Facts).show(
-            Fact("", Text(f"{aside}  Esc back".strip(), "muted", justify="right"))
-        )
+        corner = self.query_one("#aside", Facts)
+        corner.display = bool(aside)
+        corner.show(Fact("", Text(aside, "muted", justify="right")))
+
+    def fit_row(self, row: str, *tables: Table[Any]) -> None:
+        """Make a row of tables as high as the longest of them needs, where they stand side by side."""
+        box = self.query_one(row)
+        if not self.wide:
+            box.styles.clear_rule("height")
+            return
+        lines = max(max(len(table.rows), 1) + table.heading for table in tables)
+        box.styles.height = min(lines, MOST_ROWS) + 2
 
     def gone(self, there: bool, assessment: Assessment) -> str | None:
         """`since HH:MM:SS` where the thing is not `there`; it is kept from the first time on that it is missed."""
@@ -131,9 +160,9 @@ def netns_of(listener: Listener, snapshot: Snapshot) -> int | None:
     return None
 
 
-def clock(wall: float) -> str:
+def clock(wall: float, seconds: bool = True) -> str:
     """Seconds since the epoch as the clock on the wall: `14:01:50`."""
-    return time.strftime("%H:%M:%S", time.localtime(wall))
+    return time.strftime("%H:%M:%S" if seconds else "%H:%M", time.localtime(wall))
 
 
 def severity(value: Severity) -> Text:

@@ -38,7 +38,7 @@ class GroupScreen(Asking[GroupDetail]):
         with Vertical(classes="panel trend", id="ports"):
             yield Facts(id="numbers")
             yield Trend(id="trend")
-        with Container(classes="row"):
+        with Container(classes="row", id="who"):
             yield Owners()
             yield Shares("STATE", 12, id="states")
         yield Sockets(owners=True)
@@ -80,6 +80,7 @@ class GroupScreen(Asking[GroupDetail]):
         owners = self.query_one(Owners)
         owners.empty = "no owner is known"
         owners.show(detail.owners if detail else group.owners if group else ())
+        self.fit_row("#who", owners, self.query_one("#states", Shares))
         self.draw_sockets()
 
 

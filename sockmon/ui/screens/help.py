@@ -10,20 +10,22 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Static
 
 from sockmon.ui import keys
 from sockmon.ui.screens.drill import Page
 from sockmon.ui.styles import LOOKS
 from sockmon.ui.widgets.bar import bar
+from sockmon.ui.widgets.facts import Fact, Facts
 
 MEANING = {
     "ok": "far from the limit",
-    "warning": "getting near, or will be within the hour",
-    "critical": "almost there, or minutes away",
-    "hit": "the limit has been met: something was refused",
+    "warning": "filling up, or full within 30 minutes (and half full already)",
+    "critical": "nearly full, or full within 5 minutes",
+    "hit": "the limit has been met: it is full, or a counter of failures moved in the last minute",
     "unknown": "could not be read; the reason stands beside it",
 }
+ALIGNED = 92
+"""Columns of a terminal from which on there is room to align the ids."""
 READING = (
     "The board ranks every limit by urgency: the top line is what fails first.",
     "LEFT is the time until the limit at the present RATE; — where nothing grows.",
@@ -54,43 +56,57 @@ class HelpScreen(ModalScreen[None]):
         self._keys = chosen
 
     def compose(self) -> ComposeResult:
-        page = Page(Static(self._page(), markup=False), id="help")
+        page = Page(Facts(id="words"), id="help")
         page.border_title = Content.assemble(("sockmon", "bold"), " · help")
         page.border_subtitle = Content("Esc back")
         yield page
 
     def on_mount(self) -> None:
         self.query_one("#help").focus()
+        self.query_one(Facts).show(*self._page())
 
-    def _page(self) -> Text:
-        parts = [Text("HOW TO READ IT", "heading"), *(Text(f"  {line}") for line in READING), Text()]
-        parts += [Text("SEVERITY", "heading"), *_legend(), *self._actions()]
-        parts.append(
-            Text.assemble(("  Keys can be changed: ", "muted"), '[keys] "pane.ports" = "3" in config.toml')
-        )
-        return Text("\n").join(parts)
+    def _page(self) -> Iterator[Fact]:
+        yield _heading("how to read it")
+        yield from (_hanging(Text(line), 2) for line in READING)
+        yield Fact("", Text())
+        yield _heading("severity")
+        yield from _legend()
+        yield from self._actions()
+        change = Text.assemble(("Keys can be changed: ", "muted"), '[keys] "pane.ports" = "f3" in config.toml')
+        yield _hanging(change, 2)
 
-    def _actions(self) -> Iterator[Text]:
+    def _actions(self) -> Iterator[Fact]:
         group = ""
         for action in keys.ACTIONS:
             if action.group != group:
                 group = action.group
-                yield Text()
-                yield Text(group.upper(), "heading")
-            yield Text.assemble(
-                "  ",
+                yield Fact("", Text())
+                yield _heading(group)
+            tip = action.tooltip.ljust(40) if self.app.size.width >= ALIGNED else f"{action.tooltip}  "
+            line = Text.assemble(
                 (keys.show_keys(self._keys[action.id]).ljust(11), "strong"),
                 action.description.ljust(15),
-                (action.tooltip.ljust(40), "muted"),
+                (tip, "muted"),
                 (action.id, "faint"),
             )
-        yield Text()
+            yield _hanging(line, 26)
+        yield Fact("", Text())
 
 
-def _legend() -> Iterator[Text]:
+def _heading(words: str) -> Fact:
+    return Fact("", Text(words.upper(), "heading"))
+
+
+def _hanging(line: Text, indent: int) -> Fact:
+    """A line that goes on under its own text where the terminal is narrow."""
+    return Fact("", Text.assemble("  ", line), hang=indent + 2)
+
+
+def _legend() -> Iterator[Fact]:
     shares = {"ok": 0.23, "warning": 0.82, "critical": 0.95, "hit": 1.0, "unknown": None}
     for severity, look in LOOKS.items():
         label = f"{look.glyph} {look.word}".ljust(11)
-        yield Text.assemble(
-            "  ", (label, look.style), bar(shares[severity], 12, severity), "  ", (MEANING[severity], "muted")
+        line = Text.assemble(
+            (label, look.style), bar(shares[severity], 12, severity), "  ", (MEANING[severity], "muted")
         )
+        yield _hanging(line, 25)

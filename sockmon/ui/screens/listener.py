@@ -22,6 +22,7 @@ from sockmon.ui.screens.who import find_listener, find_netns
 from sockmon.ui.styles import LOOKS
 from sockmon.ui.widgets.bar import bar
 from sockmon.ui.widgets.facts import Fact, Facts
+from sockmon.ui.widgets.table import Table
 from sockmon.ui.widgets.trend import Trend
 
 KEPT = 600
@@ -42,7 +43,7 @@ class ListenerScreen(Asking[ListenerDetail]):
         with Vertical(classes="panel trend", id="queue"):
             yield Facts(id="numbers")
             yield Trend(id="trend")
-        with Container(classes="row"):
+        with Container(classes="row", id="who"):
             yield Owners()
             yield Shares("STATE", 12, id="states")
             yield Shares("REMOTE", 22, id="remotes")
@@ -98,6 +99,7 @@ class ListenerScreen(Asking[ListenerDetail]):
             table = self.query_one(f"#{part}", Shares)
             table.empty = "no connections" if detail else "asking…" if self.answerable else "not in a recording"
             table.show(shares(numbers or {}))
+        self.fit_row("#who", *self.query("#who Table").results(Table))
         self.draw_sockets()
 
 

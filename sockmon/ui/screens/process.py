@@ -48,7 +48,7 @@ class ProcessScreen(Asking[ProcessDetail]):
                 yield Trend(id="trend")
             yield Shares("KIND", 12, id="kinds")
         with Container(classes="row lower"):
-            yield Table(LIMITS, lambda row: row.name, id="limits", classes="panel")
+            yield Table(LIMITS, lambda row: row.name, id="limits", classes="panel", opens=False)
             yield Table(LISTENERS, lambda row: row.inode, id="listeners", classes="panel", empty="listens nowhere")
         yield Sockets(owners=False)
 
@@ -98,17 +98,21 @@ class ProcessScreen(Asking[ProcessDetail]):
 
     def _draw_tables(self) -> None:
         detail = self.detail
-        waiting = "asking…" if self.answerable else "not in a recording"
         tables: tuple[tuple[str, Iterable[object], str], ...] = (
-            ("kinds", shares(detail.kinds) if detail else (), "none"),
-            ("limits", detail.limits if detail else (), "not read"),
-            ("listeners", detail.listeners if detail else (), "listens nowhere"),
+            ("kinds", shares(detail.kinds) if detail else (), self.empty("none")),
+            ("limits", by_importance(detail.limits) if detail else (), self.empty("not read", "limits")),
+            ("listeners", detail.listeners if detail else (), self.empty("listens nowhere")),
         )
         for part, rows, empty in tables:
             table = self.query_one(f"#{part}", Table)
-            table.empty = empty if detail else waiting
+            table.empty = empty
             table.show(tuple(rows))
         self.draw_sockets()
+
+
+def by_importance(limits: Iterable[Limit]) -> list[Limit]:
+    """The limit on descriptors first; the others in the kernel's own order."""
+    return sorted(limits, key=lambda limit: limit.name != "Max open files")
 
 
 def bound(process: Process, snapshot: Snapshot) -> int | None:

@@ -37,7 +37,7 @@ class Shares(Table[Share]):
                 Column("", 0, lambda row: bar(row[2], track), narrow=False),
             ]
 
-        super().__init__(columns(80), lambda row: row[0], id=id, classes="panel", columns_for=columns)
+        super().__init__(columns(80), lambda row: row[0], id=id, classes="panel", columns_for=columns, opens=False)
 
 
 class Owners(Table[Owner]):

@@ -25,6 +25,7 @@ class Sockets(Table[Socket]):
             id="sockets",
             classes="panel rest",
             columns_for=lambda width: columns(WIDE if width >= ROOM else NARROW, owners),
+            opens=owners,
         )
 
 

@@ -51,6 +51,12 @@ def name(process: Process | Owner) -> str:
     return f"{process.name}[{process.pid}]"
 
 
+def largest_owner(focus: Focus | None, snapshot: Snapshot) -> Owner | None:
+    """Who holds most of a group of ports; None where that is not known, or the focus is something else."""
+    group = find_group(snapshot, focus) if isinstance(focus, GroupFocus) else None
+    return group.owners[0] if group and group.owners else None
+
+
 def who(ceiling: str, focus: Focus | None, snapshot: Snapshot) -> Text:
     """The largest owners and what they hold, largest first; empty where nothing is known."""
     if isinstance(focus, GroupFocus):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
@@ -34,6 +35,15 @@ class Column(Generic[Row]):
     align: Literal["left", "right"] = "left"
     narrow: bool = True
     """False: dropped first where the table is too narrow, from the right."""
+    largest: bool | None = None
+    """Whether sorting begins with the largest; None: numbers do, words do not."""
+    cut: Literal["end", "middle"] = "end"
+    """Where text that is too long loses cells: in the middle where its end says which one it is."""
+
+    @property
+    def worst_first(self) -> bool:
+        """Whether sorting by this column begins with the largest."""
+        return self.align == "right" if self.largest is None else self.largest
 
 
 Shown = Sequence[tuple[Column[Row], int]]
@@ -63,10 +73,29 @@ def signature(cell: Text | str) -> Any:
     return cell if isinstance(cell, str) else (cell.plain, cell.style, tuple(cell.spans))
 
 
-def strip(console: Console, cells: Cells, widths: Sequence[tuple[Align, int]], width: int, style: Style) -> Strip:
-    """Cells side by side on a line of `width`; where there are too few, the last one takes the rest."""
-    segments: list[Segment] = []
-    used = 0
+def cut_middle(text: Text, width: int) -> Text:
+    """`text` in at most `width` cells, both its ends kept: `127.0.0.1 → 12…0.1:5432`."""
+    if text.cell_len <= width or width < 3:
+        return text
+    tail = (width - 1) // 2
+    begin = next(index for index in range(len(text.plain)) if cell_len(text.plain[index:]) <= tail)
+    head = text.copy()
+    head.truncate(width - 1 - tail, overflow="crop")
+    return Text.assemble(head, ("…", "faint"), text[begin:])
+
+
+def strip(
+    console: Console,
+    cells: Cells,
+    widths: Sequence[tuple[Align, int]],
+    width: int,
+    style: Style,
+    mark: Segment | None = None,
+) -> Strip:
+    """Cells side by side on a line of `width`, behind a `mark`; where there are too few, the last one takes the
+    rest."""
+    segments: list[Segment] = [mark] if mark else []
+    used = mark.cell_length if mark else 0
     for index, cell in enumerate(cells):
         align, room = widths[index] if index < len(widths) else ("left", SIGN)
         if index == len(cells) - 1 < len(widths) - 1:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic
 
+from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 from textual.binding import BindingType
@@ -17,9 +18,12 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from sockmon.ui import keys
-from sockmon.ui.widgets.column import GAP, Cells, Column, Fitted, Row, Shown, fit, signature, strip
+from sockmon.ui.widgets.column import GAP, Cells, Column, Fitted, Row, Shown, cut_middle, fit, signature, strip
 
 __all__ = ["Column", "Table"]
+
+UP, DOWN = "▴", "▾"
+CURSOR = "▸"
 
 
 class Table(ScrollView, Generic[Row], can_focus=True):
@@ -66,6 +70,16 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         def control(self) -> Table[Any]:
             return self.table
 
+    @dataclass
+    class Sorted(Message):
+        """The rows have another order."""
+
+        table: Table[Any]
+
+        @property
+        def control(self) -> Table[Any]:
+            return self.table
+
     def __init__(
         self,
         columns: Sequence[Column[Row]],
@@ -75,16 +89,21 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         empty: str = "",
         classes: str | None = None,
         columns_for: Callable[[int], Sequence[Column[Row]]] | None = None,
-        span: Callable[[Row], tuple[str, Text] | None] | None = None,
+        span: Callable[[Row], tuple[tuple[str, ...], Text] | None] | None = None,
         flex: int = 10,
+        given: str = "",
+        opens: bool = True,
     ) -> None:
-        """`columns_for` chooses other columns for a width; `span` may give a row one text from a column on;
-        `flex` is the least width of the column that takes what is left."""
+        """`columns_for` chooses other columns for a width; `span` may give a row one text from the first of some
+        columns on; `flex` is the least width of the column that takes what is left; `given` says what the rows
+        are sorted by as they come, `opens` whether Enter leads anywhere."""
         super().__init__(id=id, classes=classes)
         self.columns = tuple(columns)
         self._columns_for = columns_for
         self._span = span
         self._flex = flex
+        self._given = given
+        self._opens = opens
         self.key = key
         self.empty = empty
         self.rows: Sequence[Row] = ()
@@ -113,9 +132,17 @@ class Table(ScrollView, Generic[Row], can_focus=True):
     def sort_by(self, title: str | None, reverse: bool | None = None) -> None:
         """Sort by the column of that title (None: as given); numbers begin with the largest unless said."""
         self._column = next((column for column in self.columns if title and column.title == title), None)
-        numbers = self._column is not None and self._column.align == "right"
-        self._reverse = numbers if reverse is None else reverse
+        first = self._column.worst_first if self._column else False
+        self._reverse = first if reverse is None else reverse
         self.show(self.rows)
+        self.post_message(self.Sorted(self))
+
+    @property
+    def order(self) -> str:
+        """What the rows are sorted by, and which way: `headroom ▾`; empty where there is no order to speak of."""
+        if self._column is None:
+            return f"{self._given} {DOWN if not self._reverse else UP}" if self._given else ""
+        return f"{self._column.title} {DOWN if self._reverse else UP}"
 
     @property
     def selected(self) -> Row | None:
@@ -189,25 +216,27 @@ class Table(ScrollView, Generic[Row], can_focus=True):
             name, cells, style = self._content(y, shown, hidden)
             says = (style, *(signature(cell) for cell in cells))
             old = self._strips.get(name)
-            line = (
-                old[1]
-                if old and old[0] == says
-                else strip(
-                    self.app.console,
-                    cells,
-                    [(column.align, width) for column, width in shown],
-                    self._room.width,
-                    style,
-                )
-            )
+            line = old[1] if old and old[0] == says else self._strip(cells, shown, style)
             fresh[name] = (says, line)
             lines.append(line)
         self._strips = fresh
         return lines
 
+    def _strip(self, cells: Cells, shown: Shown[Row], style: Style) -> Strip:
+        widths = [(column.align, width) for column, width in shown]
+        mark = None
+        if self._gutter:
+            mark = Segment(CURSOR if style is not self._ground else " ", style)
+        return strip(self.app.console, cells, widths, self._room.width, style, mark)
+
+    @property
+    def _gutter(self) -> int:
+        """Cells in front of the first column, where the cursor cannot be a colour."""
+        return int(self.app.native_ansi_color)
+
     def _choose_columns(self) -> None:
         if self._columns_for:
-            self.columns = tuple(self._columns_for(self._room.width))
+            self.columns = tuple(self._columns_for(self._room.width - self._gutter))
             if self._column:
                 self._column = next((each for each in self.columns if each.title == self._column.title), None)
 
@@ -223,32 +252,36 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         return (y,), self._cells(self._order[index], shown), self._row_style(index)
 
     def _cells(self, row: Row, shown: Shown[Row]) -> Cells:
-        title, text = (self._span(row) if self._span else None) or ("", None)
+        titles, text = (self._span(row) if self._span else None) or ((), None)
         cells: list[Text | str] = []
-        for column, _ in shown:
-            if text is not None and column.title == title:
+        for column, width in shown:
+            if text is not None and column.title in titles:
                 return (*cells, text)
-            cells.append(column.text(row))
+            cell = column.text(row)
+            if column.cut == "middle":
+                cell = cut_middle(Text(cell) if isinstance(cell, str) else cell, width)
+            cells.append(cell)
         return tuple(cells)
 
     def _row_style(self, index: int) -> Style:
         if index != self._cursor or not self.has_focus:
             return self._ground
         if self.app.native_ansi_color:
-            return self._ground + Style(reverse=True)
+            # Sixteen colours, or none: reversing would turn a full bar into a hole.
+            return self._ground + Style(bold=True, underline=True)
         return self._ground + Style(bgcolor=self.get_component_rich_style("table--cursor").bgcolor)
 
     def _titles(self, shown: Shown[Row], hidden: int) -> Cells:
-        arrow = "▾" if self._reverse else "▴"
+        arrow = DOWN if self._reverse else UP
         cells: list[Text | str] = []
-        for column, _ in shown:
+        for column, width in shown:
             chosen = column is self._column
-            title = column.title + arrow if chosen else column.title
+            title = column.title[: width - 1] + arrow if chosen else column.title
             cells.append(Text(title, style="column-sorted" if chosen else "column"))
         return (*cells, Text(f"+{hidden}", style="accent")) if hidden else tuple(cells)
 
     def _fit(self) -> Fitted[Row]:
-        return fit(self.columns, self._room.width, self._flex)
+        return fit(self.columns, self._room.width - self._gutter, self._flex)
 
     @property
     def _room(self) -> Size:
@@ -312,15 +345,21 @@ class Table(ScrollView, Generic[Row], can_focus=True):
             self.post_message(self.Opened(self, self.selected))
 
     def action_sort(self) -> None:
-        """Sort by the next column that can be sorted, after the last one as given again."""
-        titles: list[str | None] = [column.title for column in self.columns if column.sort]
+        """Sort by the next column in sight that can be sorted, after the last one as given again."""
+        titles: list[str | None] = [column.title for column, _ in self._fit()[0] if column.sort]
         titles.append(None)
-        now = self._column.title if self._column else None
+        now = self._column.title if self._column and self._column.title in titles else None
         self.sort_by(titles[(titles.index(now) + 1) % len(titles)])
 
     def action_reverse(self) -> None:
         """Turn the order round."""
         self.sort_by(self._column.title if self._column else None, not self._reverse)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what leads somewhere is offered."""
+        if action == "open":
+            return self._opens
+        return any(column.sort for column in self.columns) if action in ("sort", "reverse") else True
 
     def on_click(self, event: Click) -> None:
         """A title sorts, a row takes the cursor, the cursor's row opens."""
@@ -336,7 +375,7 @@ class Table(ScrollView, Generic[Row], can_focus=True):
             self.move(index)
 
     def _sort_at(self, x: int) -> None:
-        left = 0
+        left = self._gutter
         for column, width in self._fit()[0]:
             if left <= x < left + width and column.sort:
                 self.sort_by(column.title, not self._reverse if column is self._column else None)

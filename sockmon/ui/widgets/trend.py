@@ -20,7 +20,7 @@ from sockmon.ui import ascii
 from sockmon.ui.styles import LOOKS
 from sockmon.ui.widgets.lines import repaint, strip
 
-SPANS = (60, 120, 300, 600, 1800, 3600)
+SPANS = (15, 30, 60, 120, 300, 600, 1800, 3600)
 """Seconds that the plot can show; it takes the smallest that holds the whole trail."""
 LEAST = 4
 """Lines, and cells beside the labels, that a plot needs to say anything."""
