@@ -12,7 +12,7 @@ import click
 from sockmon import __version__
 from sockmon.errors import SockmonError
 
-UNKNOWN_EXIT = 3
+UNKNOWN_EXIT, FAULT_EXIT = 3, 70
 NETNS_HELP = "A network namespace: its name, a PID that lives in it, or a path."
 
 
@@ -52,7 +52,7 @@ def _screen(
 
     # The agent keeps the privileges that it needs; the screen, which shows foreign text, keeps none.
     source = open_source(spec, interval or 1.0, netns)
-    if spec == "-":
+    if spec == "-" or not sys.stdin.isatty():
         _keyboard_from_terminal()
     privileges.drop()
     from sockmon.terminal import kept
@@ -128,11 +128,11 @@ def agent(interval: float, netns: str | None, attached: bool) -> None:
 def record(file: str, interval: float, seconds: float | None, netns: str | None) -> None:
     """Write the stream to FILE, until Ctrl-C; look at it with `sockmon --from FILE`."""
     from sockmon.agent.sampler import open_sampler
-    from sockmon.record import open_recording
+    from sockmon.record import Recording
     from sockmon.record import record as write
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with open_sampler(netns, interval) as kernel, open_recording(file) as out:
+    with open_sampler(netns, interval) as kernel, Recording(file) as out:
         try:
             write(kernel, out, seconds)
         except KeyboardInterrupt:
@@ -161,4 +161,10 @@ def main() -> NoReturn:
         if not isinstance(error, BrokenPipeError):
             click.echo(f"sockmon: {error.strerror}", err=True)
         sys.exit(failure)
+    except Exception as error:
+        # A script must not take a fault of ours for a warning about the host.
+        click.echo(f"sockmon: {type(error).__name__}: {error}", err=True)
+        if "SOCKMON_DEBUG" in os.environ:
+            raise
+        sys.exit(UNKNOWN_EXIT if failure == UNKNOWN_EXIT else FAULT_EXIT)
     sys.exit(0)

@@ -44,8 +44,8 @@ def kept(terminal: int = 0) -> Iterator[None]:
     def leave(number: int, frame: FrameType | None) -> None:
         # The event loop may be stuck in a write to a terminal that nobody reads: ask nothing of it any more.
         with suppress(OSError, termios.error):
-            os.set_blocking(_SCREEN, False)
-            _say(_RESET)
+            # A door of our own: the flag that ours would need is the shell's too.
+            _say(os.open(os.ttyname(_SCREEN), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY), _RESET)
         restore()
         os._exit(128 + number)
 
@@ -58,13 +58,13 @@ def kept(terminal: int = 0) -> Iterator[None]:
         restore()
 
 
-def _say(words: bytes) -> None:
+def _say(terminal: int, words: bytes) -> None:
     """Write to the terminal ahead of all that waits to be written, as long as it takes part."""
     end = time.monotonic() + _PATIENCE
     while time.monotonic() < end:
-        termios.tcflush(_SCREEN, termios.TCOFLUSH)
+        termios.tcflush(terminal, termios.TCOFLUSH)
         with suppress(BlockingIOError):
-            os.write(_SCREEN, words)
+            os.write(terminal, words)
             return
 
 

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pty
+import resource
 import select
 import signal
 import struct
@@ -39,7 +40,7 @@ HOSTILE = [
 class Terminal:
     """sockmon on a pseudo-terminal, and everything that it sent."""
 
-    def __init__(self, *argv: str) -> None:
+    def __init__(self, *argv: str, keyboard: int | None = None) -> None:
         self.controller, self.terminal = pty.openpty()
         fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("4H", *SIZE, 0, 0))
         self.before = termios.tcgetattr(self.terminal)
@@ -49,12 +50,17 @@ class Terminal:
         environment = {name: value for name, value in environment.items() if name not in ("COLUMNS", "LINES")}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "sockmon", *argv],
-            stdin=self.terminal,
+            stdin=self.terminal if keyboard is None else keyboard,
             stdout=self.terminal,
             stderr=self.terminal,
             env=environment,
-            start_new_session=True,
+            preexec_fn=self._take_terminal,
         )
+
+    def _take_terminal(self) -> None:
+        """In the child: a session whose controlling terminal is ours, as a shell would give it."""
+        os.setsid()
+        fcntl.ioctl(self.terminal, termios.TIOCSCTTY, 0)
 
     def until(self, words: str, patience: float = 20.0) -> str:
         """The screen once it shows `words`."""
@@ -92,8 +98,8 @@ class Terminal:
 
 
 @contextmanager
-def on_terminal(*argv: str) -> Iterator[Terminal]:
-    terminal = Terminal(*argv)
+def on_terminal(*argv: str, keyboard: int | None = None) -> Iterator[Terminal]:
+    terminal = Terminal(*argv, keyboard=keyboard)
     try:
         yield terminal
     finally:
@@ -149,6 +155,7 @@ def test_a_signal_gives_the_terminal_back(number: signal.Signals) -> None:
         assert terminal.end() == 128 + number
         assert termios.tcgetattr(terminal.terminal) == terminal.before
         assert b"\x1b[?1049l" in terminal.sent
+        assert os.get_blocking(terminal.terminal)
 
 
 def test_a_terminal_that_nobody_reads_does_not_keep_it_alive() -> None:
@@ -195,3 +202,43 @@ def test_an_agent_that_dies_is_told_and_the_last_sample_stays() -> None:
         assert "open files" in shown
         terminal.press("q")
         assert terminal.end() == 0
+
+
+def test_bytes_that_are_no_keys_are_ignored() -> None:
+    with on_terminal() as terminal:
+        terminal.until("Headroom")
+        os.write(terminal.controller, b"\xff\xfe\x80\xe9j" * 10)
+        terminal.settle()
+        terminal.press("?")
+        terminal.until("HOW TO READ IT")
+
+
+def test_without_keys_on_stdin_the_terminal_is_the_keyboard() -> None:
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    with on_terminal(keyboard=nothing) as terminal:
+        terminal.until("Headroom")
+        terminal.press("q")
+        assert terminal.end() == 0
+    os.close(nothing)
+
+
+def test_it_goes_on_without_a_free_descriptor() -> None:
+    with on_terminal() as terminal:
+        terminal.until("Headroom")
+        pid = terminal.process.pid
+        agent = int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+        for each in (pid, agent):
+            # The soft limit alone: only it is asked, and root or not may lower it.
+            hard = resource.prlimit(each, resource.RLIMIT_NOFILE)[1]
+            resource.prlimit(each, resource.RLIMIT_NOFILE, (3, hard))
+        terminal.press("b\r")
+        terminal.until("Esc")
+        terminal.settle()
+        terminal.press("\x1b")
+        terminal.settle()
+        terminal.press("b")
+        terminal.settle()
+        terminal.press("2\r")
+        terminal.until("By kind")
+        assert terminal.process.poll() is None
+        assert Path(f"/proc/{agent}").exists()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 from sockmon.agent.netns import NetnsSampler, attempt
 from sockmon.agent.paced import Paced
@@ -39,12 +40,20 @@ def boottime() -> float:
 def open_sampler(netns: str | None, interval: float) -> Iterator[Sampler]:
     """A Sampler of this host and of the namespace that `netns` names (ours without); NoSuchNamespace when
     there is none."""
+    _take_all_descriptors()
     with ExitStack() as stack:
         own = stack.enter_context(closing(open_here()))
-        door = stack.enter_context(closing(open_other(netns))) if netns else own
+        door = stack.enter_context(closing(open_other(netns))) if netns is not None else own
         sampler = Sampler([door], own, interval)
         stack.callback(sampler.close)
         yield sampler
+
+
+def _take_all_descriptors() -> None:
+    """Raise our own soft limit: some fifty descriptors are kept open, so that nothing has to be opened later."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class Sampler:

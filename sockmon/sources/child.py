@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -42,19 +43,24 @@ class Child:
                     yield line
         except (BadRecording, OSError, ValueError) as error:
             if not self._closed:
-                raise SourceLost(self._last_words() or str(error)) from error
+                raise self._lost(str(error)) from error
             return
         if not self._closed:
-            raise SourceLost(self._last_words() or "the agent has ended")
+            raise self._lost("the agent has ended")
 
-    def _last_words(self) -> str:
-        """What the agent wrote to stderr before it ended."""
+    def _lost(self, otherwise: str) -> SourceLost:
+        """Why the agent ended: a signal, or what it said on stderr before it did (the error, then a hint)."""
         try:
             self._process.wait(1)
         except subprocess.TimeoutExpired:
-            return ""
-        words = _pipe(self._process.stderr).read().decode("utf-8", "replace").strip()
-        return clean(words.splitlines()[-1]) if words else ""
+            return SourceLost(otherwise)
+        if self._process.returncode < 0:
+            return SourceLost(f"the agent was ended by {signal.Signals(-self._process.returncode).name}")
+        lines = [clean(line.strip()) for line in _pipe(self._process.stderr).read(65536).splitlines()]
+        said = next((at for at, line in enumerate(lines) if line.startswith("sockmon: ")), None)
+        if said is None:
+            return SourceLost(lines[-1] if lines else otherwise)
+        return SourceLost(lines[said].removeprefix("sockmon: "), " ".join(lines[said + 1 :]))
 
     def ask(self, request: Request) -> bool:
         """Send `request` to the agent; False when the agent is gone."""
@@ -83,7 +89,7 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
 def local_agent(interval: float, netns: str | None) -> Child:
     """The agent of this machine, in an interpreter that no environment variable can lead astray."""
     argv = [sys.executable, "-I", "-m", "sockmon", "agent", "--attached", "--interval", str(interval)]
-    return Child(argv + (["--netns", netns] if netns else []), "live")
+    return Child(argv + (["--netns", netns] if netns is not None else []), "live")
 
 
 def ssh_agent(host: str, interval: float) -> Child:

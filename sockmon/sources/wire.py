@@ -33,6 +33,10 @@ Line = Hello | Snapshot | ProcessDetail | GroupDetail | ListenerDetail
 _encode = msgspec.json.Encoder().encode
 _decode_line: Callable[[bytes], Line] = msgspec.json.Decoder(Line).decode
 _decode_request: Callable[[bytes], Request] = msgspec.json.Decoder(Request).decode
+LONGEST_TEXT, LONGEST_SYSCTL = 4096, 1 << 19
+LAST_WALL = 253402300800
+"""The year 10000: clocks end there."""
+_HUGE = re.compile(rf"[0-9]{{20}}|[0-9][eE]\+?[0-9]{{2}}|[^\"]{{{LONGEST_TEXT}}}")
 _ESCAPE = re.compile(r"\\[^\"\\]")
 
 
@@ -50,10 +54,10 @@ def decode(line: bytes) -> Line:
     """A line as what it says, its text cleaned; BadRecording when it is not a line of the stream."""
     try:
         text = line.rstrip(b"\n").decode()
-        if text.isprintable() and not _ESCAPE.search(text):
-            return _decode_line(line)
+        if text.isprintable() and not _ESCAPE.search(text) and not _HUGE.search(text):
+            return _sensible(_decode_line(line))
         # Our own agent writes clean text: this was forged, or has a code point that is newer than this Python.
-        return _checked(_cleaned(msgspec.json.decode(line)))
+        return _sensible(_checked(_cleaned(msgspec.json.decode(line))))
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise BadRecording(f"not a line of a sockmon stream: {clean(str(error))}") from error
 
@@ -66,18 +70,34 @@ def decode_request(line: bytes) -> Request:
         raise BadRecording(f"not a request: {clean(str(error))}") from error
 
 
+def _sensible(line: Line) -> Line:
+    """`line`, if the rest of the program can rely on it."""
+    if isinstance(line, Snapshot):
+        if not line.netns:
+            raise ValueError("a Snapshot without a network namespace")
+        if not 0 <= line.wall < LAST_WALL:
+            raise ValueError("a time that no calendar has")
+    return line
+
+
 def _checked(value: Any) -> Line:
     line: Line = msgspec.convert(value, Line)
     return line
 
 
-def _cleaned(value: Any) -> Any:
+def _cleaned(value: Any, longest: int = LONGEST_TEXT) -> Any:
     if isinstance(value, str):
-        return clean(value, 1 << 20)
+        return clean(value, longest)
+    if isinstance(value, (int, float)) and not -(2**63) <= value < 2**64:
+        raise ValueError("a number that no kernel counts")
     if isinstance(value, list):
         return [_cleaned(item) for item in value]
     if isinstance(value, dict):
-        return {_cleaned(key): _cleaned(item) for key, item in value.items()}
+        # Of all values only a sysctl's can be long: a list of reserved ports has up to 190 kB.
+        return {
+            _cleaned(key): _cleaned(item, LONGEST_SYSCTL if "." in key else LONGEST_TEXT)
+            for key, item in value.items()
+        }
     return value
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterable
 from functools import partial
@@ -15,6 +16,7 @@ from textual.screen import Screen
 
 from sockmon.assess import Assessment, Assessor
 from sockmon.errors import SockmonError
+from sockmon.model.clean import clean
 from sockmon.model.detail import Focus, Request, SetInterval
 from sockmon.model.report import Reading
 from sockmon.sources import Source
@@ -31,7 +33,8 @@ class SockmonApp(App[None]):
     """Draws a source's stream; never opens the kernel, never writes."""
 
     TITLE = "sockmon"
-    CSS_PATH = "app.tcss"
+    # All of them at the start: with no descriptor left a screen could not be opened that reads its own.
+    CSS_PATH: ClassVar[list[str]] = ["app.tcss", "screens/main.tcss", "screens/detail.tcss"]  # type: ignore[assignment]
     BINDINGS: ClassVar[list[BindingType]] = list(keys.bindings("app"))
     ENABLE_COMMAND_PALETTE = True
 
@@ -107,9 +110,18 @@ class SockmonApp(App[None]):
     def on_unmount(self) -> None:
         self.source.close()
 
+    def _fatal_error(self) -> None:
+        """A fault of ours, in a sentence: Textual would draw all that is in memory, for seconds."""
+        error = sys.exc_info()[1]
+        self.failure = SockmonError(
+            f"the screen had a fault: {type(error).__name__}: {clean(str(error))}",
+            "sockmon check needs no screen; please report this",
+        )
+        self._close_messages_no_wait()
+
     def tell(self, text: str, severity: str = "warning") -> None:
         """A notification of plain words: names in it are never markup."""
-        self.notify(text, severity="error" if severity == "error" else "warning", markup=False, timeout=8)
+        self.notify(clean(text), severity="error" if severity == "error" else "warning", markup=False, timeout=8)
 
     # The stream
 

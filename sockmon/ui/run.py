@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import codecs
+from collections.abc import Callable
+from functools import partial
+
 from msgspec.structs import replace
+from textual.drivers import linux_driver
 
 from sockmon.errors import BadSettings
 from sockmon.model.detail import SetInterval
 from sockmon.sources import Source
 from sockmon.ui import settings
 from sockmon.ui.app import SockmonApp
+
+
+def _forgiving(encoding: str) -> Callable[[], codecs.IncrementalDecoder]:
+    return partial(codecs.getincrementaldecoder(encoding), errors="replace")
 
 
 def run(source: Source, theme: str | None, interval: float | None, read_only: bool) -> int:
@@ -26,6 +35,8 @@ def run(source: Source, theme: str | None, interval: float | None, read_only: bo
     app = SockmonApp(source, chosen, read_only)
     if fault is not None:
         app.call_later(app.tell, fault.message)
+    # A byte on the keyboard's line that is no UTF-8 would end Textual's input, and the screen with it.
+    vars(linux_driver)["getincrementaldecoder"] = _forgiving
     try:
         app.run()
     finally:

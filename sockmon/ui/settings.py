@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from importlib import import_module
 from pathlib import Path
 
 import msgspec
 from platformdirs import user_config_path
 
 from sockmon.errors import BadSettings
+from sockmon.ui import toml
 
-# Python 3.10 has no tomllib; tomli is the same thing under its first name.
-tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 SHORTEST, LONGEST = 0.2, 60.0
 
 
@@ -38,8 +35,7 @@ def load(path: Path | None = None) -> Settings:
     """The settings of a file, defaults where there is none; raises BadSettings with the file and what is wrong."""
     path = path or home() / "config.toml"
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-        settings = msgspec.convert(table, Settings)
+        settings = msgspec.convert(toml.read(path), Settings)
     except FileNotFoundError:
         return Settings()
     except OSError as error:

@@ -6,6 +6,7 @@ is reported and left out, never fatal: colours are tried here, because Textual f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -15,9 +16,11 @@ from textual.color import Color, ColorParseError
 from textual.theme import BUILTIN_THEMES, Theme
 
 from sockmon.errors import BadTheme
-from sockmon.ui.settings import tomllib
+from sockmon.model.clean import clean
+from sockmon.ui import toml
 from sockmon.ui.styles import NAMES
 
+_PLAIN = re.compile(r"[\w #%.,()-]*")
 DEFAULT = "sockmon"
 CONSOLE = "console"
 """The theme for terminals of sixteen colours, and for NO_COLOR."""
@@ -57,16 +60,15 @@ def _files(folders: tuple[Path, ...]) -> Iterator[Path]:
 def read(path: Path) -> Theme:
     """One theme, tried out; raises BadTheme with the file and the key that is wrong."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-        theme = Theme(**{**table, "name": path.stem})
+        theme = Theme(**{**toml.read(path), "name": clean(path.stem, 40)})
         theme.to_color_system().generate()
         for name, value in theme.variables.items():
             _check(name, value)
     except OSError as error:
-        raise BadTheme(f"{path.name}: {error.strerror}") from error
+        raise BadTheme(f"{clean(path.name, 60)}: {error.strerror}") from error
     except (ValueError, TypeError, AttributeError, ColorParseError) as error:
         raise BadTheme(
-            f"{path.name}: {error}", "keys are the fields of Textual's Theme and [variables]"
+            f"{clean(path.name, 60)}: {error}", "keys are the fields of Textual's Theme and [variables]"
         ) from error
     return theme
 
@@ -74,6 +76,9 @@ def read(path: Path) -> Theme:
 def _check(name: str, value: object) -> None:
     if not isinstance(value, str):
         raise TypeError(f"[variables] {name} must be a colour in quotes")
+    if not _PLAIN.fullmatch(name) or not _PLAIN.fullmatch(value):
+        # Both go into a style sheet as they are.
+        raise ValueError(f"[variables] {name} has characters that no colour or style has")
     if name in VARIABLES:
         Color.parse(value)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 
 from sockmon.errors import BadRecording
 from sockmon.model.detail import GroupFocus, ListenerFocus, ProcessFocus, Request, SetInterval
+from sockmon.model.snapshot import Snapshot
 from sockmon.sources.replay import Replay
 from sockmon.sources.wire import decode, decode_request, encode, hello, read_stream
 from tests.snapshots import process, snapshot
@@ -66,6 +69,34 @@ def test_a_cut_recording_shows_what_it_has(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there() -> None:
     with pytest.raises(BadRecording, match="No such file"):
         Replay("/nonexistent/incident.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("forge", "words"),
+    [
+        (lambda line: line.update(netns=[]), "without a network namespace"),
+        (lambda line: line.update(wall=1e18), "no calendar"),
+        (lambda line: line.update(wall=-5), "no calendar"),
+        (lambda line: line["files"].update(allocated=10**309), "not a line"),
+        (lambda line: line["files"].update(maximum=2**70), "not a line"),
+    ],
+    ids=["no-netns", "far-future", "before-time", "no-number", "too-large"],
+)
+def test_a_forged_snapshot_is_refused(forge: Callable[[dict[str, Any]], None], words: str) -> None:
+    line = json.loads(encode(snapshot()))
+    forge(line)
+    with pytest.raises(BadRecording, match=words):
+        decode(json.dumps(line).encode())
+
+
+def test_a_name_of_ten_megabytes_is_cut() -> None:
+    line = json.loads(encode(snapshot()))
+    line["host"]["name"] = "x" * 10_000_000
+    line["netns"][0]["sysctls"]["net.ipv4.ip_local_reserved_ports"] = "1," * 50_000
+    read = decode(json.dumps(line).encode())
+    assert isinstance(read, Snapshot)
+    assert len(read.host.name) == 4096
+    assert len(read.netns[0].sysctls["net.ipv4.ip_local_reserved_ports"]) == 100_000
 
 
 HOSTILE = ["\x1b]52;c;x\x07", "a\nb", "\x9b2J", "\u202egpj", "\x00", "\u00ad", "\U000e0041"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import msgspec
@@ -39,7 +41,7 @@ from sockmon.model.snapshot import (
     Snapshot,
     Sockstat,
 )
-from sockmon.ui import styles, themes
+from sockmon.ui import screens, styles, themes
 from sockmon.ui.keys import bindings
 
 AT, WALL = 90_000.0, 1_700_000_000.0
@@ -56,6 +58,8 @@ class Stand(App[None]):
     """Shows one screen; remembers what it asks and opens."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("app"))
+    CSS_PATH = Path(screens.__file__).with_name("detail.tcss")
+    source = SimpleNamespace(live=False)
 
     def __init__(self, screen: Screen[None], assessment: Assessment, detail: Detail | None = None) -> None:
         super().__init__()

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 EVERY = 2.0
 LATE = 5.0
 """Seconds from which on the age of an answer is worth saying."""
-CANNOT = "a recording holds no single sockets: what the snapshots say is shown"
+CANNOT = {
+    False: ("not in a recording", "a recording holds no single sockets: what the snapshots say is shown"),
+    True: ("nobody to ask", "the agent has ended: what the last sample says is shown"),
+}
+"""What is said in a table and in a sentence where nobody answers, by whether the source is live."""
 DESCRIPTORS = "descriptors"
 """The reader of /proc/PID/fd, without which nobody's sockets are known."""
 UNSEEN = "needs root or its user"
@@ -64,10 +68,15 @@ class Asking(Drill, Generic[D]):
         seconds = assessment.snapshot.at - self.detail.at
         return f"answer {format.age(seconds)} old" if seconds >= LATE else ""
 
+    @property
+    def cannot(self) -> tuple[str, str]:
+        """Why nobody answers, in short and in a sentence."""
+        return CANNOT[cast("SockmonApp", self.app).source.live]
+
     def empty(self, none: str, reader: str = DESCRIPTORS) -> str:
         """What an empty table says: `none`, but only where `reader` could see; absent is not zero."""
         if self.detail is None:
-            return "asking…" if self.answerable else "not in a recording"
+            return "asking…" if self.answerable else self.cannot[0]
         blind = any(item.reader == reader for item in self.detail.missing)
         return f"{format.UNKNOWN} {UNSEEN}" if blind else none
 
@@ -75,7 +84,7 @@ class Asking(Drill, Generic[D]):
         """Say what could not be seen, and why; nothing where all was."""
         facts = [Fact("not seen", Text(f"{item.reader}: {item.reason}", "sev-unknown")) for item in reasons]
         if not self.answerable:
-            facts.append(Fact("not seen", Text(CANNOT, "sev-unknown")))
+            facts.append(Fact("not seen", Text(self.cannot[1], "sev-unknown")))
         missing = self.query_one("#missing", Facts)
         missing.display = bool(facts)
         missing.show(*facts)

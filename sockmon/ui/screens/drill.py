@@ -64,7 +64,6 @@ MOST_ROWS = 12
 class Drill(Screen[None]):
     """A screen about one thing; draws itself anew from each Assessment."""
 
-    CSS_PATH = "detail.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [BACK]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012
     AUTO_FOCUS = "Page"

@@ -97,7 +97,7 @@ class ListenerScreen(Asking[ListenerDetail]):
         owners.show(detail.owners if detail else owner)
         for part, numbers in (("states", detail and detail.states), ("remotes", detail and detail.remotes)):
             table = self.query_one(f"#{part}", Shares)
-            table.empty = "no connections" if detail else "asking…" if self.answerable else "not in a recording"
+            table.empty = "no connections" if detail else "asking…" if self.answerable else self.cannot[0]
             table.show(shares(numbers or {}))
         self.fit_row("#who", *self.query("#who Table").results(Table))
         self.draw_sockets()

@@ -42,7 +42,6 @@ class Tab(Static):
 class MainScreen(Screen[None]):
     """Everything at a glance; one pane is current, and alone where there is room for one."""
 
-    CSS_PATH = "main.tcss"
     BINDINGS: ClassVar[list[BindingType]] = list(keys.bindings("main"))
     AUTO_FOCUS = "#process-table"
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
@@ -58,6 +57,7 @@ class MainScreen(Screen[None]):
         self._view: View | None = None
         self._status: Status | None = None
         self._current = "processes"
+        self._drawing = False
 
     def compose(self) -> ComposeResult:
         sockets, processes, ports, conntrack = (pane() for pane in PANES)
@@ -112,7 +112,14 @@ class MainScreen(Screen[None]):
         strip.set_class(bool(warning), "-shown")
         strip.show(Text(warning))
 
+    def _draw_soon(self) -> None:
+        """Draw once the layout stands, however often that was asked for meanwhile."""
+        if not self._drawing:
+            self._drawing = True
+            self.call_after_refresh(self._draw)
+
     def _draw(self) -> None:
+        self._drawing = False
         if self._view is None:
             return
         self.query_one(Board).show(self._view)
@@ -125,7 +132,7 @@ class MainScreen(Screen[None]):
         if self._status:
             self.status(self._status)
         # Panes learn their size after this message; then those that came into sight are drawn.
-        self.call_after_refresh(self._draw)
+        self._draw_soon()
 
     # Where one is
 
@@ -136,7 +143,7 @@ class MainScreen(Screen[None]):
             self.query_one(f"#tab-{pane.NAME}", Tab).set_class(current, "-current")
         for row in self.query(".row"):
             row.set_class(bool(row.query(".pane.-current")), "-current")
-        self.call_after_refresh(self._draw)
+        self._draw_soon()
 
     def action_pane(self, name: str) -> None:
         """Go to a pane."""
@@ -145,9 +152,14 @@ class MainScreen(Screen[None]):
         self._mark_current()
         self.query_one(f"#{name}", Pane).query(Table).first().focus()
 
+    @property
+    def _alone(self) -> bool:
+        """True where one pane is shown at a time."""
+        return any(map(self.has_class, ("-zoom", "-narrow", "-short")))
+
     def action_next(self, step: int) -> None:
         """Go to the next table in sight; where only one pane is shown, to the next pane."""
-        if self.has_class("-zoom", "-narrow") or self.has_class("-short"):
+        if self._alone:
             names = [pane.NAME for pane in PANES]
             self.action_pane(names[(names.index(self._current) + step) % len(names)])
         elif step > 0:
@@ -156,6 +168,9 @@ class MainScreen(Screen[None]):
             self.focus_previous(Table)
 
     def on_descendant_focus(self) -> None:
+        if self._alone:
+            # Textual looks for another focus when a pane is hidden; following it would hide the next, for ever.
+            return
         pane = (
             next((node for node in self.focused.ancestors if isinstance(node, Pane)), None)
             if self.focused
@@ -169,7 +184,7 @@ class MainScreen(Screen[None]):
         """Show the current pane alone, and all again."""
         self.remove_class("-board")
         self.toggle_class("-zoom")
-        self.call_after_refresh(self._draw)
+        self._draw_soon()
 
     def action_board(self) -> None:
         """Show the whole board, and the panes again."""
@@ -177,7 +192,7 @@ class MainScreen(Screen[None]):
         self.toggle_class("-board")
         whole = self.has_class("-board")
         (self.query_one("#readings", Table) if whole else self.query_one(f"#{self._current} Table", Table)).focus()
-        self.call_after_refresh(self._draw)
+        self._draw_soon()
 
     def back(self) -> bool:
         """Undo the last narrowing of the view: filter, board, zoom; False: there was none."""
