@@ -39,7 +39,7 @@ docs: $(VENV)/.dev ## write the generated pages of docs/ anew
 	$(BIN)/python docs/make.py
 
 screenshots: $(VENV)/.dev ## draw the pictures of screenshots/ anew
-	$(BIN)/python screenshots/make.py $(ARGS)
+	$(BIN)/python -m screenshots.make $(ARGS)
 
 bench: $(VENV)/.dev ## measure; the figures of the README come from here
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -13,9 +13,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
+from rich.console import Console
+from textual.pilot import Pilot
 
+from screenshots.render import svg
 from sockmon.model.detail import Detail
 from sockmon.model.snapshot import Snapshot
 from sockmon.sources.replay import Replay
@@ -75,11 +79,20 @@ async def draw(picture: Picture) -> None:
     """Run the app over the whole recording and write what is on the screen then."""
     app = SockmonApp(Ended(RECORDING), Settings(theme=picture.theme))
     async with app.run_test(size=picture.size) as pilot:
-        await app.workers.wait_for_complete()
-        await pilot.pause()
-        await pilot.press(*picture.keys)
-        await pilot.pause()
-        (HERE / f"{picture.name}.svg").write_text(app.export_screenshot(title="sockmon"))
+        await go(pilot, picture)
+        strips = app.screen._compositor.render_strips()
+        console = Console(color_system="truecolor", force_terminal=True)
+        lines = "\n".join(strip.render(console) for strip in strips)
+        (HERE / f"{picture.name}.svg").write_text(svg(lines, *picture.size))
+
+
+async def go(pilot: Pilot[Any], picture: Picture) -> None:
+    """To the end of the recording, and from there where the picture's keys lead."""
+    await pilot.app.workers.wait_for_complete()
+    await pilot.pause(0.2)
+    for key in picture.keys:
+        await pilot.press(key)
+        await pilot.pause(0.2)
 
 
 def record(seconds: int = 110) -> None:
@@ -94,9 +107,19 @@ def record(seconds: int = 110) -> None:
     unshare = ["unshare", "--pid", "--fork", "--mount-proc", "--uts", "sh", "-c", inside]
     subprocess.run(unshare, check=True, cwd=HERE.parent, env={**os.environ, "PYTHONPATH": str(HERE.parent)})
     lines = [line for line in Replay(str(raw), pace=False).lines() if isinstance(line, Snapshot)]
-    host = replace(lines[0].host, kernel=lines[0].host.kernel.split("-")[0], boot_id="")
-    RECORDING.write_bytes(hello() + b"".join(encode(replace(line, host=host)) for line in lines))
+    RECORDING.write_bytes(hello() + b"".join(encode(anonymous(line)) for line in lines))
     raw.unlink()
+
+
+def anonymous(line: Snapshot) -> Snapshot:
+    """A Snapshot without what it says about the machine and the folders that it was recorded on."""
+    host = replace(line.host, kernel=line.host.kernel.split("-")[0], boot_id="")
+    assert line.processes is not None
+    rows = tuple(
+        replace(row, name="sockmon", command="sockmon record incident.jsonl") if "/" in row.command else row
+        for row in line.processes.rows
+    )
+    return replace(line, host=host, processes=replace(line.processes, rows=rows))
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Iterator
 from html import escape
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +37,9 @@ TERMS = {"16": ("screen", ""), "256": ("screen-256color", ""), "true": ("tmux-25
 CRISP = 'shape-rendering="crispEdges"'
 DOTS = ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3))
 """Column and row of the dots of a braille character, by bit."""
+
+
+DOT = WIDTH * 0.32
 
 
 class Cell(NamedTuple):
@@ -131,11 +135,14 @@ def block(code: int, x: float, y: float, fill: str) -> Iterator[str]:
 
 
 def braille(code: int, x: float, y: float, fill: str) -> Iterator[str]:
-    """U+2800 to U+28FF as dots."""
+    """U+2800 to U+28FF as dots, all of a character in one path."""
+    dots = []
     for bit, (right, down) in enumerate(DOTS):
         if code >> bit & 1:
-            cx, cy = x + WIDTH * (0.28 + 0.44 * right), y + HEIGHT * (0.125 + 0.25 * down)
-            yield f'<circle cx="{cx:.2f}" cy="{cy:.2f}" r="{WIDTH * 0.16:.2f}" fill="{fill}"/>'
+            left, middle = x + WIDTH * (0.12 + 0.44 * right), y + HEIGHT * (0.125 + 0.25 * down)
+            dots.append(f"M{left:.1f} {middle:.1f}h{DOT:.1f}")
+    if dots:
+        yield f'<path d="{"".join(dots)}" stroke="{fill}" stroke-width="{DOT:.1f}" stroke-linecap="butt"/>'
 
 
 def letters(text: str, x: float, y: float, style: Style, fill: str) -> str:
@@ -151,9 +158,11 @@ def letters(text: str, x: float, y: float, style: Style, fill: str) -> str:
 def draw_line(line: Text, y: float) -> Iterator[str]:
     """The shapes of one line: backgrounds first, then runs of text, blocks and braille."""
     row = list(cells(line))
-    for cell in row:
-        if (back := colours(cell.style)[1]) != colour(None, False):
-            yield rect(cell.column * WIDTH, y, cell.width * WIDTH, HEIGHT, back)
+    for back, together in groupby(row, key=lambda cell: colours(cell.style)[1]):
+        ground = list(together)
+        if back != colour(None, False):
+            begin, end = ground[0].column, ground[-1].column + ground[-1].width
+            yield rect(begin * WIDTH, y, (end - begin) * WIDTH, HEIGHT, back)
     for start, text, style in runs(row):
         x, fill, code = start * WIDTH, colours(style)[0], ord(text[0])
         if 0x2580 <= code <= 0x259F:

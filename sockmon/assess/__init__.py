@@ -44,6 +44,8 @@ class Assessment:
     """What opens when a reading is opened, where there is something to open."""
     since: Mapping[Key, float]
     """When each alarm began: wall-clock seconds since the epoch."""
+    begun: float = 0.0
+    """Wall clock of the first Snapshot: an alarm that is as old may be older."""
 
 
 class Assessor:
@@ -52,6 +54,7 @@ class Assessor:
     def __init__(self, window: float = 60.0) -> None:
         self.window = window
         self._identity: tuple[str, int] | None = None
+        self._begun = 0.0
         self._forget_everything()
 
     def _forget_everything(self) -> None:
@@ -70,7 +73,7 @@ class Assessor:
         identity = (snapshot.host.boot_id, netns.inode)
         if identity != self._identity:
             # Another boot or another namespace: nothing of before can be compared.
-            self._identity = identity
+            self._identity, self._begun = identity, snapshot.wall
             self._forget_everything()
         window = self._window(snapshot, netns)
         judged: dict[Key, Judged] = {}
@@ -86,6 +89,7 @@ class Assessor:
             rates=self._counters.rates(),
             focuses={key: item.measure.focus for key, item in judged.items() if item.measure.focus},
             since=dict(self._since),
+            begun=self._begun,
         )
 
     def _window(self, snapshot: Snapshot, netns: Netns) -> Window:

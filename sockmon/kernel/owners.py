@@ -26,7 +26,7 @@ from sockmon.kernel.netlink import Steps
 from sockmon.kernel.process_files import PROC
 from sockmon.model.snapshot import Owner, Process, Processes
 
-SAMPLE = 4096
+SAMPLE = 16_384
 """Descriptors of one process that are read at most; with more of them its numbers are estimates (±3 %)."""
 STALE = 60.0
 """Seconds after which a process is walked again although the number of its descriptors is the same."""
@@ -236,7 +236,7 @@ class Owners:
     def _numbers(self, held: _Held, folder: int) -> Sequence[str | int]:
         """Which descriptors to read: all, or a sample that is drawn from slots of the table.
 
-        Listing a million descriptors takes a second, trying 4,096 numbers a hundredth. One at random of each
+        Listing a million descriptors takes a second, trying 16,384 numbers a tenth. One at random of each
         stretch, because a proxy opens in turns (client, server, client, ...) and a fixed stride would see one
         kind only. The same table gives the same numbers, so that processes that share it share the sample."""
         if held.fds is None or held.fds <= self._sample:

@@ -53,8 +53,6 @@ class SockmonApp(App[None]):
         self.assessor = assessor or Assessor()
         self.newest: Assessment | None = None
         """The last Assessment that came, shown or not."""
-        self.began: float | None = None
-        """Wall clock of the first Assessment: an alarm that is as old may be older."""
         self.failure: SockmonError | None = None
         """Why there was never anything to show."""
         self.keys, self._bad_keys = keys.sound(chosen.keys)
@@ -128,8 +126,6 @@ class SockmonApp(App[None]):
     def on_sampled(self, message: Sampled) -> None:
         """Keep the newest, and draw it unless the screen is held still."""
         self.newest = message.assessment
-        if self.began is None:
-            self.began = self.newest.snapshot.wall
         self._heard = time.monotonic()
         if not self.paused:
             self._shown = self.newest

@@ -91,7 +91,8 @@ def _parent(pid: int) -> int | None:
 
 
 @pytest.mark.parametrize("turns", [False, True], ids=["in a row", "in turns"])
-def test_a_sample_is_close_and_says_so(table: ProcessTable, known: Owners, turns: bool) -> None:
+def test_a_sample_is_close_and_says_so(table: ProcessTable, turns: bool) -> None:
+    known = Owners(sample=4096)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < 6200:
         pytest.skip(f"needs 6,200 descriptors, the hard limit is {hard}")
@@ -117,6 +118,7 @@ def test_a_sample_is_close_and_says_so(table: ProcessTable, known: Owners, turns
         assert all(known.owner_of(inode) for inode in unknown)
         run(known.walk([seen]))
         assert all(known.owner_of(inode) for inode in unknown), "what was found is lost by a walk"
+    known.close()
 
 
 def test_a_new_socket_is_found_without_a_walk(table: ProcessTable, known: Owners) -> None:

@@ -65,7 +65,6 @@ class Stand(App[None]):
         super().__init__()
         self._first, self.assessment, self.detail = screen, assessment, detail
         self.answers, self.paused = True, False
-        self.began: float | None = None
         self.asked: list[Request] = []
         self.opened: list[Focus] = []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from textual.widget import Widget
 
@@ -39,8 +41,7 @@ async def test_says_all(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize(("began", "before"), [(WALL - 90, True), (WALL - 92, True), (WALL - 93, False)])
 async def test_an_alarm_of_the_first_sample_may_be_older(began: float, before: bool) -> None:
     screen = CeilingScreen(PORTS)
-    app = Stand(screen, drill.assessment())
-    app.began = began
+    app = Stand(screen, replace(drill.assessment(), begun=began))
     async with app.run_test(size=(160, 50)) as pilot:
         await pilot.pause()
         assert ("since before" in drill.words(screen, "#title")) == before

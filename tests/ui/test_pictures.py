@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-from textual.pilot import Pilot
 
-from screenshots.make import PICTURES, RECORDING, Ended, Picture
+from screenshots.make import PICTURES, RECORDING, Ended, Picture, go
 from sockmon.ui.app import SockmonApp
 from sockmon.ui.settings import Settings
 
@@ -19,11 +17,5 @@ def test_picture(picture: Picture, snap_compare: Callable[..., bool], monkeypatc
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
 
-    async def go(pilot: Pilot[Any]) -> None:
-        await pilot.app.workers.wait_for_complete()
-        await pilot.pause()
-        await pilot.press(*picture.keys)
-        await pilot.pause()
-
     app = SockmonApp(Ended(RECORDING), Settings(theme=picture.theme))
-    assert snap_compare(app, terminal_size=picture.size, run_before=go)
+    assert snap_compare(app, terminal_size=picture.size, run_before=lambda pilot: go(pilot, picture))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 from rich.text import Text
@@ -24,7 +24,7 @@ from sockmon.ui.widgets.facts import Fact, Facts
 from sockmon.ui.widgets.trend import Trend
 
 if TYPE_CHECKING:
-    from sockmon.ui.app import SockmonApp
+    pass
 
 MOST = 6
 """Other alarms that the screen lists."""
@@ -85,9 +85,8 @@ class CeilingScreen(Drill):
         since = assessment.since.get(self.key)
         if since is None:
             return ""
-        began = cast("SockmonApp", self.app).began
         # A queue needs two samples to be an alarm.
-        first = began is not None and since <= began + 2 * assessment.snapshot.interval
+        first = since <= assessment.begun + 2 * assessment.snapshot.interval
         before = "before " if first else ""
         return f"since {before}{clock(since, self.wide)}"
 
