@@ -24,7 +24,7 @@ _RESET = (
 )
 _SCREEN = 2
 """Textual draws on standard error."""
-_PATIENCE = 0.5
+_PATIENCE = 1.0
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -61,11 +61,11 @@ def kept(terminal: int = 0) -> Iterator[None]:
 def _say(terminal: int, words: bytes) -> None:
     """Write to the terminal ahead of all that waits to be written, as long as it takes part."""
     end = time.monotonic() + _PATIENCE
-    while time.monotonic() < end:
-        termios.tcflush(terminal, termios.TCOFLUSH)
+    termios.tcflush(terminal, termios.TCOFLUSH)
+    while words and time.monotonic() < end:
+        select.select([], [terminal], [], 0.05)
         with suppress(BlockingIOError):
-            os.write(terminal, words)
-            return
+            words = words[os.write(terminal, words) :]
 
 
 def _until_gone(terminal: int) -> None:

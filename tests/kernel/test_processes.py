@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -117,12 +118,9 @@ def test_descriptors_and_limits_are_asked_each_time(table: ProcessTable) -> None
 
 def test_a_row_that_did_not_change_is_the_same_object(table: ProcessTable) -> None:
     with sleeper() as process:
-        for _ in range(4):
-            before = seen(table, process.pid)
-        first, second = seen(table, process.pid), seen(table, process.pid)
-        assert first.command == before.command
-        if first.rss == second.rss:
-            assert first is second
+        reads = [seen(table, process.pid) for _ in range(12)]
+        # Its memory may move, and now and then it is looked at anew; in between the row is kept.
+        assert any(before is after for before, after in pairwise(reads[4:]))
 
 
 def test_an_ended_process_is_gone_and_a_zombie_has_no_descriptors(table: ProcessTable) -> None:
