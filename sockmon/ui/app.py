@@ -101,7 +101,7 @@ class SockmonApp(App[None]):
         self.set_keymap(self.keys)
         self.screen_change_signal.subscribe(self, lambda screen: self.call_later(self._refresh_top))
         self.push_screen(MainScreen())
-        self.set_interval(1.0, self._say_status)
+        self.set_interval(1.0, self._notice_silence)
         work = partial(feed.run, self.source, self.assessor, self.post_message)
         self.run_worker(work, thread=True, exclusive=True, group="source", exit_on_error=False)
 
@@ -127,10 +127,11 @@ class SockmonApp(App[None]):
         """Keep the newest, and draw it unless the screen is held still."""
         self.newest = message.assessment
         self._heard = time.monotonic()
-        if not self.paused:
+        if self.paused:
+            self._say_status()
+        else:
             self._shown = self.newest
             self._refresh_top()
-        self._say_status()
 
     def on_answered(self, message: Answered) -> None:
         """Hand an answer to the screen on top; it knows whether it asked."""
@@ -151,9 +152,14 @@ class SockmonApp(App[None]):
         return self._lost is None and self.source.ask(request)
 
     def _refresh_top(self) -> None:
-        if self._shown is not None and self.screen_stack and isinstance(self.screen, Shows):
-            if self.screen.is_mounted:
-                self.screen.show(self._shown)
+        top = self.screen if self.screen_stack else None
+        if self._shown is not None and isinstance(top, Shows) and top.is_mounted:
+            top.show(self._shown)
+        self._say_status()
+
+    def _notice_silence(self) -> None:
+        """A late sample must be told although nothing comes that would draw the screen."""
+        if time.monotonic() - self._heard > self._interval:
             self._say_status()
 
     def _say_status(self) -> None:
