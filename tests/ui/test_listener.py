@@ -19,7 +19,7 @@ async def test_says_all(size: tuple[int, int]) -> None:
         assert app.asked == [LISTENER]
         assert "listener · 0.0.0.0:8080 · ✖ HIT" in drill.words(screen, "#title")
         numbers = drill.words(screen, "#numbers")
-        assert "129 / 128 connections wait" in numbers
+        assert "129 / 128 wait" in numbers
         assert "ListenOverflows 12/s in the whole namespace" in numbers
         assert "1045 nginx" in drill.words(screen, "#owners")
         assert "CLOSE_WAIT" in drill.words(screen, "#states")

@@ -110,7 +110,7 @@ def numbers(listener: Listener, level: Severity) -> Text:
         bar(ratio, 24, level),
         "  ",
         (format.count(listener.queue), "strong"),
-        f" / {format.count(listener.backlog)} connections wait to be accepted  ",
+        f" / {format.count(listener.backlog)} wait to be accepted  ",
         (format.ratio(ratio), LOOKS[level].style),
     )
 
