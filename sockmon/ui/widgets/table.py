@@ -13,12 +13,11 @@ from textual.binding import BindingType
 from textual.events import Click
 from textual.geometry import Region, Size
 from textual.message import Message
-from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from sockmon.ui import keys
 from sockmon.ui.widgets.column import GAP, Cells, Column, Fitted, Row, Shown, cut_middle, fit, signature, strip
+from sockmon.ui.widgets.walked import Walked
 
 __all__ = ["Column", "Table"]
 
@@ -26,7 +25,7 @@ UP, DOWN = "▴", "▾"
 CURSOR = "▸"
 
 
-class Table(ScrollView, Generic[Row], can_focus=True):
+class Table(Walked, Generic[Row]):
     """Rows under a fixed heading; the cursor stays on its row, by key, however the rows move."""
 
     DEFAULT_CSS = """
@@ -45,8 +44,6 @@ class Table(ScrollView, Generic[Row], can_focus=True):
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {"table--cursor"}
     BINDINGS: ClassVar[list[BindingType]] = list(keys.bindings("table"))
-    heading: reactive[bool] = reactive(True)
-    """Whether the line of column titles is shown."""
 
     @dataclass
     class Opened(Message):
@@ -109,7 +106,7 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         self.rows: Sequence[Row] = ()
         self._order: Sequence[Row] = ()
         """The rows as shown, sorted."""
-        self._cursor = 0
+        self.cursor = 0
         self._cursor_key: Hashable | None = None
         self._column: Column[Row] | None = None
         self._reverse = False
@@ -147,7 +144,7 @@ class Table(ScrollView, Generic[Row], can_focus=True):
     @property
     def selected(self) -> Row | None:
         """The row under the cursor."""
-        return self._order[self._cursor] if self._order else None
+        return self._order[self.cursor] if self._order else None
 
     def _sorted(self) -> Sequence[Row]:
         if self._column is None or self._column.sort is None:
@@ -162,9 +159,9 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         if self._cursor_key is not None:
             for index, row in enumerate(self._order):
                 if self.key(row) == self._cursor_key:
-                    self._cursor = index
+                    self.cursor = index
                     return
-        self._cursor = max(0, min(self._cursor, len(self._order) - 1))
+        self.cursor = max(0, min(self.cursor, len(self._order) - 1))
 
     def _resize_canvas(self) -> None:
         height = max(len(self._order), 1) + self.heading
@@ -264,7 +261,7 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         return tuple(cells)
 
     def _row_style(self, index: int) -> Style:
-        if index != self._cursor or not self.has_focus:
+        if index != self.cursor or not self.has_focus:
             return self._ground
         if self.app.native_ansi_color:
             # Sixteen colours, or none: reversing would turn a full bar into a hole.
@@ -296,7 +293,7 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         self._repaint()
 
     def on_resize(self) -> None:
-        self._scroll_to_cursor()
+        self.show_cursor()
 
     def on_focus(self) -> None:
         self._repaint()
@@ -304,40 +301,22 @@ class Table(ScrollView, Generic[Row], can_focus=True):
     def on_blur(self) -> None:
         self._repaint()
 
-    def move(self, index: int) -> None:
-        """Put the cursor on a row, by its place, and scroll it into sight."""
-        if not self._order:
-            return
-        self._cursor = max(0, min(index, len(self._order) - 1))
-        row = self._order[self._cursor]
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        return len(self._order)
+
+    def moved(self) -> None:
+        """Follow the cursor's row from now on."""
+        row = self._order[self.cursor]
         self._cursor_key = self.key(row)
-        self._scroll_to_cursor()
         self._repaint()
         self.post_message(self.Moved(self, row))
-
-    def _scroll_to_cursor(self) -> None:
-        space = self.size.height - self.heading
-        top = self.scroll_offset.y
-        if space > 0 and not top <= self._cursor < top + space:
-            wanted = self._cursor if self._cursor < top else self._cursor - space + 1
-            self.scroll_to(y=wanted, animate=False, immediate=True)
-
-    def action_row(self, step: int) -> None:
-        """Move the cursor by some rows."""
-        self.move(self._cursor + step)
-
-    def action_leaf(self, pages: int) -> None:
-        """Move the cursor by some pages."""
-        self.move(self._cursor + pages * max(self.size.height - self.heading - 1, 1))
 
     def action_first(self) -> None:
         """Move the cursor to the top, where it stays whatever comes to stand there."""
         self.move(0)
         self._cursor_key = None
-
-    def action_last(self) -> None:
-        """Move the cursor to the last row."""
-        self.move(len(self._order) - 1)
 
     def action_open(self) -> None:
         """Open the row under the cursor."""
@@ -369,7 +348,7 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         index = event.y - self.heading + self.scroll_offset.y
         if index >= len(self._order):
             return
-        if index == self._cursor and self._cursor_key is not None:
+        if index == self.cursor and self._cursor_key is not None:
             self.action_open()
         else:
             self.move(index)
