@@ -4,8 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
-UV_LOCK = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(BIN)/pip config get global.index-url 2>/dev/null || echo https://pypi.org/simple)}" \
-  $(BIN)/uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-annotate --no-header
+UV_LOCK = $(BIN)/uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-annotate --no-header
 
 .PHONY: help run test check lint format lock docs screenshots bench clean
 
