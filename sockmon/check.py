@@ -31,7 +31,8 @@ def report(netns: str | None = None, watch: float = 0.0) -> Report:
     with open_sampler(netns, max(min(INTERVAL, watch / 4), 0.25)) as kernel:
         assessor = Assessor(max(watch + INTERVAL, 1.0))
         assessment = assessor.add(kernel.sample(complete=True))
-        if any(item.queue > item.backlog for item in kernel.listeners()):
+        listeners = assessment.snapshot.netns[0].listeners or ()
+        if any(item.queue > item.backlog for item in listeners):
             # A queue that is full for a moment is no alarm: one look cannot tell.
             time.sleep(SECOND_LOOK)
             assessment = assessor.add(kernel.sample())

@@ -159,7 +159,7 @@ def main() -> NoReturn:
         # Nothing more can be written there; the interpreter must not complain about it while it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         if not isinstance(error, BrokenPipeError):
-            click.echo(f"sockmon: {error.strerror}", err=True)
+            click.echo(f"sockmon: {error.strerror or error}", err=True)
         sys.exit(failure)
     except Exception as error:
         # A script must not take a fault of ours for a warning about the host.

@@ -45,7 +45,7 @@ class NetnsSampler:
     def __init__(self, door: Door, owners: Owners) -> None:
         self.door = door
         self._owners = owners
-        self.listening: tuple[Listener, ...] = ()
+        self._listening: tuple[Listener, ...] = ()
         self._unowned: set[int] = set()
         self.states: Paced[RareStates] = Paced("states", lambda: count_states(door.walk), STATES_SHARE, LEAST)
         self.ports: Paced[_Ports] = Paced("ports", self._walk_ports, PORTS_SHARE, LEAST)
@@ -66,7 +66,7 @@ class NetnsSampler:
         counters = netstat.counters(door, missing)
         found = attempt(missing, lambda: run(listeners(door.cheap)))
         local = attempt(missing, lambda: run(unix_listeners(door.cheap)))
-        self.listening = found or ()
+        self._listening = found or ()
         owned = self._with_owners((found or ()) + (local or ())) if found is not None else None
         ports = self.ports.value
         if ports and ports.ports.bound is None:
@@ -90,7 +90,7 @@ class NetnsSampler:
         rare, established = self.states.value, counters.get("Tcp.CurrEstab")
         if rare is None or self.states.at is None or established is None:
             return None
-        table = states(rare, stat, established, self.listening, self._families)
+        table = states(rare, stat, established, self._listening, self._families)
         waiting = table["TIME_WAIT"]
         if (waiting.v4 or 0) + (waiting.v6 or 0) != waiting.total:
             # The families were counted earlier than the total: between the two it has moved.

@@ -17,7 +17,7 @@ from sockmon.kernel.netns import Door, open_here, open_other
 from sockmon.kernel.owners import Owners
 from sockmon.kernel.processes import ProcessTable
 from sockmon.kernel.tcp_states import INODES
-from sockmon.model.snapshot import Listener, Memory, Missing, Process, Processes, Snapshot
+from sockmon.model.snapshot import Memory, Missing, Process, Processes, Snapshot
 
 SLICE = 0.005
 """Seconds that one slice of paced work takes at most, so that requests and ticks are never far away."""
@@ -76,10 +76,6 @@ class Sampler:
     def rows(self) -> tuple[Process, ...]:
         """All processes as of the last look."""
         return self._read.value.rows if self._read.value else ()
-
-    def listeners(self) -> tuple[Listener, ...]:
-        """All TCP listeners as of the last look."""
-        return tuple(item for netns in self.netns for item in netns.listening)
 
     @property
     def paced(self) -> list[Paced[object]]:

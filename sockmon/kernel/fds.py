@@ -15,8 +15,7 @@ from typing import NamedTuple
 
 from sockmon.errors import Unreadable
 from sockmon.kernel import process_files
-from sockmon.kernel.netlink import Steps, run
-from sockmon.kernel.process_files import PROC
+from sockmon.kernel.netlink import Steps
 
 LINKS = 64
 """Links that are read in one step: about 0.2 ms."""
@@ -130,24 +129,6 @@ def _take(folder: int, number: str, kinds: Counter[str], inodes: array[int]) -> 
     kinds[kind(target)] += 1
     if (inode := socket_inode(target)) is not None:
         inodes.append(inode)
-
-
-def kinds(pid: int, root: str = PROC) -> dict[str, int]:
-    """Descriptors by kind, most frequent first; Unreadable with the reason."""
-    return _at_once(pid, root).kinds
-
-
-def socket_inodes(pid: int, root: str = PROC) -> list[int]:
-    """Inodes of the sockets of a process, one for each descriptor; Unreadable with the reason."""
-    return list(_at_once(pid, root).inodes)
-
-
-def _at_once(pid: int, root: str) -> Descriptors:
-    proc = process_files.open_proc(root)
-    try:
-        return run(look(pid, proc))
-    finally:
-        os.close(proc)
 
 
 def reason(error: OSError) -> str:

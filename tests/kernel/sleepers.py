@@ -8,6 +8,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from sockmon.kernel import fds, process_files
+from sockmon.kernel.netlink import run
+
 NOBODY = 65534
 NAME = "import ctypes; libc = ctypes.CDLL(None); name = lambda raw: libc.prctl(15, raw, 0, 0, 0)\n"
 """Defines `name(bytes)`: PR_SET_NAME."""
@@ -16,6 +19,15 @@ NAME = "import ctypes; libc = ctypes.CDLL(None); name = lambda raw: libc.prctl(1
 def environment() -> dict[str, str]:
     """For a child that imports what this process can import."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [os.getcwd(), *sys.path]))}
+
+
+def descriptors(pid: int) -> fds.Descriptors:
+    """What a process has open, looked at in one go."""
+    proc = process_files.open_proc()
+    try:
+        return run(fds.look(pid, proc))
+    finally:
+        os.close(proc)
 
 
 @contextmanager

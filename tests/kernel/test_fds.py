@@ -11,7 +11,7 @@ import pytest
 
 from sockmon.errors import Unreadable
 from sockmon.kernel import fds
-from tests.kernel.sleepers import sleeper
+from tests.kernel.sleepers import descriptors, sleeper
 
 MANY = """
 import ctypes, select, socket, tempfile
@@ -25,7 +25,7 @@ os.chdir(sys.argv[1] if len(sys.argv) > 1 else tempfile.gettempdir())
 
 def test_every_kind_of_a_real_process() -> None:
     with sleeper(MANY) as process:
-        found = fds.kinds(process.pid)
+        found = descriptors(process.pid).kinds
     assert found["socket"] == 3
     for kind in ("eventpoll", "eventfd", "inotify", "timerfd", "memfd", "namespace"):
         assert found[kind] == 1, kind
@@ -40,10 +40,10 @@ held = [os.open({str(tmp_path)!r} + name, os.O_CREAT | os.O_RDWR)
 os.unlink({str(tmp_path)!r} + "/socket:[1]")
 """
     with sleeper(setup) as process:
-        found = fds.kinds(process.pid)
+        found = descriptors(process.pid).kinds
         assert found["file"] >= 3
         assert "socket" not in found
-        assert fds.socket_inodes(process.pid) == []
+        assert list(descriptors(process.pid).inodes) == []
 
 
 def test_inodes_are_those_of_fstat() -> None:
@@ -56,7 +56,7 @@ def test_inodes_are_those_of_fstat() -> None:
         try:
             assert process.stdout is not None
             inodes = [int(word) for word in process.stdout.readline().split()]
-            assert sorted(fds.socket_inodes(process.pid)) == sorted(inodes)
+            assert sorted(descriptors(process.pid).inodes) == sorted(inodes)
             assert len(inodes) == 21
         finally:
             process.kill()
@@ -93,15 +93,15 @@ def test_kind_of_a_target(target: str, kind: str) -> None:
 
 def test_a_process_that_has_ended_is_unreadable() -> None:
     with pytest.raises(Unreadable, match="has ended"):
-        fds.kinds(2**22 + 1)
+        descriptors(2**22 + 1)
 
 
 def test_what_may_not_be_listed_says_who_may(unprivileged_only: None) -> None:
     with pytest.raises(Unreadable, match="needs root"):
-        fds.kinds(1)
+        descriptors(1)
 
 
 def test_nothing_is_left_open() -> None:
     before = os.listdir("/proc/self/fd")
-    fds.kinds(os.getpid())
+    descriptors(os.getpid())
     assert os.listdir("/proc/self/fd") == before

@@ -16,7 +16,7 @@ from sockmon.kernel.netlink import run
 from sockmon.kernel.owners import Owners
 from sockmon.kernel.processes import ProcessTable
 from sockmon.model.snapshot import Process
-from tests.kernel.sleepers import as_nobody, sleeper
+from tests.kernel.sleepers import as_nobody, descriptors, sleeper
 
 SOCKETS = "import socket\nheld = [socket.socket(socket.AF_UNIX) for _ in range({})]\n"
 
@@ -45,9 +45,9 @@ def test_each_socket_has_its_owner(table: ProcessTable, known: Owners) -> None:
         run(known.walk(seen))
         assert [known.sockets(row.pid, row.start) for row in seen] == [5, 9]
         assert known.sockets(seen[0].pid, seen[0].start + 1) is None
-        some = fds.socket_inodes(five.pid)[:3] + fds.socket_inodes(nine.pid)
+        some = list(descriptors(five.pid).inodes)[:3] + list(descriptors(nine.pid).inodes)
         assert [(owner.pid, owner.sockets) for owner in known.count(some)] == [(nine.pid, 9), (five.pid, 3)]
-        both = known.count_groups([fds.socket_inodes(five.pid), fds.socket_inodes(nine.pid), [1]])
+        both = known.count_groups([list(descriptors(five.pid).inodes), list(descriptors(nine.pid).inodes), [1]])
         assert [[owner.sockets for owner in group] for group in both] == [[5], [9], []]
         owner = known.owner_of(some[0])
         assert owner is not None
@@ -77,7 +77,7 @@ def test_shared_sockets_count_once_for_the_lowest_pid(table: ProcessTable, known
         assert len(children) == 1
         seen = rows(table, process.pid, *children)
         run(known.walk(seen))
-        inodes = fds.socket_inodes(process.pid)
+        inodes = list(descriptors(process.pid).inodes)
         assert [(owner.pid, owner.sockets) for owner in known.count(inodes)] == [(process.pid, 7)]
         assert all(owner and owner.pid == process.pid for owner in map(known.owner_of, inodes))
 
@@ -107,7 +107,7 @@ def test_a_sample_is_close_and_says_so(table: ProcessTable, turns: bool) -> None
         assert seen.fds == 6003
         run(known.walk([seen]))
         assert known.sockets(seen.pid, seen.start) == pytest.approx(3000, rel=0.1)
-        inodes = fds.socket_inodes(process.pid)
+        inodes = list(descriptors(process.pid).inodes)
         (owner,) = known.count(inodes)
         assert owner.estimated
         assert owner.sockets == pytest.approx(3000, rel=0.1)
@@ -126,7 +126,7 @@ def test_a_new_socket_is_found_without_a_walk(table: ProcessTable, known: Owners
         old = [stack.enter_context(sleeper(SOCKETS.format(2))) for _ in range(3)]
         run(known.walk(rows(table, *(process.pid for process in old))))
         new = stack.enter_context(sleeper(SOCKETS.format(1)))
-        inode, *_ = fds.socket_inodes(new.pid)
+        inode, *_ = list(descriptors(new.pid).inodes)
         assert known.owner_of(inode) is None
         run(known.find({inode}, table.read(0.0).rows))
         owner = known.owner_of(inode)
@@ -148,7 +148,7 @@ def test_a_process_that_ends_is_forgotten(table: ProcessTable, known: Owners) ->
     with sleeper(SOCKETS.format(3)) as process:
         seen = rows(table, process.pid)
         run(known.walk(seen))
-        inodes = fds.socket_inodes(process.pid)
+        inodes = list(descriptors(process.pid).inodes)
         assert known.owner_of(inodes[0]) is not None
     run(known.walk(rows(table, os.getpid())))
     assert known.count(inodes) == []
@@ -163,7 +163,7 @@ def test_a_pid_that_is_used_again_owns_nothing_of_the_old(table: ProcessTable, k
         (seen,) = rows(table, process.pid)
         run(known.walk([replace(seen, start=seen.start - 1)]))
         assert known.sockets(seen.pid, seen.start - 1) is None
-        assert known.count(fds.socket_inodes(process.pid)) == []
+        assert known.count(list(descriptors(process.pid).inodes)) == []
 
 
 def test_a_walk_that_is_given_up_leaves_nothing_open(table: ProcessTable, known: Owners) -> None:
@@ -182,7 +182,7 @@ def test_rows_are_told_their_sockets(table: ProcessTable, known: Owners) -> None
         processes = table.read(1.0)
         assert known.attribute(processes).owners_at is None
         run(known.walk(processes.rows))
-        waiting = frozenset(fds.socket_inodes(process.pid)[:2])
+        waiting = frozenset(list(descriptors(process.pid).inodes)[:2])
         told = known.attribute(processes, waiting)
         (row,) = (row for row in told.rows if row.pid == process.pid)
         assert (row.sockets, row.close_wait) == (4, 2)
