@@ -44,8 +44,11 @@ def kept(terminal: int = 0) -> Iterator[None]:
     def leave(number: int, frame: FrameType | None) -> None:
         # The event loop may be stuck in a write to a terminal that nobody reads: ask nothing of it any more.
         with suppress(OSError, termios.error):
-            # A door of our own: the flag that ours would need is the shell's too.
-            _say(os.open(os.ttyname(_SCREEN), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY), _RESET)
+            # A door of our own: the flag that ours would need is the shell's too. What Textual's thread still has
+            # to write goes nowhere.
+            door = os.open(os.ttyname(_SCREEN), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), _SCREEN)
+            _say(door, _RESET)
         restore()
         os._exit(128 + number)
 
@@ -61,9 +64,12 @@ def kept(terminal: int = 0) -> Iterator[None]:
 def _say(terminal: int, words: bytes) -> None:
     """Write to the terminal ahead of all that waits to be written, as long as it takes part."""
     end = time.monotonic() + _PATIENCE
-    termios.tcflush(terminal, termios.TCOFLUSH)
+    whole = len(words)
     while words and time.monotonic() < end:
-        select.select([], [terminal], [], 0.05)
+        if len(words) == whole:
+            # A write that is stuck half-way holds the terminal until there is room.
+            termios.tcflush(terminal, termios.TCOFLUSH)
+        select.select([], [terminal], [], 0.02)
         with suppress(BlockingIOError):
             words = words[os.write(terminal, words) :]
 
