@@ -62,13 +62,12 @@ def kept(terminal: int = 0) -> Iterator[None]:
 
 
 def _say(terminal: int, words: bytes) -> None:
-    """Write to the terminal ahead of all that waits to be written, as long as it takes part."""
+    """Write to the terminal as soon as it takes something, if that is soon.
+
+    What waits there is not flushed: a write of ours that is stuck half-way holds the terminal, and is only woken by
+    somebody who reads."""
     end = time.monotonic() + _PATIENCE
-    whole = len(words)
     while words and time.monotonic() < end:
-        if len(words) == whole:
-            # A write that is stuck half-way holds the terminal until there is room.
-            termios.tcflush(terminal, termios.TCOFLUSH)
         select.select([], [terminal], [], 0.02)
         with suppress(BlockingIOError):
             words = words[os.write(terminal, words) :]
