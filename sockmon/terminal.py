@@ -24,7 +24,7 @@ _RESET = (
 )
 _SCREEN = 2
 """Textual draws on standard error."""
-_PATIENCE = 1.0
+_PATIENCE = 1.5
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -64,8 +64,8 @@ def kept(terminal: int = 0) -> Iterator[None]:
 def _say(terminal: int, words: bytes) -> None:
     """Write to the terminal as soon as it takes something, if that is soon.
 
-    What waits there is not flushed: a write of ours that is stuck half-way holds the terminal, and is only woken by
-    somebody who reads."""
+    What waits there is not flushed: a write of ours that is stuck half-way holds the terminal, and only somebody
+    who reads wakes it."""
     end = time.monotonic() + _PATIENCE
     while words and time.monotonic() < end:
         select.select([], [terminal], [], 0.02)
