@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 UV_LOCK = $(BIN)/uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-annotate --no-header
 
-.PHONY: help run test check lint format lock docs screenshots bench clean
+.PHONY: help run test check lint format lock labs docs screenshots bench clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ lock: $(VENV)/.dev ## write the lock files anew from pyproject.toml
 	$(BIN)/pip install -q uv
 	$(UV_LOCK) --upgrade -o requirements.lock pyproject.toml
 	$(UV_LOCK) --upgrade -o requirements-dev.lock --group dev pyproject.toml
+
+labs: $(VENV)/.dev ## run every lab on this kernel, and note in docs/proved.json which held
+	$(BIN)/python -m pytest -n 8 --prove tests/labs/test_labs.py $(ARGS)
 
 docs: $(VENV)/.dev ## write the generated pages of docs/ anew
 	$(BIN)/python docs/make.py

@@ -1,13 +1,15 @@
 """Drives the real app over a real recording and writes the pictures of the README.
 
-python screenshots/make.py             the SVGs, from the recording beside this file
-python screenshots/make.py --record    the recording too: two minutes of a load in private namespaces (needs root)
+python screenshots/make.py             the SVGs, from the recordings beside this file
+python screenshots/make.py --record    the recordings too: two minutes of a load in private namespaces, half a
+                                       minute of the lab with four limits (needs root)
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,8 +22,9 @@ from rich.console import Console
 from textual.pilot import Pilot
 
 from screenshots.render import svg
+from sockmon.labs import BY_NAME
 from sockmon.model.detail import Detail
-from sockmon.model.snapshot import Snapshot
+from sockmon.model.snapshot import Cgroups, MemoryCgroup, PidsCgroup, Snapshot
 from sockmon.sources.replay import Replay
 from sockmon.sources.wire import encode, hello
 from sockmon.ui.app import SockmonApp
@@ -29,6 +32,8 @@ from sockmon.ui.settings import Settings
 
 HERE = Path(__file__).parent
 RECORDING = HERE / "sick-proxy.jsonl"
+PUZZLE = "four-plateaus"
+"""A lab, and what its recording is called."""
 LOAD = (
     "--established 5200 --time-wait 60 --ports 186:200 --fds 200:256 --leak 0.4 --stuck-listener 128 --overflow 6 "
     "--conntrack 4000 --close-wait 31 --fin-wait2 12 --v6 90 --v4-mapped 20 --udp 24 --churn 12:200"
@@ -37,12 +42,19 @@ LOAD = (
 
 @dataclass(frozen=True)
 class Picture:
-    """One SVG: which theme, which size, and the keys that lead there."""
+    """One SVG: which theme, which size, the keys that lead there, and what was recorded."""
 
     name: str
     theme: str
     size: tuple[int, int]
     keys: tuple[str, ...] = ()
+    recording: str = RECORDING.stem
+
+    def app(self) -> SockmonApp:
+        """The app over the recording; of a lab it tells the story."""
+        lab = BY_NAME.get(self.recording)
+        ended = Ended(HERE / f"{self.recording}.jsonl")
+        return SockmonApp(ended, Settings(theme=self.theme), story=lab.story if lab else "")
 
 
 PICTURES = (
@@ -51,16 +63,17 @@ PICTURES = (
     Picture("main-80x24", "sockmon", (80, 24)),
     Picture("ceiling-sockmon", "sockmon", (120, 40), ("b", "j", "enter")),
     Picture("ports-colourblind", "colourblind", (120, 40), ("3", "z")),
+    Picture("four-plateaus", "sockmon", (120, 40), recording=PUZZLE),
 )
 
 
 class Ended:
     """A recording that is over, and keeps its screen."""
 
-    title = "sick-proxy"
     live = False
 
     def __init__(self, recording: Path) -> None:
+        self.title = recording.stem
         self._recording = recording
 
     def lines(self) -> Iterator[Snapshot | Detail]:
@@ -77,7 +90,7 @@ class Ended:
 
 async def draw(picture: Picture) -> None:
     """Run the app over the whole recording and write what is on the screen then."""
-    app = SockmonApp(Ended(RECORDING), Settings(theme=picture.theme))
+    app = picture.app()
     async with app.run_test(size=picture.size) as pilot:
         await go(pilot, picture)
         strips = app.screen._compositor.render_strips()
@@ -106,26 +119,61 @@ def record(seconds: int = 110) -> None:
     )
     unshare = ["unshare", "--pid", "--fork", "--mount-proc", "--uts", "sh", "-c", inside]
     subprocess.run(unshare, check=True, cwd=HERE.parent, env={**os.environ, "PYTHONPATH": str(HERE.parent)})
+    keep(raw, RECORDING)
+
+
+def record_lab(seconds: int = 24) -> None:
+    """Record the lab of `PUZZLE`, which has private namespaces of its own."""
+    raw = HERE / "raw.jsonl"
+    raw.unlink(missing_ok=True)
+    verb = ["record", str(raw), "--interval", "2", "--for", str(seconds)]
+    subprocess.run(
+        [sys.executable, "-m", "sockmon", "lab", "run", PUZZLE, "--", *verb], check=True, cwd=HERE.parent
+    )
+    keep(raw, HERE / f"{PUZZLE}.jsonl")
+
+
+def keep(raw: Path, recording: Path) -> None:
+    """Put the Snapshots of `raw` into `recording`, and end `raw`."""
     lines = [line for line in Replay(str(raw), pace=False).lines() if isinstance(line, Snapshot)]
-    RECORDING.write_bytes(hello() + b"".join(encode(anonymous(line)) for line in lines))
+    recording.write_bytes(hello() + b"".join(encode(anonymous(line)) for line in lines))
     raw.unlink()
 
 
 def anonymous(line: Snapshot) -> Snapshot:
     """A Snapshot without what it says about the machine and the folders that it was recorded on."""
-    host = replace(line.host, kernel=line.host.kernel.split("-")[0], boot_id="")
+    host = replace(line.host, name="web-1", kernel=line.host.kernel.split("-")[0], boot_id="")
     assert line.processes is not None
+    ours = {row.pid for row in line.processes.rows if "/" in row.command}
     rows = tuple(
-        replace(row, name="sockmon", command="sockmon record incident.jsonl") if "/" in row.command else row
+        replace(row, name="sockmon", command="sockmon record incident.jsonl") if row.pid in ours else row
         for row in line.processes.rows
     )
-    return replace(line, host=host, processes=replace(line.processes, rows=rows))
+    processes = replace(line.processes, rows=rows)
+    if line.maps:
+        maps = tuple(replace(row, name="sockmon") if row.pid in ours else row for row in line.maps.rows)
+        line = replace(line, maps=replace(line.maps, rows=maps))
+    return replace(line, host=host, processes=processes, cgroups=line.cgroups and below(line.cgroups))
+
+
+def below(cgroups: Cgroups) -> Cgroups:
+    """Cgroups as they are called below the group that they were made in."""
+
+    def path(group: PidsCgroup | MemoryCgroup) -> str:
+        return "/sockmon-lab" + re.sub(r".*/sockmon-lab-\d+", "", group.path)
+
+    return replace(
+        cgroups,
+        pids=tuple(replace(group, path=path(group)) for group in cgroups.pids),
+        memory=tuple(replace(group, path=path(group)) for group in cgroups.memory),
+    )
 
 
 def main() -> None:
     """Everything, or what was asked for."""
     if "--record" in sys.argv:
         record()
+        record_lab()
     for picture in PICTURES:
         asyncio.run(draw(picture))
         print(HERE / f"{picture.name}.svg")

@@ -19,6 +19,10 @@ settings.register_profile("sockmon", deadline=None, database=None)
 settings.load_profile("sockmon")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--prove", action="store_true", help="note in docs/proved.json which labs held, and where")
+
+
 @pytest.fixture
 def root_only() -> None:
     """Skip where real root is needed and this is not."""

@@ -23,9 +23,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from tests import kinds
-from tests.crew import Crew, raise_descriptor_limit
-from tests.netns import ROOT, TOOLS, child_environment, enter
+from sockmon.labs.crew import Crew
+from sockmon.labs.loads import files, halves, pairs, ports, tracking
+from sockmon.labs.namespaces import enter, raise_descriptor_limit
+from sockmon.labs.running import environment, python
+from tests.netns import ROOT, child_environment
 
 
 def _kind(default: Any, text: str) -> Any:
@@ -85,24 +87,18 @@ class Load:
 
     def inside(self, argv: Sequence[str]) -> list[str]:
         """`argv` as it must be called from outside to run inside."""
-        who = ["--user", "--preserve-credentials"] if self.user_namespace else []
-        return ["nsenter", "--target", str(self.pid), "--net", *who, "--", *argv]
+        return [*python("sockmon.labs.enter"), str(self.pid), "--", *argv]
 
     def run(self, argv: Sequence[str], timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """What a command said that ran inside the namespaces, as their root."""
         return subprocess.run(
-            self.inside(argv), capture_output=True, text=True, timeout=timeout, check=False, env=_environment()
+            self.inside(argv), capture_output=True, text=True, timeout=timeout, check=False, env=environment()
         )
 
 
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
     assert stream is not None
     return stream
-
-
-def _environment() -> dict[str, str]:
-    """This one, with the programs of this Python and of sbin to be found."""
-    return {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), TOOLS])}
 
 
 def supervise() -> None:
@@ -127,16 +123,16 @@ def supervise() -> None:
 def build(crew: Crew, wanted: Load) -> None:
     """Start everything that is wanted, and wait until it stands; the order matters for the first two."""
     if wanted.conntrack:
-        kinds.track_connections()
+        tracking.track_connections()
     if wanted.ports:
-        kinds.narrow(wanted.ports[1])
-        kinds.ports(crew, wanted.ports[0], wanted.listener_inside)
+        pairs.narrow(wanted.ports[1])
+        ports.ports(crew, wanted.ports[0], wanted.listener_inside)
     if wanted.fds:
-        kinds.fds(crew, *wanted.fds, wanted.leak)
+        files.fds(crew, *wanted.fds, wanted.leak)
     if wanted.stuck_listener is not None:
-        kinds.stuck_listener(crew, wanted.stuck_listener, wanted.overflow)
+        halves.stuck_listener(crew, wanted.stuck_listener, wanted.overflow)
     if wanted.churn:
-        kinds.churn(crew, *wanted.churn)
+        ports.churn(crew, *wanted.churn)
     for kind, total in _counted(wanted):
         if total:
             kind(crew, total)
@@ -145,15 +141,15 @@ def build(crew: Crew, wanted: Load) -> None:
 
 def _counted(wanted: Load) -> list[tuple[Callable[[Crew, int], None], int]]:
     return [
-        (kinds.established, wanted.established),
-        (kinds.time_wait, wanted.time_wait),
-        (kinds.conntrack, wanted.conntrack),
-        (kinds.close_wait, wanted.close_wait),
-        (kinds.fin_wait2, wanted.fin_wait2),
-        (kinds.syn_recv, wanted.syn_recv),
-        (kinds.udp, wanted.udp),
-        (lambda crew, total: kinds.six(crew, total, mapped=False), wanted.v6),
-        (lambda crew, total: kinds.six(crew, total, mapped=True), wanted.v4_mapped),
+        (pairs.established, wanted.established),
+        (ports.time_wait, wanted.time_wait),
+        (tracking.conntrack, wanted.conntrack),
+        (halves.close_wait, wanted.close_wait),
+        (halves.fin_wait2, wanted.fin_wait2),
+        (halves.syn_recv, wanted.syn_recv),
+        (ports.udp, wanted.udp),
+        (lambda crew, total: pairs.six(crew, total, mapped=False), wanted.v6),
+        (lambda crew, total: pairs.six(crew, total, mapped=True), wanted.v4_mapped),
     ]
 
 
@@ -206,7 +202,7 @@ def main() -> int:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             return subprocess.call(
                 load.inside(command),
-                env=_environment(),
+                env=environment(),
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
     except RuntimeError as failed:

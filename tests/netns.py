@@ -5,14 +5,9 @@
 
 from __future__ import annotations
 
-import ctypes
-import fcntl
 import importlib
 import os
 import pickle
-import resource
-import socket
-import struct
 import subprocess
 import sys
 import traceback
@@ -21,50 +16,14 @@ from functools import cache
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from sockmon.labs.namespaces import TOOLS, enter, raise_descriptor_limit, set_sysctl
+
+__all__ = ["ROOT", "TOOLS", "child_environment", "enter", "inside", "inside_as_root", "refusal", "set_sysctl"]
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parent.parent
-TOOLS = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
-"""Where to look for nft, ss and conntrack: an ordinary user's PATH often leaves sbin out."""
-
-_CLONE_NEWUSER = 0x10000000
-_CLONE_NEWNET = 0x40000000
-_SIOCGIFFLAGS = 0x8913
-_SIOCSIFFLAGS = 0x8914
-_IFF_UP = 0x1
-
-_entered: list[bool] = []
-
-
-def enter(user_namespace: bool = True) -> None:
-    """Move this (single-threaded) process into a network namespace of its own, with `lo` up; with
-    `user_namespace` also into a user namespace where it is root. OSError where that is forbidden."""
-    uid, gid = os.geteuid(), os.getegid()
-    # Python 3.10 has no os.unshare.
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(_CLONE_NEWNET | (_CLONE_NEWUSER if user_namespace else 0)):
-        raise OSError(ctypes.get_errno(), f"unshare: {os.strerror(ctypes.get_errno())}")
-    if user_namespace:
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
-        Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
-    _entered.append(True)
-    _raise_loopback()
-
-
-def _raise_loopback() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        request = struct.pack("16sh14x", b"lo", 0)
-        flags = struct.unpack_from("16sh", fcntl.ioctl(any_socket, _SIOCGIFFLAGS, request))[1]
-        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | _IFF_UP))
-
-
-def set_sysctl(key: str, value: str) -> None:
-    """Write a sysctl of the private namespace; refuses in a process that has not entered one."""
-    if not _entered:
-        raise RuntimeError(f"{key}: refused, this process is in the host's own namespace")
-    Path("/proc/sys", key.replace(".", "/")).write_text(value)
 
 
 def child_environment() -> dict[str, str]:
@@ -113,8 +72,7 @@ def answer() -> None:
     # What the function prints must not get between the parent and the result.
     result_to = os.dup(1)
     os.dup2(2, 1)
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    raise_descriptor_limit()
     try:
         enter(user_namespace)
         result = getattr(importlib.import_module(module), name)(*args, **kwargs)

@@ -7,22 +7,33 @@ from typing import Any
 from msgspec.structs import replace
 
 from sockmon.model.snapshot import (
+    Cgroups,
     Conntrack,
     Files,
     Host,
     Listener,
+    Maps,
     Memory,
+    MemoryCgroup,
+    Neighbours,
     Netns,
     Owner,
+    PidsCgroup,
     PortGroup,
     Ports,
     Process,
     Processes,
+    ProcessMaps,
     Snapshot,
+    Snat,
     Sockstat,
+    Softnet,
     StateCount,
     States,
     Tasks,
+    UdpPorts,
+    UserWatches,
+    Watches,
 )
 
 HOST = Host("web-1", "6.18.44", "5f0c", 4, 4096, "root", 0)
@@ -33,6 +44,20 @@ SYSCTLS = {
     "net.ipv4.tcp_max_tw_buckets": "131072",
     "net.ipv4.tcp_timestamps": "1",
     "net.ipv4.tcp_tw_reuse": "2",
+    "net.unix.max_dgram_qlen": "10",
+}
+HOST_SYSCTLS = {
+    "net.core.netdev_max_backlog": "1000",
+    "net.ipv4.neigh.default.gc_thresh1": "128",
+    "net.ipv4.neigh.default.gc_thresh2": "512",
+    "net.ipv4.neigh.default.gc_thresh3": "1024",
+    "net.ipv4.udp_mem": "1000 1333 2000",
+    "fs.epoll.max_user_watches": "5491511",
+    "fs.inotify.max_user_instances": "128",
+    "fs.inotify.max_user_watches": "192536",
+    "user.max_inotify_instances": "128",
+    "user.max_inotify_watches": "192536",
+    "vm.max_map_count": "65530",
 }
 
 
@@ -46,6 +71,7 @@ def process(pid: int = 1044, fds: int | None = 100, soft: int | None = 1024, **m
         "threads": 1,
         "rss": 1 << 20,
         "hard": 4096,
+        "nproc": 48000,
     }
     return Process(pid=pid, fds=fds, soft=soft, **(values | more))
 
@@ -60,6 +86,15 @@ def listener(queue: int = 0, backlog: int = 128, **more: Any) -> Listener:
         "owner": Owner(1044, 7, "nginx", 1),
     }
     return Listener(queue=queue, backlog=backlog, **(values | more))
+
+
+def cgroups(
+    at: float = 0.0, *pids: PidsCgroup, memory: MemoryCgroup | None = None, hidden: bool = False
+) -> Cgroups:
+    """One service with room to spare, where no others are given."""
+    roomy = PidsCgroup("/system.slice/nginx.service", 20, 4915, 0, "nginx[1044]", 1)
+    heap = MemoryCgroup("/system.slice/nginx.service", 90 << 20, 512 << 20, 40 << 20, 0, 0, "nginx[1044]", 1)
+    return Cgroups(at, pids or (roomy,), (memory or heap,), hidden)
 
 
 def group(used: int, time_wait: int = 0, destination: str = "10.0.0.9", port: int = 5432) -> PortGroup:
@@ -82,6 +117,9 @@ def netns(**changes: Any) -> Netns:
             listeners=(listener(),),
             ports=ports(group(100)),
             conntrack=Conntrack(0, 262144, 262144, {"drop": 0, "insert_failed": 0, "early_drop": 0}),
+            udp=UdpPorts(0.0, 32768, 60999, 0, 12, 28232, ()),
+            snat=Snat(0.0, (), 0),
+            datagrams=(),
         ),
         **changes,
     )
@@ -102,6 +140,12 @@ def snapshot(at: float = 0.0, *rows: Process, processes: Processes | None = None
             processes=processes or Processes(at, rows or (process(),), 0, at),
             netns=(netns(),),
             missing=(),
+            sysctls=HOST_SYSCTLS,
+            cgroups=cgroups(at),
+            neighbours=(Neighbours("arp_cache", 4, 0),),
+            softnet=Softnet(5, 0, 0, 0),
+            maps=Maps(at, (ProcessMaps(1044, 7, "nginx", 90, 1),), 1, 0),
+            watches=Watches(at, (UserWatches(33, "www", 100, 1, 4, False, (Owner(1044, 7, "nginx", 5),)),), 0),
         ),
         **changes,
     )

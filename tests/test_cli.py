@@ -9,13 +9,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from sockmon.model.report import Report
+from sockmon.sources.wire import encode, hello
 from tests.netns import child_environment
+from tests.snapshots import group, netns, ports, snapshot
 
 SOCKMON = [sys.executable, "-m", "sockmon"]
 
@@ -177,3 +181,51 @@ def test_what_needs_no_screen_does_not_import_it(module: str) -> None:
     code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=child_environment())
     assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_lead_nowhere(closed: str) -> None:
+    program = f"exec {sys.executable} -m sockmon explain EMFILE {closed}"
+    done = subprocess.run(
+        ["sh", "-c", program], capture_output=True, text=True, env=child_environment(), check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("argv", [["record", "/nonexistent/\x1b[31m"], ["check", "\x1b[31m"], ["\x1b[31m"]])
+def test_an_error_is_quoted_without_what_a_terminal_obeys(argv: list[str]) -> None:
+    done = sockmon(*argv)
+    assert done.returncode
+    assert done.stderr
+    assert "\x1b" not in done.stderr
+
+
+def _swap(name: str, key: str, value: object) -> Callable[[dict[str, Any]], None]:
+    return lambda line: line["netns"][0][name].update({key: value})
+
+
+def _all_ports_gone(line: dict[str, Any]) -> None:
+    line["netns"][0]["ports"]["usable"] = 0
+
+
+@pytest.mark.parametrize(
+    ("forge", "codes"),
+    [
+        (_swap("sysctls", "net.core.somaxconn", "many"), (0, 1, 2)),
+        (lambda line: line["netns"][0]["ports"]["groups"][0].update(destination="nowhere"), (0, 1, 2)),
+        (_all_ports_gone, (0, 1, 2, 3)),
+    ],
+    ids=["words", "no-address", "no-ports"],
+)
+def test_a_forged_recording_is_judged_or_refused_in_words(
+    tmp_path: Path, forge: Callable[[dict[str, Any]], None], codes: tuple[int, ...]
+) -> None:
+    line = json.loads(encode(snapshot(1.0, netns=(netns(ports=ports(group(28_000, 100))),))))
+    line["netns"][0]["sysctls"]["net.ipv4.tcp_tw_reuse"] = "2"
+    forge(line)
+    path = tmp_path / "forged.jsonl"
+    path.write_bytes(hello() + json.dumps(line).encode() + b"\n")
+    done = sockmon("check", "--from", str(path))
+    assert done.returncode in codes, done.stderr
+    if done.returncode == 3:
+        assert "cannot be judged" in done.stderr

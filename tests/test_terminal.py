@@ -62,7 +62,7 @@ class Terminal:
         os.setsid()
         fcntl.ioctl(self.terminal, termios.TIOCSCTTY, 0)
 
-    def until(self, words: str, patience: float = 20.0) -> str:
+    def until(self, words: str, patience: float = 60.0) -> str:
         """The screen once it shows `words`."""
         end = time.monotonic() + patience
         while words not in (shown := self.screen()):
@@ -233,14 +233,18 @@ def test_it_goes_on_without_a_free_descriptor() -> None:
             # The soft limit alone: only it is asked, and root or not may lower it.
             hard = resource.prlimit(each, resource.RLIMIT_NOFILE)[1]
             resource.prlimit(each, resource.RLIMIT_NOFILE, (3, hard))
-        terminal.press("b\r")
+        terminal.press("b")
+        terminal.settle()
+        terminal.press("\r")
         terminal.until("Esc")
         terminal.settle()
         terminal.press("\x1b")
         terminal.settle()
         terminal.press("b")
         terminal.settle()
-        terminal.press("2\r")
+        terminal.press("2")
+        terminal.settle()
+        terminal.press("\r")
         terminal.until("By kind")
         assert terminal.process.poll() is None
         assert Path(f"/proc/{agent}").exists()

@@ -9,22 +9,40 @@ from msgspec.structs import replace
 
 from sockmon.agent.paced import Paced
 from sockmon.errors import Unreadable
-from sockmon.kernel import conntrack, netstat, sockstat, sysctl
+from sockmon.kernel import conntrack, datagrams, netstat, sockstat, sysctl
+from sockmon.kernel.bound_sources import idle_bound
 from sockmon.kernel.listeners import listeners, unix_listeners
 from sockmon.kernel.netlink import Steps, run
 from sockmon.kernel.netns import Door
 from sockmon.kernel.owners import Owners
-from sockmon.kernel.port_groups import Grouped, bound_inactive, port_groups
+from sockmon.kernel.port_groups import Grouped, port_groups
 from sockmon.kernel.port_ranges import parse_ranges, reserved_in, usable
+from sockmon.kernel.snat import Translated, snat
 from sockmon.kernel.tcp_states import RareStates, count_states, states, time_wait_families
-from sockmon.model.snapshot import Conntrack, Listener, Missing, Netns, Ports, Sockstat, States
+from sockmon.kernel.udp_ports import UdpUse, udp_ports
+from sockmon.model.snapshot import (
+    BoundSource,
+    Conntrack,
+    DatagramQueue,
+    Listener,
+    Missing,
+    Netns,
+    Ports,
+    Snat,
+    Sockstat,
+    States,
+    UdpPorts,
+)
 
 T = TypeVar("T")
 
 STATES_SHARE, PORTS_SHARE, TABLE_SHARE, OWNERS_SHARE = 0.006, 0.003, 0.0015, 0.002
+DATAGRAMS_SHARE, UDP_SHARE, SNAT_SHARE = 0.001, 0.002, 0.0015
 LEAST = 0.9
 """Seconds between two runs at least: a little less than the interval at which most people look."""
 RANGE, RESERVED = "net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports"
+UDP_OWNERS = 20
+"""Owners of UDP ports that are listed: each of a thousand processes may hold one."""
 OWNED_GROUPS = 5
 """Groups whose owners are looked up: who holds the sixth largest is asked by opening it."""
 MANY_ENTRIES = 5_000_000
@@ -39,6 +57,15 @@ class _Ports(NamedTuple):
     time_wait: tuple[int, int] | None
 
 
+class _Udp(NamedTuple):
+    """What the dump of UDP sockets found, and the range that it looked at."""
+
+    low: int
+    high: int
+    reserved: int
+    use: UdpUse
+
+
 class NetnsSampler:
     """Reads the namespace behind `door`; its dumps are taken in steps."""
 
@@ -51,13 +78,25 @@ class NetnsSampler:
         self.ports: Paced[_Ports] = Paced("ports", self._walk_ports, PORTS_SHARE, LEAST)
         self.table: Paced[conntrack.Table] = Paced("conntrack table", self._walk_table, TABLE_SHARE, 2.0)
         self.search: Paced[None] = Paced("owners", self._search_owners, OWNERS_SHARE, LEAST)
+        self.scale = datagrams.Scale()
+        self.datagrams: Paced[tuple[DatagramQueue, ...]] = Paced(
+            "datagrams", self._walk_datagrams, DATAGRAMS_SHARE, 1.0
+        )
+        self.udp: Paced[_Udp] = Paced("udp ports", self._walk_udp, UDP_SHARE, LEAST)
+        self.snat: Paced[Translated] = Paced("snat", self._walk_snat, SNAT_SHARE, 2.0)
         self._attributed: tuple[object, object] = (None, None)
+        self._shown_udp: tuple[object, UdpPorts] | None = None
         self._shown_ports: Ports | None = None
 
     @property
     def paced(self) -> list[Paced[object]]:
         """Work in steps, in the order in which it is begun."""
-        return [self.states, self.ports, self.search, self.table]  # type: ignore[list-item]
+        sockets = [self.states, self.ports, self.search, self.udp, self.datagrams]
+        return [*sockets, self.table, self.snat]  # type: ignore[list-item]
+
+    def close(self) -> None:
+        """Let go of what was opened beside the door."""
+        self.scale.close()
 
     def sample(self, missing: list[Missing]) -> Netns:
         """The namespace now, and its dumps as of their own times; what could not be read goes to `missing`."""
@@ -84,6 +123,9 @@ class NetnsSampler:
             listeners=owned,
             ports=self._ports(),
             conntrack=attempt(missing, self._conntrack),
+            udp=self._udp(),
+            datagrams=self._datagrams(),
+            snat=self._snat(),
         )
 
     def _states(self, stat: Sockstat, counters: dict[str, int]) -> States | None:
@@ -95,7 +137,7 @@ class NetnsSampler:
         if (waiting.v4 or 0) + (waiting.v6 or 0) != waiting.total:
             # The families were counted earlier than the total: between the two it has moved.
             table["TIME_WAIT"] = replace(waiting, v4=None, v6=None)
-        return States(self.states.at, table)
+        return States(self.states.at, table, rare.half_open)
 
     @property
     def _families(self) -> tuple[int, int] | None:
@@ -107,6 +149,20 @@ class NetnsSampler:
         owned = tuple(replace(item, owner=self._owners.owner_of(item.inode)) for item in found)
         self._unowned = {item.inode for item in owned if item.owner is None}
         return owned
+
+    def _datagrams(self) -> tuple[DatagramQueue, ...] | None:
+        """The datagram sockets of the last dump, with who reads them."""
+        if self.datagrams.value is None:
+            return None
+        owned = tuple(
+            replace(item, owner=self._owners.owner_of(item.inode), at=self.datagrams.at or 0.0)
+            for item in self.datagrams.value
+        )
+        self._unowned |= {item.inode for item in owned if item.owner is None}
+        return owned
+
+    def _walk_datagrams(self) -> Steps[tuple[DatagramQueue, ...]]:
+        return (yield from datagrams.queues(self.door.walk, self.scale))
 
     def _search_owners(self) -> Steps[None]:
         """Look for the owners of listeners that the walk has not met."""
@@ -121,11 +177,14 @@ class NetnsSampler:
         found = yield from listeners(door.walk)
         listening = tuple(sorted({item.port for item in found if low <= item.port <= high}))
         kept = [(first, last) for first, last in reserved if last >= low and first <= high]
-        bound = yield from bound_inactive(door.walk, low, high)
+        idle = yield from idle_bound(door.walk, low, high)
         stat, _ = sockstat.read(door)
-        grouped = yield from port_groups(door.walk, low, high, reserved, listening, stat.time_wait > 0)
+        known = self.ports.value.grouped.bound.addresses if self.ports.value else frozenset()
+        grouped = yield from port_groups(
+            door.walk, low, high, reserved, listening, stat.time_wait > 0, idle=idle, known=known
+        )
         families = (yield from time_wait_families(door.walk)) if stat.time_wait else (0, 0)
-        others = None if bound is None else _outside(bound - set(listening), kept)
+        others = None if idle is None else _outside(idle.all_ports() - set(listening), kept)
         ports = Ports(
             at=0.0,
             low=low,
@@ -151,8 +210,52 @@ class NetnsSampler:
             owners = self._owners.count_groups(found.grouped.inodes[:OWNED_GROUPS])
             groups = found.grouped.groups
             owned = [replace(group, owners=tuple(who)) for group, who in zip(groups, owners, strict=False)]
-            self._shown_ports = replace(found.ports, at=self.ports.at, groups=(*owned, *groups[OWNED_GROUPS:]))
+            self._shown_ports = replace(
+                found.ports,
+                at=self.ports.at,
+                groups=(*owned, *groups[OWNED_GROUPS:]),
+                sources=self._bound_sources(found.grouped),
+            )
         return self._shown_ports
+
+    def _bound_sources(self, grouped: Grouped) -> tuple[BoundSource, ...]:
+        if not grouped.bound.sources:
+            return ()
+        owners = self._owners.count_groups(grouped.bound.inodes)
+        return tuple(
+            replace(source, owners=tuple(who)) for source, who in zip(grouped.bound.sources, owners, strict=True)
+        )
+
+    def _walk_udp(self) -> Steps[_Udp]:
+        low, high = map(int, sysctl.read(self.door, RANGE).split())
+        reserved = parse_ranges(sysctl.read(self.door, RESERVED))
+        use = yield from udp_ports(self.door.walk, low, high, reserved)
+        return _Udp(low, high, reserved_in(low, high, reserved), use)
+
+    def _udp(self) -> UdpPorts | None:
+        """The last look at UDP, attributed anew when either it or the owners are newer."""
+        found, at = self.udp.value, self.udp.at
+        if found is None or at is None:
+            return None
+        stamp = (at, self._owners.at)
+        if self._shown_udp is None or self._shown_udp[0] != stamp:
+            owners = tuple(self._owners.count(found.use.inodes)[:UDP_OWNERS])
+            shown = UdpPorts(at, found.low, found.high, found.reserved, found.use.used, found.use.usable, owners)
+            self._shown_udp = (stamp, shown)
+        return self._shown_udp[1]
+
+    def _walk_snat(self) -> Steps[Translated]:
+        """Translated connections; none are looked for where nothing is tracked."""
+        count = conntrack.gauge(self.door).count
+        if not count:
+            return Translated((), 0)
+        if count > MANY_ENTRIES:
+            raise Unreadable("snat", f"{count:,} entries are too many to walk")
+        return (yield from snat(self.door))
+
+    def _snat(self) -> Snat | None:
+        found = self.snat.value
+        return Snat(self.snat.at, *found) if found is not None and self.snat.at is not None else None
 
     def _walk_table(self) -> Steps[conntrack.Table]:
         count = conntrack.gauge(self.door).count

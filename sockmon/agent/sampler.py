@@ -9,15 +9,31 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 
+from msgspec.structs import replace
+
 from sockmon.agent.netns import NetnsSampler, attempt
 from sockmon.agent.paced import Paced
-from sockmon.kernel import host, sockstat, sysctl
+from sockmon.errors import Unreadable
+from sockmon.kernel import host, neighbours, sockstat, softnet, sysctl
+from sockmon.kernel.cgroup import Groups
+from sockmon.kernel.maps import MapCounts
 from sockmon.kernel.netlink import Steps
 from sockmon.kernel.netns import Door, open_here, open_other
 from sockmon.kernel.owners import Owners
 from sockmon.kernel.processes import ProcessTable
 from sockmon.kernel.tcp_states import INODES
-from sockmon.model.snapshot import Memory, Missing, Process, Processes, Snapshot
+from sockmon.kernel.watches import WatchCounts
+from sockmon.model.snapshot import (
+    Cgroups,
+    Maps,
+    Memory,
+    Missing,
+    Neighbours,
+    Process,
+    Processes,
+    Snapshot,
+    Watches,
+)
 
 SLICE = 0.005
 """Seconds that one slice of paced work takes at most, so that requests and ticks are never far away."""
@@ -25,10 +41,19 @@ AT_ONCE = 0.03
 """Seconds of paced work that a tick waits for, so that on most hosts all parts of a Snapshot are equally new."""
 PROCESSES_SHARE, PROCESSES_LEAST = 0.005, 2.0
 OWNERS_SHARE, OWNERS_LEAST = 0.004, 2.0
+CGROUPS_SHARE, CGROUPS_LEAST = 0.002, 2.0
+MAPS_SHARE, MAPS_LEAST = 0.002, 2.0
+WATCHES_SHARE, WATCHES_LEAST = 0.001, 5.0
+NEIGHBOURS_SHARE, NEIGHBOURS_LEAST = 0.001, 5.0
 COST_WINDOW = 60.0
 
 
-INITIAL_ONLY = ("net.ipv4.tcp_mem", "net.ipv4.tcp_max_orphans")
+INITIAL_ONLY = (
+    "net.core.netdev_max_backlog",
+    "net.ipv4.tcp_max_orphans",
+    "net.ipv4.tcp_mem",
+    "net.ipv4.udp_mem",
+)
 
 
 def boottime() -> float:
@@ -67,9 +92,20 @@ class Sampler:
         self.owners = Owners()
         self._read: Paced[Processes] = Paced("processes", self._read_processes, PROCESSES_SHARE, PROCESSES_LEAST)
         self._walk: Paced[None] = Paced("owners", self._walk_owners, OWNERS_SHARE, OWNERS_LEAST)
+        self.groups = Groups()
+        self._cgroups: Paced[Cgroups] = Paced("cgroups", self._read_cgroups, CGROUPS_SHARE, CGROUPS_LEAST)
+        self._map_counts = MapCounts(self.table)
+        self._maps: Paced[Maps] = Paced("maps", self._count_maps, MAPS_SHARE, MAPS_LEAST)
+        self._watch_counts = WatchCounts(self.table.proc)
+        self._watches: Paced[Watches] = Paced("watches", self._count_watches, WATCHES_SHARE, WATCHES_LEAST)
+        self._permanent = neighbours.Permanent()
+        self._permanents: Paced[dict[str, int]] = Paced(
+            "neighbours", lambda: self._permanent.steps(own), NEIGHBOURS_SHARE, NEIGHBOURS_LEAST
+        )
         self.netns = [NetnsSampler(door, self.owners) for door in doors]
         self._attributed: Processes | None = None
         self._attributed_as: object = None
+        self._tasks_seen = 0
         self._begun = (boottime(), time.process_time())
         self._costs: deque[tuple[float, float]] = deque()
 
@@ -83,7 +119,7 @@ class Sampler:
         parts: list[Paced[object]] = [self._read]  # type: ignore[list-item]
         for netns in self.netns:
             parts += netns.paced
-        parts.append(self._walk)  # type: ignore[arg-type]
+        parts += [self._cgroups, self._walk, self._maps, self._watches, self._permanents]  # type: ignore[list-item]
         return parts
 
     def step(self, seconds: float = SLICE) -> bool:
@@ -109,6 +145,13 @@ class Sampler:
             for key in INITIAL_ONLY
             if key not in sysctls
         ]
+        missing += self._map_counts.missing
+        missing += self.groups.missing
+        missing += [
+            Missing(part.reader, part.reason or "not read yet")
+            for part in (self._cgroups, self._maps, self._watches)
+            if part.reason or part.value is None
+        ]
         return Snapshot(
             at=boottime(),
             wall=time.time(),
@@ -116,15 +159,25 @@ class Sampler:
             cost=self._cost(),
             host=self._host,
             files=attempt(missing, lambda: host.files(self._own)),
-            tasks=attempt(missing, lambda: host.tasks(self._own)),
+            tasks=attempt(missing, lambda: host.tasks(self._own, self._tasks_seen)),
             memory=self._memory(own, sysctls),
             processes=self._processes(missing),
             netns=tuple(netns.sample(missing) for netns in self.netns),
+            neighbours=attempt(missing, self._neighbours),
+            softnet=attempt(missing, lambda: softnet.read(self._own)),
             missing=tuple(dict.fromkeys(missing)),
+            sysctls=sysctls,
+            maps=self._maps.value,
+            watches=self._watches.value,
+            cgroups=self._cgroups.value,
         )
 
     def close(self) -> None:
         """Let go of /proc."""
+        for netns in self.netns:
+            netns.close()
+        self._permanent.close()
+        self.groups.close()
         self.table.close()
         self.owners.close()
 
@@ -132,6 +185,24 @@ class Sampler:
         """Let all paced work begin again at once."""
         for part in self.paced:
             part.soon()
+
+    def look_again(self) -> None:
+        """Do the paced work again that finds full queues, and counters that prove a hit: one look at them proves
+        nothing, and the next Snapshot may have no time for it."""
+        again: list[Paced[object]] = [self._cgroups]  # type: ignore[list-item]
+        for netns in self.netns:
+            again += [netns.datagrams, netns.states]  # type: ignore[list-item]
+        begun = [part for part in self.paced if part.active]
+        for part in again:
+            part.soon()
+        now = boottime()
+        for part in begun + again:
+            while part.active or (part in again and part.due(now)):
+                part.run(SLICE)
+
+    def _neighbours(self) -> tuple[Neighbours, ...]:
+        known = self._permanents.value or {}
+        return tuple(replace(table, permanent=known.get(table.table)) for table in neighbours.read(self._own))
 
     def _memory(self, own: tuple[object, sockstat.Shared] | None, sysctls: dict[str, str]) -> Memory | None:
         return sockstat.memory(own[1], sysctls) if own else None
@@ -156,10 +227,25 @@ class Sampler:
         return self._attributed
 
     def _read_processes(self) -> Steps[Processes]:
-        return (yield from self.table.steps(boottime()))
+        found = yield from self.table.steps(boottime())
+        self._tasks_seen = sum(row.threads for row in found.rows)
+        return found
+
+    def _read_cgroups(self) -> Steps[Cgroups]:
+        return (yield from self.groups.steps(self.rows(), boottime()))
 
     def _walk_owners(self) -> Steps[None]:
         yield from self.owners.walk(self.rows())
+
+    def _count_maps(self) -> Steps[Maps]:
+        return (yield from self._map_counts.steps(self.rows(), boottime()))
+
+    def _count_watches(self) -> Steps[Watches]:
+        """The descriptors are those of the last walk over them: what was opened since waits for the next."""
+        if self.owners.at is None:
+            raise Unreadable("watches", "the descriptors of processes were not read yet")
+        holders = self.owners.watching()
+        return (yield from self._watch_counts.steps(holders, self.rows(), boottime(), self.owners.unseen))
 
     def _cost(self) -> float:
         """Our share of a processor over the last minute; what it cost to start is in the first one only."""

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from sockmon.assess.judge import Gauge, Judged, judge
-from sockmon.assess.slope import Point, slope
-from sockmon.assess.trail import Counters, Trail
+from sockmon.assess.judge import Gauge, Judged, empty, judge
+from sockmon.assess.slope import Point, Slope, slope
+from sockmon.assess.trail import AllCounters, Trail
 from sockmon.ceilings import CEILINGS, Ceiling
 from sockmon.ceilings.ceiling import Measure, Window
 from sockmon.model.detail import Focus
@@ -21,6 +21,8 @@ Key = tuple[str, str]
 
 QUIET = 3
 """Readings without an alarm that a Report lists per ceiling."""
+AGED = 5.0
+"""Seconds after which a reading says how old it is."""
 FORGET = 600.0
 """Seconds of history that a trail keeps."""
 
@@ -60,11 +62,12 @@ class Assessor:
     def _forget_everything(self) -> None:
         self._trails: defaultdict[Key, Trail] = defaultdict(lambda: Trail(FORGET))
         self._pressing: defaultdict[Key, Trail] = defaultdict(lambda: Trail(self.window))
+        self._staying: defaultdict[Key, Trail] = defaultdict(lambda: Trail(self.window))
         self._judged: dict[Key, Judged] = {}
         self._as_of: dict[str, object] = {}
         self._by_ceiling: dict[str, dict[Key, Judged]] = {}
         self._since: dict[Key, float] = {}
-        self._counters = Counters(self.window)
+        self._counters = AllCounters(self.window)
         self._queues: deque[tuple[float, dict[int, int]]] = deque()
 
     def add(self, snapshot: Snapshot) -> Assessment:
@@ -92,11 +95,18 @@ class Assessor:
             begun=self._begun,
         )
 
+    def overfull(self) -> bool:
+        """True where a queue holds more than its limit: is it still so at the next look?"""
+        return any(item.over and item.measure.momentary for item in self._judged.values())
+
+    def ever_hit(self) -> bool:
+        """True where a counter that proves a hit has moved since the kernel began to count: is it still?"""
+        now = self._counters.now
+        proofs = {proof for ceiling in CEILINGS for proof in ceiling.proofs}
+        return any(value and name.partition(" ")[0] in proofs for name, value in now.items())
+
     def _window(self, snapshot: Snapshot, netns: Netns) -> Window:
-        counters = dict(netns.counters)
-        if netns.conntrack:
-            counters |= {f"conntrack.{name}": value for name, value in netns.conntrack.stats.items()}
-        self._counters.add(snapshot.at, counters)
+        self._counters.add(snapshot)
         for state, count in (netns.states.tcp if netns.states else {}).items():
             self._trails["state", state].add(snapshot.at, count.total)
         return Window(
@@ -127,19 +137,26 @@ class Assessor:
 
     def _judge(self, key: Key, ceiling: Ceiling, measure: Measure, snapshot: Snapshot) -> Judged:
         before = self._judged.get(key)
+        if before is None and measure.momentary and ceiling.id in self._by_ceiling:
+            before = empty(ceiling, measure)
         if measure.used is None:
-            return judge(ceiling, measure, None, None, 0.0, before)
+            return judge(ceiling, measure, None, None, None, 0.0, before)
         at = measure.at if measure.at is not None else snapshot.at
         trail = self._trails[key]
         trail.add(at, measure.used)
         if before is not None and before.stays(measure):
             return before._replace(measure=measure)
         growth = pressure = slope(trail.points, self.window)
+        staying = None
         if measure.pressing is not None:
-            pressing = self._pressing[key]
-            pressing.add(at, measure.pressing)
-            pressure = slope(pressing.points, self.window)
-        return judge(ceiling, measure, growth, pressure, trail.span(self.window), before)
+            pressure = self._slope(self._pressing, key, at, measure.pressing)
+        if measure.lasts is not None:
+            staying = self._slope(self._staying, key, at, measure.used - measure.passing)
+        return judge(ceiling, measure, growth, pressure, staying, trail.span(self.window), before)
+
+    def _slope(self, trails: defaultdict[Key, Trail], key: Key, at: float, value: int) -> Slope | None:
+        trails[key].add(at, value)
+        return slope(trails[key].points, self.window)
 
     def _remember(self, judged: dict[Key, Judged], snapshot: Snapshot) -> None:
         alarms = {key for key, item in judged.items() if URGENCY[item.gauge.severity] >= URGENCY["warning"]}
@@ -148,6 +165,7 @@ class Assessor:
         for key in [key for key in self._trails if key[0] != "state" and key not in judged]:
             del self._trails[key]
             self._pressing.pop(key, None)
+            self._staying.pop(key, None)
 
     def _shown_trails(self, readings: Iterable[Reading]) -> dict[Key, tuple[Point, ...]]:
         shown = [(reading.ceiling, reading.subject) for reading in readings]
@@ -184,7 +202,7 @@ def _reading(item: Judged, window: Window) -> Reading:
         evidence: tuple[str, ...] = (measure.unseen,)
         remedies: tuple[Remedy, ...] = ()
     else:
-        evidence = tuple(ceiling.evidence(window, measure))
+        evidence = (*ceiling.evidence(window, measure), *_age(measure, window.now))
         remedies = tuple(ceiling.remedies(window, measure))
     return Reading(
         ceiling=ceiling.id,
@@ -199,6 +217,12 @@ def _reading(item: Judged, window: Window) -> Reading:
         evidence=evidence,
         remedies=remedies,
     )
+
+
+def _age(measure: Measure, now: Snapshot) -> list[str]:
+    """What is dear to read is read seldom, and says so."""
+    age = now.at - measure.at if measure.at is not None else 0.0
+    return [f"read {age:.0f} s ago"] if age >= AGED else []
 
 
 def _report(snapshot: Snapshot, netns: Netns, readings: list[Reading]) -> Report:

@@ -58,18 +58,21 @@ def judge(
     measure: Measure,
     growth: Slope | None,
     pressure: Slope | None,
+    staying: Slope | None,
     span: float,
     before: Judged | None,
 ) -> Judged:
-    """Severity of `measure`, by how `used` grows and what presses of it, over how many seconds that was seen, and
-    by its last verdict."""
+    """Severity of `measure`, by how `used` grows, what presses of it and what of it stays, over how many seconds
+    that was seen, and by its last verdict."""
     used, limit = measure.used, measure.limit
     rate = growth.rate if growth else None
     if used is None or limit is None:
         severity: Severity = "hit" if measure.hit else "unknown" if measure.unseen else measure.at_least
         return Judged(ceiling, measure, Gauge(used, limit, None, rate, None, severity), None)
     pressing = measure.pressing if measure.pressing is not None else used
-    left = None if _levels_off(measure, limit, pressure) else seconds_left(limit - pressing, pressure)
+    left = (
+        None if _levels_off(measure, used, limit, pressure, staying) else seconds_left(limit - pressing, pressure)
+    )
     ratio = _ratio(pressing, limit)
     deciding = ratio
     if measure.momentary and before is not None and before.pressing is not None:
@@ -84,9 +87,16 @@ def judge(
     return Judged(ceiling, measure, Gauge(used, limit, _ratio(used, limit), rate, left, severity), ratio, over)
 
 
-def _levels_off(measure: Measure, limit: int, pressure: Slope | None) -> bool:
-    """True where what grows will have reached its plateau below the limit."""
-    return measure.lasts is not None and pressure is not None and pressure.rate * measure.lasts < limit
+def empty(ceiling: Ceiling, measure: Measure) -> Judged:
+    """What a queue that is seen for the first time was the look before: one that nothing waited in."""
+    return Judged(ceiling, measure, Gauge(0, measure.limit, 0.0, None, None, "ok"), 0.0)
+
+
+def _levels_off(measure: Measure, used: int, limit: int, pressure: Slope | None, staying: Slope | None) -> bool:
+    """True where only what goes away by itself grows, and will have reached its plateau below the limit."""
+    if measure.lasts is None or pressure is None or (staying is not None and staying.steady):
+        return False
+    return used - measure.passing + pressure.rate * measure.lasts < limit
 
 
 def _ratio(used: int, limit: int) -> float:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 
 from sockmon.assess.slope import Point
+from sockmon.model.snapshot import Snapshot
 
 
 class Trail:
@@ -35,7 +36,7 @@ class Trail:
 
 
 class Counters:
-    """The counters of a window: how far each moved, and how fast."""
+    """Counters of one origin in a window: how far each moved, and how fast."""
 
     def __init__(self, window: float) -> None:
         self._window = window
@@ -62,15 +63,71 @@ class Counters:
         first, last = self._history[0][1], self._history[-1][1]
         return {name: value - first[name] for name, value in last.items() if name in first}
 
-    def rates(self) -> dict[tuple[str, str], float | None]:
-        """`("counter", name)` → per second over the window; None where there is nothing to compare yet."""
+    def rates(self) -> dict[str, float | None]:
+        """Counter → per second over the window; None where there is nothing to compare yet."""
         if not self._history:
             return {}
         seconds, moved = self.seconds, self.moved()
         return {
-            ("counter", name): moved[name] / seconds if name in moved and seconds > 0 else None
-            for name in self._history[-1][1]
+            name: moved[name] / seconds if name in moved and seconds > 0 else None for name in self._history[-1][1]
         }
+
+
+class AllCounters:
+    """The counters of every origin; where one begins anew (a cgroup that was made again) the others go on."""
+
+    def __init__(self, window: float) -> None:
+        self._window = window
+        self._origins: dict[str, Counters] = {}
+        self.now: dict[str, int] = {}
+        """Every counter as of the last look."""
+
+    def add(self, snapshot: Snapshot) -> None:
+        """One more look."""
+        found = counters(snapshot)
+        self._origins = {origin: self._origins.get(origin) or Counters(self._window) for origin in found}
+        self.now = {}
+        for origin, values in found.items():
+            self._origins[origin].add(snapshot.at, values)
+            self.now |= values
+
+    @property
+    def seconds(self) -> float:
+        """Length of the window so far, for the counters of the namespace."""
+        return self._origins["netns"].seconds if self._origins else 0.0
+
+    def moved(self) -> dict[str, int]:
+        """Counter → increase over the window."""
+        return {name: step for origin in self._origins.values() for name, step in origin.moved().items()}
+
+    def rates(self) -> dict[tuple[str, str], float | None]:
+        """`("counter", name)` → per second over the window."""
+        return {
+            ("counter", name): rate for origin in self._origins.values() for name, rate in origin.rates().items()
+        }
+
+
+def counters(snapshot: Snapshot) -> dict[str, dict[str, int]]:
+    """Every counter of a Snapshot by origin: `TcpExt.ListenOverflows`, `conntrack.drop`, `softnet.dropped`,
+    `arp_cache.table_fulls`, `pids.events /the/cgroup`, `oom_kill /the/cgroup`."""
+    netns = snapshot.netns[0]
+    found = {"netns": dict(netns.counters)}
+    if netns.conntrack:
+        found["netns"] |= {f"conntrack.{name}": value for name, value in netns.conntrack.stats.items()}
+    if snapshot.softnet:
+        found["softnet"] = {
+            "softnet.dropped": snapshot.softnet.dropped,
+            "softnet.squeezed": snapshot.softnet.squeezed,
+        }
+    for table in snapshot.neighbours or ():
+        found[table.table] = {f"{table.table}.table_fulls": table.fulls}
+    for pids in snapshot.cgroups.pids if snapshot.cgroups else ():
+        if pids.refused is not None:
+            found[f"pids {pids.path}"] = {f"pids.events {pids.path}": pids.refused}
+    for memory in snapshot.cgroups.memory if snapshot.cgroups else ():
+        if memory.oom_kills is not None:
+            found[f"memory {memory.path}"] = {f"oom_kill {memory.path}": memory.oom_kills}
+    return found
 
 
 def _went_backwards(before: Mapping[str, int], now: Mapping[str, int]) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sockmon.model.detail import Focus
+from sockmon.model.detail import Focus, ProcessFocus
 from sockmon.model.report import Remedy, Scope, Severity
-from sockmon.model.snapshot import Netns, Snapshot
+from sockmon.model.snapshot import Netns, Owner, Snapshot
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Window:
     now: Snapshot
     netns: Netns
     moved: Mapping[str, int]
-    """Counter → increase inside the window; a counter that cannot be compared yet is absent."""
+    """Counter → increase inside the window; a counter that cannot be compared yet is absent. Names as in
+    `sockmon.assess.trail.counters`."""
     seconds: float
     """Length of the window that `moved` covers; 0 when there is only one Snapshot."""
     fullest: Mapping[int, int]
@@ -60,7 +61,10 @@ class Measure:
     momentary: bool = False
     """A queue: one full sample is no alarm, two in a row are."""
     lasts: float | None = None
-    """Seconds after which a unit goes away by itself: what grows at r per second levels off at r × lasts."""
+    """Seconds after which `passing` units go away by themselves: where only they grow, at r per second, they level
+    off at r × lasts."""
+    passing: int = 0
+    """How many of `used` do so; the rest stays."""
     levels: Levels | None = None
     """Where the ceiling's own levels do not fit this host."""
     at: float | None = None
@@ -70,6 +74,28 @@ class Measure:
     """Why `used` or `limit` could not be seen; without a counter that proves a hit the Measure is unknown."""
     about: object = None
     """What the ceiling needs again to explain this Measure."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """What `explain` and the screen of a ceiling say about it, in sentences; every fact checked."""
+
+    counted: str
+    """What is counted, where the kernel keeps the number, and what is not counted."""
+    shows: Sequence[str]
+    """How the limit shows when it is met: errno, counters, lines of the kernel's log."""
+    live: str
+    """How to raise it at once."""
+    lasting: str
+    """How to make that last."""
+    costs: str
+    """What a higher limit costs, and what can go wrong."""
+    myths: Sequence[str] = ()
+    """Advice that does not help, and why."""
+    keys: Sequence[str] = ()
+    """Sysctls that it is made of."""
+    source: str = ""
+    """The kernel file or document that decides it."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +112,14 @@ class Ceiling:
     measure: Callable[[Window], Iterable[Measure]]
     evidence: Callable[[Window, Measure], Sequence[str]]
     remedies: Callable[[Window, Measure], Sequence[Remedy]]
+    words: Words | None = None
+    proofs: Sequence[str] = ()
+    """Counters of `Window.moved` whose movement proves a hit."""
     as_of: Callable[[Snapshot], object] | None = None
     """What changes when there is something new to measure; without it every Snapshot is."""
 
 
+_FEW = 0.05
 ENOUGH = 1 << 40
 """A limit beyond which nobody is advised to raise it: it is none."""
 
@@ -99,10 +129,22 @@ def unknown(subject: str, reason: str) -> Measure:
     return Measure(subject, None, None, unseen=reason)
 
 
+def nearly_all(seen: int, unseen: int) -> bool:
+    """True where so few were not seen that a reading stands without them; `missing` says that there are some."""
+    return unseen <= _FEW * (seen + unseen)
+
+
+def largest(owners: Sequence[Owner]) -> ProcessFocus | None:
+    """What opens when a reading is opened that several processes share: the one that holds most."""
+    return ProcessFocus(owners[0].pid, owners[0].start) if owners else None
+
+
 def number(sysctls: Mapping[str, str], key: str) -> int | None:
-    """A sysctl as a number; None where this namespace does not have it."""
-    text = sysctls.get(key)
-    return int(text) if text is not None else None
+    """A sysctl as a number; None where this namespace does not have it, or a forged recording has words there."""
+    try:
+        return int(sysctls[key])
+    except (KeyError, ValueError):
+        return None
 
 
 def raised(limit: int, factor: int = 2) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sockmon.ceilings.ceiling import Ceiling, Levels, Measure, Window, moved, raised, unknown
+from sockmon.ceilings.ceiling import Ceiling, Levels, Measure, Window, Words, moved, raised, unknown
 from sockmon.model.report import Remedy
 from sockmon.model.snapshot import Conntrack
 
@@ -85,5 +85,40 @@ CONNTRACK_TABLE = Ceiling(
     what="when the table is full and nothing can be evicted, packets of new flows are dropped",
     measure=_conntrack_table,
     evidence=_evidence,
+    proofs=("conntrack.drop", "conntrack.early_drop"),
     remedies=_remedies,
+    words=Words(
+        counted="Entries of this namespace's own table, nf_conntrack_count, against nf_conntrack_max, one number"
+        " for the"
+        " host with which each namespace is compared by itself. Nothing is tracked where no rule asks for it."
+        " Closed TCP flows stay for net.netfilter.nf_conntrack_tcp_timeout_time_wait.",
+        shows=(
+            "conntrack drop moves and insert_failed does not; early_drop before that, while unanswered flows can"
+            " go",
+            "UDP sends of this host fail with EPERM (1), TCP SYNs vanish and connect() hangs",
+            "kernel log: nf_conntrack: table full, dropping packet (not for each packet)",
+        ),
+        live="sysctl net.netfilter.nf_conntrack_max and nf_conntrack_buckets, in the initial network namespace"
+        " only;"
+        " they act at once",
+        lasting="a file in /etc/sysctl.d, and nf_conntrack in /etc/modules-load.d: the keys do not exist before"
+        " the"
+        " module is loaded",
+        costs="256 bytes an entry, more with NAT or accounting, and 8 bytes a bucket; buckets that stay few make"
+        " every"
+        " lookup longer.",
+        myths=(
+            "net.ipv4.netfilter.ip_conntrack_max is an old name that no longer exists: it is"
+            " net.netfilter.nf_conntrack_max now.",
+            "It cannot be set inside a container: the key is read-only there, and the host's value counts.",
+        ),
+        keys=(
+            MAXIMUM,
+            "net.netfilter.nf_conntrack_count",
+            "net.netfilter.nf_conntrack_buckets",
+            "net.netfilter.nf_conntrack_tcp_timeout_established",
+            "net.netfilter.nf_conntrack_tcp_timeout_time_wait",
+        ),
+        source="net/netfilter/nf_conntrack_core.c, __nf_conntrack_alloc()",
+    ),
 )

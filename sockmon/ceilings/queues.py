@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from sockmon.ceilings.ceiling import Ceiling, Levels, Measure, Window, moved, number, unknown
+from sockmon.ceilings.ceiling import Ceiling, Levels, Measure, Window, Words, moved, number, unknown
+from sockmon.ceilings.files import closed_itself_off, soft_limit
 from sockmon.model.detail import ListenerFocus
 from sockmon.model.report import Remedy
-from sockmon.model.snapshot import Listener
+from sockmon.model.snapshot import Listener, Process
 
 OVERFLOWS = "TcpExt.ListenOverflows"
 SOMAXCONN = "net.core.somaxconn"
@@ -82,6 +83,7 @@ def _evidence(window: Window, measure: Measure) -> list[str]:
             f"{listener.queue:,} connections wait to be accepted, backlog {listener.backlog:,}",
             *_shared(measure),
             *_capped_by(listener, number(window.netns.sysctls, SOMAXCONN)),
+            *_because(window, listener),
         ]
     if listener and listener.protocol == "unix":
         if listener.queue > listener.backlog:
@@ -96,6 +98,33 @@ def _shared(measure: Measure) -> list[str]:
     assert isinstance(measure.about, tuple)
     sharing = measure.about[1]
     return [f"the fullest of {sharing} sockets that share the address"] if sharing > 1 else []
+
+
+def _starved(window: Window, listener: Listener) -> Process | None:
+    """Who should accept and cannot, for want of a free descriptor: its owner, or a worker of the same name."""
+    owner, processes = listener.owner, window.now.processes
+    if owner is None or processes is None or not listener.queue:
+        return None
+    nr_open = window.now.files.nr_open if window.now.files else None
+    starved = [
+        process
+        for process in processes.rows
+        if process.name == owner.name
+        and (limit := soft_limit(process, nr_open)) is not None
+        and limit <= (process.fds or 0)
+        and not closed_itself_off(process)
+    ]
+    return min(starved, key=lambda process: process.pid != owner.pid, default=None)
+
+
+def _because(window: Window, listener: Listener) -> list[str]:
+    process = _starved(window, listener)
+    if process is None:
+        return []
+    return [
+        f"the cause: {process.name}[{process.pid}] has no free descriptor left ({process.fds:,} open), accept()"
+        " fails with EMFILE (24) and leaves the connection in the queue (process-fds)"
+    ]
 
 
 def _capped_by(listener: Listener, somaxconn: int | None) -> list[str]:
@@ -113,15 +142,15 @@ def _remedies(window: Window, measure: Measure) -> list[Remedy]:
     who = "the application"
     if listener and listener.owner:
         who = f"{listener.owner.name}[{listener.owner.pid}]"
-    steps = [
-        Remedy(
-            "application",
-            None,
-            None,
-            f"let {who} accept faster: is it stuck, out of descriptors, short of workers?",
+    text = f"let {who} accept faster: is it stuck, out of descriptors, short of workers?"
+    starved = _starved(window, listener) if listener else None
+    if starved:
+        text = (
+            f"give {starved.name}[{starved.pid}] free descriptors first, as its process-fds says: until then the"
+            " queue stays full, however long it may be"
         )
-    ]
-    if listener is None:
+    steps = [Remedy("application", None, None, text)]
+    if listener is None or starved:
         return steps
     somaxconn = number(window.netns.sysctls, SOMAXCONN)
     if somaxconn is not None and listener.backlog >= somaxconn:
@@ -149,5 +178,31 @@ ACCEPT_QUEUE = Ceiling(
     what="when a listener's queue is full the kernel drops new SYNs: clients hang, no error reaches the server",
     measure=_accept_queues,
     evidence=_evidence,
+    proofs=(OVERFLOWS,),
     remedies=_remedies,
+    words=Words(
+        counted="Connections of one listener that the kernel has finished and accept() has not taken yet: Recv-Q"
+        " of `ss -ltn`, where Send-Q is the backlog in force. One connection more than the backlog fits. Sockets"
+        " that share an address by SO_REUSEPORT have a queue each.",
+        shows=[
+            "TcpExt.ListenOverflows and ListenDrops grow with each SYN that is dropped, those sent again included",
+            "clients hang in SYN_SENT and connect one or more seconds late; the server sees no error",
+            "connect() to a unix socket blocks, or fails with EAGAIN (11)",
+        ],
+        live="Raise net.core.somaxconn in the listener's namespace and the backlog that the application passes,"
+        " then let it call listen() again: the smaller of the two counts, as of that call.",
+        lasting="net.core.somaxconn in a file of /etc/sysctl.d, the backlog in the application's configuration; a"
+        " container has a somaxconn of its own, which starts at the kernel's default.",
+        costs="Some 2.4 kB for each connection that waits, and clients that wait instead of trying elsewhere.",
+        myths=[
+            "somaxconn alone changes nothing: a backlog that the application asks for below it stays what it is,"
+            " and a listener keeps the one it got at listen().",
+            "A long queue does not make a slow server faster: if it cannot accept (stuck, out of descriptors) any"
+            " queue fills.",
+            "tcp_abort_on_overflow does nothing for SYNs that find the queue full.",
+            "tcp_max_syn_backlog is another queue, and without effect while tcp_syncookies is on.",
+        ],
+        keys=[SOMAXCONN],
+        source="include/net/sock.h, sk_acceptq_is_full(); net/ipv4/tcp_input.c, tcp_conn_request()",
+    ),
 )

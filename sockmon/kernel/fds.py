@@ -34,6 +34,7 @@ _ANONYMOUS = (
     "userfaultfd",
     "pidfd",
 )
+_WATCHING = {"anon_inode:[eventpoll]": "eventpoll", "anon_inode:inotify": "inotify"}
 _FILES_BELOW_DEV = ("/dev/shm/", "/dev/hugepages/", "/dev/mqueue/")
 
 
@@ -89,8 +90,14 @@ def opened(pid: int, proc: int) -> Generator[int, None, None]:
         os.close(folder)
 
 
-def sockets(folder: int, numbers: Iterable[str | int], inodes: array[int]) -> Steps[int]:
-    """Append the inodes of sockets among the descriptors `numbers`; how many of these were open."""
+def sockets(
+    folder: int,
+    numbers: Iterable[str | int],
+    inodes: array[int],
+    watching: list[tuple[int, str]] | None = None,
+) -> Steps[int]:
+    """Append the inodes of sockets among the descriptors `numbers`, and to `watching` the number and kind of those
+    that are epoll sets or inotify instances; how many of `numbers` were open."""
     seen = 0
     for step, number in enumerate(numbers, 1):
         if step % LINKS == 0:
@@ -102,6 +109,8 @@ def sockets(folder: int, numbers: Iterable[str | int], inodes: array[int]) -> St
         seen += 1
         if target.startswith(_SOCKET) and (inode := socket_inode(target)) is not None:
             inodes.append(inode)
+        elif watching is not None and (family := _WATCHING.get(target)):
+            watching.append((int(number), family))
     return seen
 
 

@@ -15,6 +15,11 @@ from sockmon.model.snapshot import Files, Host, Tasks
 if TYPE_CHECKING:
     from sockmon.kernel.netns import Door
 
+INITIAL_PID_NAMESPACE = 0xEFFFFFFC
+"""PROC_PID_INIT_INO, include/linux/proc_ns.h."""
+RESERVED = 300
+"""Ids below are given out once, while the machine starts: RESERVED_PIDS, kernel/pid.c."""
+
 
 def host() -> Host:
     """Who and where we are; nothing of it changes while the agent runs, so it is asked once."""
@@ -40,11 +45,48 @@ def files(door: Door) -> Files:
     return Files(allocated, maximum, nr_open)
 
 
-def tasks(door: Door) -> Tasks:
-    """Tasks of the host, which /proc/loadavg counts in a container too; the door is one of `open_here`."""
+def tasks(door: Door, seen: int = 0) -> Tasks:
+    """Tasks of the host, which /proc/loadavg counts in a container too; the door is one of `open_here`.
+
+    `seen` is how many tasks our own pid namespace shows: it decides there whether ids are short enough to look
+    for those that are lost."""
     (pid_max,) = _numbers(door, "kernel.pid_max", 1)
     (threads_max,) = _numbers(door, "kernel.threads-max", 1)
-    return Tasks(parse_loadavg(door.read("loadavg")), pid_max, threads_max)
+    load = door.read("loadavg")
+    total, last, namespace = parse_loadavg(load), parse_last_pid(load), _pid_namespace()
+    initial = namespace in (0, INITIAL_PID_NAMESPACE)
+    # Until the first id beyond them is given out, those below RESERVED come back.
+    scarce = (total if initial else seen) + RESERVED > pid_max // 2 and (last or 0) >= RESERVED
+    return Tasks(
+        total=total,
+        pid_max=pid_max,
+        threads_max=threads_max,
+        initial=initial,
+        namespace=namespace,
+        last_pid=last,
+        low=_low_ids() if scarce else None,
+    )
+
+
+def _pid_namespace() -> int:
+    with suppress(OSError):
+        return os.stat("/proc/self/ns/pid").st_ino
+    return 0
+
+
+def _low_ids() -> int:
+    """Ids below RESERVED that a task has. getpgid(2) knows ids of threads, and asks for no right at all, where
+    /proc may be mounted with hidepid; one that is left only as the name of a group or session is not found."""
+    found = 0
+    for number in range(1, RESERVED):
+        try:
+            os.getpgid(number)
+        except ProcessLookupError:
+            continue
+        except PermissionError:
+            pass
+        found += 1
+    return found
 
 
 def parse_loadavg(text: bytes) -> int:
@@ -54,6 +96,12 @@ def parse_loadavg(text: bytes) -> int:
     if not slash or not running.isdigit() or not total.isdigit():
         raise Unreadable("/proc/loadavg", "is not five fields with running/total as the fourth")
     return int(total)
+
+
+def parse_last_pid(text: bytes) -> int | None:
+    """The id that was given out last in our pid namespace: the fifth field."""
+    fields = text.split()
+    return int(fields[4]) if len(fields) == 5 and fields[4].isdigit() else None
 
 
 def _numbers(door: Door, key: str, count: int) -> list[int]:

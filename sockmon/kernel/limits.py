@@ -14,6 +14,7 @@ from sockmon.model.snapshot import UNLIMITED
 _READER = "limits"
 _COLUMNS = (b"Soft Limit", b"Hard Limit", b"Units")
 _NOFILE = b"Max open files"
+_NPROC = b"Max processes"
 
 
 def parse(text: bytes) -> tuple[Limit, ...]:
@@ -24,13 +25,14 @@ def parse(text: bytes) -> tuple[Limit, ...]:
 
 
 def nofile(text: bytes) -> tuple[int, int]:
-    """Soft and hard RLIMIT_NOFILE alone: the table of processes asks for no more, and often."""
-    begin = text.find(b"\n" + _NOFILE)
-    if begin < 0:
-        raise Unreadable(_READER, "no line `Max open files` in /proc/PID/limits")
-    row = text[begin + 1 :].partition(b"\n")[0]
-    limit = _limit(row, _columns(text.partition(b"\n")[0]))
+    """Soft and hard RLIMIT_NOFILE alone: the table of processes asks for little, and often."""
+    limit = _one(text, _NOFILE)
     return limit.soft, limit.hard
+
+
+def nproc(text: bytes) -> int:
+    """Soft RLIMIT_NPROC alone."""
+    return _one(text, _NPROC).soft
 
 
 def read(pid: int, proc: int | None = None) -> tuple[Limit, ...]:
@@ -44,6 +46,14 @@ def read(pid: int, proc: int | None = None) -> tuple[Limit, ...]:
     finally:
         if proc is None:
             os.close(own)
+
+
+def _one(text: bytes, name: bytes) -> Limit:
+    begin = text.find(b"\n" + name)
+    if begin < 0:
+        raise Unreadable(_READER, f"no line `{name.decode()}` in /proc/PID/limits")
+    row = text[begin + 1 :].partition(b"\n")[0]
+    return _limit(row, _columns(text.partition(b"\n")[0]))
 
 
 def _columns(header: bytes) -> tuple[int, int, int]:

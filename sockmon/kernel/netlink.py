@@ -20,7 +20,7 @@ from sockmon.errors import Absent, Unreadable
 T = TypeVar("T")
 Steps = Generator[None, None, T]
 """Work in small steps: yields after each read from the kernel, returns the result."""
-SOCK_DIAG, NETFILTER = 4, 12
+ROUTE, SOCK_DIAG, NETFILTER = 0, 4, 12
 """Netlink protocols: include/uapi/linux/netlink.h."""
 Absorb = Callable[[bytes, int], None]
 """Takes messages that all have the same length, one after another, and that length."""

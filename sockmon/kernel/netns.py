@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 
 from sockmon.errors import Absent, NoSuchNamespace, Unreadable
-from sockmon.kernel import sysctl
+from sockmon.kernel import neighbours, sysctl
 from sockmon.kernel.netlink import NETFILTER, SOCK_DIAG, open_netlink
 from sockmon.kernel.setns import Opened, Refused, open_inside
 from sockmon.model.clean import clean
@@ -29,7 +29,7 @@ NET_FILES = (
     "net/stat/nf_conntrack",
 )
 NETNS_FILES = (*NET_FILES, *map(sysctl.path, sysctl.NETNS_KEYS))
-HOST_FILES = ("loadavg", *map(sysctl.path, sysctl.HOST_KEYS))
+HOST_FILES = ("loadavg", *neighbours.FILES, *map(sysctl.path, sysctl.HOST_KEYS))
 CONNTRACK_COUNT = sysctl.path("net.netfilter.nf_conntrack_count")
 
 RETRY_SECONDS = 10.0
@@ -40,6 +40,9 @@ _READERS = {
     "walk": "sock_diag",
     "focus": "sock_diag",
     "conntrack": "conntrack table",
+    "net/softnet_stat": "softnet",
+    "net/stat/arp_cache": "neighbours",
+    "net/stat/ndisc_cache": "neighbours",
     "net/stat/nf_conntrack": "conntrack",
 }
 _LONGEST = 8 * 1024 * 1024
@@ -144,6 +147,11 @@ class Door:
         except OSError as error:
             raise self._lost(path, error.errno or errno.EIO) from None
 
+    def mode(self, path: str) -> int:
+        """Permission bits of /proc/`path` in this namespace; raises Absent, Unreadable."""
+        self.read(path)
+        return os.fstat(self._files[path]).st_mode & 0o777
+
     def close(self) -> None:
         """Let go of the namespace; safe to call twice."""
         for each in self._sockets.values():
@@ -188,15 +196,16 @@ def open_here(proc: str = "/proc") -> Door:
     return Door("host" if initial else f"net:[{opened.inode}]", opened, proc)
 
 
-def open_other(spec: str) -> Door:
-    """The Door of the network namespace `spec`: a name below /run/netns, a PID, or a path.
+def open_other(spec: str, more: tuple[str, ...] = ()) -> Door:
+    """The Door of the network namespace `spec`: a name below /run/netns, a PID, or a path; `more` are files that
+    shall be open behind it, beside those of every tick.
 
     All digits are a PID; a namespace that is called by a number is reached by its path. Raises NoSuchNamespace.
     """
     title = clean(spec) or "(no name)"
     namespace = _open_namespace(spec, title)
     try:
-        opened = open_inside(namespace, lambda: open_all(NETNS_FILES))
+        opened = open_inside(namespace, lambda: open_all(tuple(dict.fromkeys(NETNS_FILES + more))))
     finally:
         os.close(namespace)
     if isinstance(opened, Refused):

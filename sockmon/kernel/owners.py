@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -30,6 +31,9 @@ SAMPLE = 16_384
 """Descriptors of one process that are read at most; with more of them its numbers are estimates (±3 %)."""
 STALE = 60.0
 """Seconds after which a process is walked again although the number of its descriptors is the same."""
+LOW = 256
+"""Descriptors of a sampled process that are looked at for epoll sets and inotify instances besides: a server
+opens them before its first connection."""
 _SPARSE = 2  # slots for each descriptor, beyond which most numbers that are tried would be in vain
 _NOBODY = -1
 _ROWS = 256  # processes looked at in one step when nothing of them changed
@@ -49,10 +53,21 @@ class _Held:
     inodes: array[int] = field(default_factory=lambda: array("Q"))
     scale: float = 1.0
     readable: bool = True
+    watching: list[tuple[int, str]] = field(default_factory=list)
 
     def owner(self, sockets: int) -> Owner:
         """This process as the owner of so many of the sockets that were read."""
         return Owner(self.pid, self.start, self.name, round(sockets * self.scale), self.scale != 1.0)
+
+
+class Watching(NamedTuple):
+    """A process that has epoll sets or inotify instances open: number and kind of each of these descriptors."""
+
+    pid: int
+    start: int
+    name: str
+    fds: int | None
+    files: tuple[tuple[int, str], ...]
 
 
 class Owners:
@@ -120,6 +135,14 @@ class Owners:
         if held is None or held.start != start or not held.readable:
             return None
         return round(len(held.inodes) * held.scale)
+
+    def watching(self) -> list[Watching]:
+        """Processes with epoll sets or inotify instances, in the order in which shared ones are claimed."""
+        return [
+            Watching(held.pid, held.start, held.name, held.fds, tuple(held.watching))
+            for held in self._held.values()
+            if held.watching
+        ]
 
     def count(self, inodes: Iterable[int]) -> list[Owner]:
         """Who owns these sockets, largest first; sockets that no known process holds are left out."""
@@ -229,8 +252,12 @@ class Owners:
             if not self._is_still(held.pid, held.start):
                 raise ProcessLookupError(errno.ESRCH, "the pid is used again")
             numbers = self._numbers(held, folder)
-            seen = yield from fds.sockets(folder, numbers, held.inodes)
-        if held.fds is not None and held.fds > self._sample and seen:
+            seen = yield from fds.sockets(folder, numbers, held.inodes, held.watching)
+            if held.fds is None or held.fds <= self._sample:
+                return
+            yield from fds.sockets(folder, range(LOW), array("Q"), held.watching)
+        held.watching = list(dict.fromkeys(held.watching))
+        if seen:
             held.scale = max(held.fds / seen, 1.0)
 
     def _numbers(self, held: _Held, folder: int) -> Sequence[str | int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 from array import array
@@ -13,6 +12,7 @@ from typing import NamedTuple
 
 from sockmon.errors import Unreadable
 from sockmon.kernel import sock_diag
+from sockmon.kernel.bound_sources import Bound, Idle, bound_sources
 from sockmon.kernel.bytecode import local_port_in
 from sockmon.kernel.netlink import Steps
 from sockmon.kernel.port_ranges import Ranges, free_table
@@ -41,6 +41,8 @@ class Grouped(NamedTuple):
     groups_total: int
     other_used: int
     """Sockets of the groups that are not in `groups`."""
+    bound: Bound = Bound()
+    """The source addresses that bind before they connect."""
 
 
 def port_groups(
@@ -51,11 +53,14 @@ def port_groups(
     listening: Iterable[int],
     time_wait: bool,
     top: int = 20,
+    idle: Idle | None = None,
+    known: frozenset[bytes] = frozenset(),
 ) -> Steps[Grouped]:
     """Group the sockets on usable ports of low..high, in every state but LISTEN; raises Unreadable.
 
     The kernel filters by port, so that what passes is what costs. `time_wait`: whether to count TIME_WAIT
-    (and SYN_RECV) too, in a second dump; leave it out while sockstat says that there are none."""
+    (and SYN_RECV) too, in a second dump; leave it out while sockstat says that there are none. `idle`: the sockets
+    that are bound only, which count for the sources that bind; `known`: those sources as of the walk before."""
     free = free_table(low, high, reserved, listening)
     intervals = [(found.start(), found.end() - 1) for found in re.finditer(b"\1+", free)]
     exact = len(intervals) <= INTERVALS
@@ -67,7 +72,10 @@ def port_groups(
         yield from sock_diag.tcp(diag, _LONG, columns.absorb, bytecode)
         if time_wait:
             yield from sock_diag.tcp(diag, _SHORT, columns.absorb, bytecode)
-    return (yield from columns.grouped(top))
+    bound = yield from bound_sources(
+        columns.chunks, columns.used, columns.time_wait, columns.numbers.sources(), free, low, idle, known
+    )
+    return (yield from columns.grouped(top, bound))
 
 
 class _Columns:
@@ -97,7 +105,7 @@ class _Columns:
             self.time_wait.update(compress(groups, map(TIME_WAIT.__eq__, states)))
         self.chunks.append((groups, ports, inodes))
 
-    def grouped(self, top: int) -> Steps[Grouped]:
+    def grouped(self, top: int, bound: Bound) -> Steps[Grouped]:
         """Look at the largest groups once more: a socket that both dumps saw takes one port, not two."""
         largest = [number for number, _ in self.used.most_common(top)]
         ports: dict[int, set[int]] = {number: set() for number in largest}
@@ -112,18 +120,29 @@ class _Columns:
             yield
         largest.sort(key=lambda number: -len(ports[number]))
         return Grouped(
-            tuple(self._group(number, len(ports[number])) for number in largest),
+            tuple(self._group(number, ports[number], bound) for number in largest),
             tuple(array("Q", filter(None, inodes[number]))[:INODES] for number in largest),
             len(self.used),
             self.used.total() - sum(self.used[number] for number in largest),
+            bound,
         )
 
-    def _group(self, number: int, used: int) -> PortGroup:
+    def _group(self, number: int, ports: set[int], bound: Bound) -> PortGroup:
         key = self.numbers.keys_in_order[number]
-        size = 4 if len(key) == _KEY_SIZE[socket.AF_INET] else 16
-        source, destination = sock_diag.text(key[2 : 2 + size]), sock_diag.text(key[18:])
-        waiting = min(used, self.time_wait[number])
-        return PortGroup(source, destination, int.from_bytes(key[:2], "big"), used, waiting, ())
+        source, used = _source(key), len(ports)
+        return PortGroup(
+            sock_diag.text(source),
+            sock_diag.text(key[18:]),
+            int.from_bytes(key[:2], "big"),
+            used,
+            min(used, self.time_wait[number]),
+            (),
+            len(bound.ports - ports) if source not in bound.addresses else 0,
+        )
+
+
+def _source(key: bytes) -> bytes:
+    return key[2:6] if len(key) == _KEY_SIZE[socket.AF_INET] else key[2:18]
 
 
 class _Numbers(dict[bytes, int]):
@@ -141,6 +160,10 @@ class _Numbers(dict[bytes, int]):
             self.keys_in_order.append(key)
         self[key] = number
         return number
+
+    def sources(self) -> list[bytes]:
+        """The source address of each group, by its number."""
+        return list(map(_source, self.keys_in_order))
 
 
 def _keys(block: bytes, stride: int) -> list[bytes]:
@@ -164,26 +187,3 @@ def _as_v4(key: bytes) -> bytes:
     if len(source) == len(destination) == 4:
         return key[:2] + source + bytes(12) + destination
     return key
-
-
-def bound_inactive(diag: socket.socket, low: int, high: int) -> Steps[frozenset[int] | None]:
-    """Ports of low..high held by sockets that are bound and neither connected nor listening; raises Unreadable.
-
-    None before Linux 6.8: older kernels do not know the state BOUND_INACTIVE and answer with nothing, which
-    must not pass for "none". There is no way to ask but to bind a port, so the release decides."""
-    if not _knows_bound_inactive(os.uname().release):
-        return None
-    ports: set[int] = set()
-    bytecode = local_port_in([(low, high)])
-    yield from sock_diag.tcp(
-        diag,
-        sock_diag.BOUND_INACTIVE,
-        lambda block, stride: ports.update(sock_diag.local_ports(block, stride)),
-        bytecode,
-    )
-    return frozenset(ports)
-
-
-def _knows_bound_inactive(release: str) -> bool:
-    found = re.match(r"(\d+)\.(\d+)", release)
-    return found is not None and (int(found[1]), int(found[2])) >= (6, 8)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import errno
-import os
 from array import array
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 from sockmon.errors import Unreadable
-from sockmon.kernel import fds, limits, process_files
+from sockmon.kernel import fds, limits, maps, process_files
 from sockmon.kernel.netlink import Steps
 from sockmon.kernel.processes import ProcessTable
 from sockmon.model.detail import Limit, ProcessFocus
 from sockmon.model.snapshot import Missing, Process
 
 T = TypeVar("T")
-
-_CHUNK = 1 << 16
 
 
 class Seen(NamedTuple):
@@ -52,38 +49,27 @@ def look(table: ProcessTable, focus: ProcessFocus) -> Steps[Seen]:
             Missing("descriptors", f"kinds and sockets of {found.seen:,} of {found.total:,} descriptors")
         )
     rlimits = _try(missing, lambda: limits.read(focus.pid, table.proc))
-    maps = _try(missing, lambda: _maps(table, focus.pid))
+    mapped = yield from _maps(table, focus.pid, missing)
     cgroup = _try(missing, lambda: _cgroup(table, focus.pid))
     # Asked last: whatever was read above belongs to this process if it still runs.
     process = table.one(focus.pid)
     if not _is_focus(process, focus):
         return ENDED
-    return Seen(process, found.kinds, frozenset(found.inodes), rlimits or (), maps, cgroup or "", tuple(missing))
+    return Seen(process, found.kinds, frozenset(found.inodes), rlimits or (), mapped, cgroup or "", tuple(missing))
 
 
 def _is_focus(process: Process | None, focus: ProcessFocus) -> bool:
     return process is not None and process.start == focus.start
 
 
-def _maps(table: ProcessTable, pid: int) -> int:
-    """Lines of /proc/PID/maps, read aside: the kernel takes the process's memory lock for each."""
-    if table.hangs(pid):
-        raise Unreadable("maps", "the process holds its memory lock")
+def _maps(table: ProcessTable, pid: int, missing: list[Missing]) -> Steps[int | None]:
     try:
-        return table.aside.call(lambda: _lines(f"{pid}/maps", table.proc))
+        return (yield from maps.count(table, pid))
     except OSError as error:
-        raise Unreadable("maps", _reason(error, "read /proc/PID/maps")) from error
-
-
-def _lines(path: str, proc: int) -> int:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
-    try:
-        lines = 0
-        while data := os.read(descriptor, _CHUNK):
-            lines += data.count(b"\n")
-        return lines
-    finally:
-        os.close(descriptor)
+        missing.append(Missing("maps", _reason(error, "read /proc/PID/maps")))
+    except Unreadable as error:
+        missing.append(Missing("maps", error.message))
+    return None
 
 
 def _cgroup(table: ProcessTable, pid: int) -> str:

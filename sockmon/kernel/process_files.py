@@ -110,6 +110,12 @@ def parse_status(text: bytes) -> Status:
     return Status(uid, fd_size)
 
 
+def parse_capabilities(text: bytes) -> int:
+    """`CapEff:` of /proc/PID/status, a bit for each capability; none where there is no such line."""
+    _, found, rest = text.partition(b"\nCapEff:")
+    return int(rest.partition(b"\n")[0], 16) if found else 0
+
+
 def parse_command(raw: bytes, name: str) -> str:
     """A command line in one line, or the name in brackets where there is none (zombies)."""
     text = raw.rstrip(b"\0 ").replace(b"\0", b" ")

@@ -16,11 +16,16 @@ from sockmon.kernel import limits, process_files
 from sockmon.kernel.aside import Aside, Blocked
 from sockmon.kernel.netlink import Steps, run
 from sockmon.kernel.process_files import COMMAND_BYTES, PROC, Stat
+from sockmon.kernel.userns import Exemption
 from sockmon.kernel.users import Users
 from sockmon.model.snapshot import Missing, Process, Processes
 
 VISIT_EVERY = 10
 """Reads between two looks at the start time, threads and memory of a process whose descriptors do not change."""
+THREADS_EVERY = 5
+"""Reads between two looks at the number of threads of such a process."""
+MANY_THREADS = 16
+"""Threads from which on they are looked at with each read: who has many may soon have too many."""
 IDENTIFY_EVERY = 4
 """Visits between two looks at the command line and user: both may change while name and start stay."""
 _YOUNG = 2  # visits in which a process is about to exec and to change its user
@@ -32,11 +37,15 @@ _HIDDEN = "/proc is mounted with hidepid: processes of other users are not shown
 class _Known:
     """What is remembered of one process."""
 
-    __slots__ = ("command", "fd", "hangs", "may_ask", "nofile", "pid", "row", "stat", "uid", "visits")
+    __slots__ = (
+        "command", "exempt", "fd", "hangs", "may_ask", "nofile", "nproc", "pid", "row", "stat", "task", "uid",
+        "visits",
+    )  # fmt: skip
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.fd = f"{pid}/fd"
+        self.task = f"{pid}/task"
         self.forget()
 
     def forget(self) -> None:
@@ -48,6 +57,8 @@ class _Known:
         self.hangs = False
         self.may_ask = True
         self.nofile: tuple[int | None, int | None] = (None, None)
+        self.nproc: int | None = None
+        self.exempt = False
         self.visits = 0
 
 
@@ -67,6 +78,7 @@ class ProcessTable:
         """Where reads are made that may hang."""
         self._root = root
         self._users = Users()
+        self._exemption = Exemption(self.proc)
         self._known: dict[str, _Known] = {}
         self._turn = 0
         self._sized: bool | None = None
@@ -146,9 +158,17 @@ class ProcessTable:
                 return None
             if entry.may_ask and resource.prlimit(pid, resource.RLIMIT_NOFILE) != entry.nofile:
                 return None
+            looks = row.threads >= MANY_THREADS or pid % THREADS_EVERY == self._turn % THREADS_EVERY
+            if looks and self._threads(entry) != row.threads:
+                entry.row = None
+                return None
         except OSError:
             return None
         return row
+
+    def _threads(self, entry: _Known) -> int:
+        # The link count of a directory, as if each thread's were one in it (fs/proc/base.c, proc_task_getattr).
+        return os.stat(entry.task, dir_fd=self.proc).st_nlink - 2
 
     def _row(self, entry: _Known) -> Process | None:
         """The process now; None when it has ended, is a kernel thread, or may not be read."""
@@ -195,6 +215,8 @@ class ProcessTable:
             fds,
             soft,
             hard,
+            nproc=entry.nproc if self._exemption.named(entry.uid) else None,
+            exempt=entry.exempt,
         )
 
     def _visit(self, entry: _Known) -> None:
@@ -210,8 +232,8 @@ class ProcessTable:
             renewed = old is None or old.name != stat.name
             if renewed or entry.visits <= _YOUNG or entry.visits % IDENTIFY_EVERY == 0:
                 self._identify(entry, stat)
-            if not entry.may_ask:
-                entry.nofile = self._nofile_of_file(entry)
+            if not stat.kernel_thread:
+                self._visit_limits(entry)
         except OSError as error:
             if error.errno not in _STARVED:
                 raise
@@ -225,7 +247,10 @@ class ProcessTable:
         entry.may_ask = self._root == PROC
         if stat.kernel_thread:
             return
-        entry.uid = process_files.parse_status(process_files.read(f"{entry.pid}/status", self.proc)).uid
+        status = process_files.read(f"{entry.pid}/status", self.proc)
+        entry.uid = process_files.parse_status(status).uid
+        capabilities = process_files.parse_capabilities(status)
+        entry.exempt = self._exemption.spares(entry.pid, entry.uid, capabilities)
         entry.command = self._command(entry, stat.name)
         entry.row = None
 
@@ -278,19 +303,37 @@ class ProcessTable:
             entry.nofile = resource.prlimit(entry.pid, resource.RLIMIT_NOFILE)
         except PermissionError:
             entry.may_ask = False
-            entry.nofile = self._nofile_of_file(entry)
+            self._limits_of_file(entry)
         return entry.nofile
 
-    def _nofile_of_file(self, entry: _Known) -> tuple[int | None, int | None]:
+    def _visit_limits(self, entry: _Known) -> None:
+        """RLIMIT_NPROC, which a process seldom changes; and RLIMIT_NOFILE where it takes the file anyway."""
+        before = entry.nproc
+        if entry.may_ask:
+            try:
+                entry.nproc = resource.prlimit(entry.pid, resource.RLIMIT_NPROC)[0]
+            except PermissionError:
+                entry.may_ask = False
+        if not entry.may_ask:
+            self._limits_of_file(entry)
+        if entry.nproc != before:
+            entry.row = None
+
+    def _limits_of_file(self, entry: _Known) -> None:
         try:
-            return limits.nofile(process_files.read(f"{entry.pid}/limits", self.proc))
-        except (Unreadable, PermissionError):
-            return None, None
+            text = process_files.read(f"{entry.pid}/limits", self.proc)
+        except PermissionError:
+            entry.nofile, entry.nproc = (None, None), None
+            return
         except OSError as error:
             if error.errno not in _STARVED:
                 raise
             self._starved = True
-            return entry.nofile
+            return
+        entry.nofile, entry.nproc = (None, None), None
+        with suppress(Unreadable):
+            entry.nofile = limits.nofile(text)
+            entry.nproc = limits.nproc(text)
 
     def _size_counts(self) -> bool | None:
         """Whether the size of /proc/PID/fd is the number of descriptors (Linux 6.2), found by trying: three more

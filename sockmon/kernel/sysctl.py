@@ -34,21 +34,35 @@ NETNS_KEYS = (
     "net.netfilter.nf_conntrack_max",
     "net.netfilter.nf_conntrack_tcp_timeout_established",
     "net.netfilter.nf_conntrack_tcp_timeout_time_wait",
+    "net.unix.max_dgram_qlen",
 )
 """Read in every namespace; nf_conntrack_max and _buckets show the host's value in all of them."""
 
 HOST_KEYS = (
+    "fs.epoll.max_user_watches",
     "fs.file-max",
     "fs.file-nr",
+    "fs.inotify.max_user_instances",
+    "fs.inotify.max_user_watches",
     "fs.nr_open",
     "kernel.pid_max",
     "kernel.threads-max",
+    "net.core.netdev_max_backlog",
+    "net.ipv4.neigh.default.gc_thresh1",
+    "net.ipv4.neigh.default.gc_thresh2",
+    "net.ipv4.neigh.default.gc_thresh3",
     "net.ipv4.tcp_max_orphans",
     "net.ipv4.tcp_mem",
     "net.ipv4.udp_mem",
+    "net.ipv6.neigh.default.gc_thresh1",
+    "net.ipv6.neigh.default.gc_thresh2",
+    "net.ipv6.neigh.default.gc_thresh3",
+    "user.max_inotify_instances",
+    "user.max_inotify_watches",
     "vm.max_map_count",
 )
-"""One value for the host; those under net exist in the initial network namespace alone."""
+"""One value for the host; those under net exist in the initial network namespace alone, and those under user are
+of our user namespace (kernel/ucount.c): in the initial one the same numbers as fs.inotify has."""
 
 _SHORT = 4096
 _LONG = 512 * 1024

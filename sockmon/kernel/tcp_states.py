@@ -12,10 +12,12 @@ from itertools import compress
 from sockmon.kernel import sock_diag
 from sockmon.kernel.netlink import Steps
 from sockmon.kernel.sock_diag import CLOSE_WAIT, ESTABLISHED, FIN_WAIT2, LISTEN, STATES, SYN_RECV, TIME_WAIT
-from sockmon.model.snapshot import Listener, Sockstat, StateCount
+from sockmon.model.snapshot import HalfOpen, Listener, Sockstat, StateCount
 
 INODES = 100_000
 """CLOSE_WAIT inodes that are kept at most."""
+HALF_OPEN = 20
+"""Addresses with sockets in SYN_RECV that are listed at most."""
 
 _LARGE = 1 << ESTABLISHED | 1 << TIME_WAIT | 1 << LISTEN
 _V4, _V6 = int(socket.AF_INET), int(socket.AF_INET6)
@@ -31,6 +33,16 @@ class RareStates:
     """FIN_WAIT2 sockets without an owner, by family: in `counts` too, and in sockstat's `tw`, not its `inuse`."""
     close_wait: array[int] = field(default_factory=lambda: array("Q"))
     """Inodes of sockets in CLOSE_WAIT that a process holds, at most INODES."""
+    requests: Counter[bytes] = field(default_factory=Counter)
+    """Sockets in SYN_RECV by family, local port and local address, as they lie in the message."""
+
+    @property
+    def half_open(self) -> tuple[HalfOpen, ...]:
+        """Where most of the sockets in SYN_RECV came to."""
+        return tuple(
+            HalfOpen(_address(key), int.from_bytes(key[1:3], "big"), count)
+            for key, count in self.requests.most_common(HALF_OPEN)
+        )
 
     @property
     def capped(self) -> bool:
@@ -49,6 +61,8 @@ def count_states(diag: socket.socket) -> Steps[RareStates]:
         rare.counts.update(counts)
         if any((family, FIN_WAIT2) in counts for family in (_V4, _V6)):
             rare.minisockets.update(_minisockets(block, stride))
+        if any((family, SYN_RECV) in counts for family in (_V4, _V6)):
+            rare.requests.update(_requests(block, stride))
         room = INODES - len(rare.close_wait)
         if room and any((family, CLOSE_WAIT) in counts for family in (_V4, _V6)):
             in_close_wait = map(CLOSE_WAIT.__eq__, block[sock_diag.STATE :: stride])
@@ -57,6 +71,21 @@ def count_states(diag: socket.socket) -> Steps[RareStates]:
 
     yield from sock_diag.tcp(diag, sock_diag.EVERY_STATE & ~_LARGE, absorb)
     return rare
+
+
+def _requests(block: bytes, stride: int) -> list[bytes]:
+    """Of every socket of the block in SYN_RECV its family, local port and local address."""
+    states = block[sock_diag.STATE :: stride]
+    return [
+        block[at + sock_diag.FAMILY : at + sock_diag.FAMILY + 1]
+        + block[at + sock_diag.SPORT : at + sock_diag.SPORT + 2]
+        + block[at + sock_diag.SRC : at + sock_diag.SRC + 16]
+        for at in compress(range(0, len(block), stride), map(SYN_RECV.__eq__, states))
+    ]
+
+
+def _address(key: bytes) -> str:
+    return sock_diag.text(key[3:7] if key[0] == _V4 else sock_diag.unmapped(key[3:]))
 
 
 def _minisockets(block: bytes, stride: int) -> Counter[int]:

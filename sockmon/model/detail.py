@@ -89,7 +89,7 @@ class ProcessDetail(msgspec.Struct, frozen=True, tag="process-detail", tag_field
     limits: tuple[Limit, ...]
     listeners: tuple[Listener, ...]
     maps: int | None
-    """Memory maps: lines of /proc/PID/maps."""
+    """Memory maps: lines of /proc/PID/maps, less [vsyscall]."""
     cgroup: str
     missing: tuple[Missing, ...]
 

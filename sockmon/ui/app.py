@@ -44,6 +44,7 @@ class SockmonApp(App[None]):
         chosen: settings.Settings,
         read_only: bool = False,
         assessor: Assessor | None = None,
+        story: str = "",
     ) -> None:
         # NO_COLOR means none at all, which Textual does for ANSI themes only; elsewhere it makes greys.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
@@ -51,6 +52,8 @@ class SockmonApp(App[None]):
         self.settings = chosen
         self.read_only = read_only or chosen.read_only
         self.assessor = assessor or Assessor()
+        self.story = story
+        """Two lines about what is shown: what happens, what to look for. Empty: a host like any other."""
         self.newest: Assessment | None = None
         """The last Assessment that came, shown or not."""
         self.failure: SockmonError | None = None
@@ -100,7 +103,7 @@ class SockmonApp(App[None]):
             self.tell(text)
         self.set_keymap(self.keys)
         self.screen_change_signal.subscribe(self, lambda screen: self.call_later(self._refresh_top))
-        self.push_screen(MainScreen())
+        self.push_screen(MainScreen(self.story))
         self.set_interval(1.0, self._notice_silence)
         work = partial(feed.run, self.source, self.assessor, self.post_message)
         self.run_worker(work, thread=True, exclusive=True, group="source", exit_on_error=False)

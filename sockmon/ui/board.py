@@ -16,14 +16,21 @@ from sockmon.ui.panes.pane import ALARMS, View, left
 from sockmon.ui.screens.who import largest_owner, name
 from sockmon.ui.styles import LOOKS
 from sockmon.ui.widgets.bar import bar
+from sockmon.ui.widgets.column import cut_middle, fit
 from sockmon.ui.widgets.framed import Framed
 from sockmon.ui.widgets.table import Column, Table
 from sockmon.ui.widgets.words import Words, spread
 
 WIDE, ROOMY = 110, 140
 EVERYWHERE = ("0.0.0.0", "[::]")
+FLEX = 22
+"""Cells that the column has at least which takes what is left."""
 TITLE = max(map(len, TITLES.values()))
 """Cells of the longest title."""
+FOLDED = 3
+"""Readings that a folded board shows where fewer than that are alarms."""
+SETTLED = 20.0
+"""Seconds until a folded board gives a row back that no alarm needs any more: lines that jump cannot be read."""
 
 
 class Board(Framed):
@@ -33,6 +40,8 @@ class Board(Framed):
         title = Content.assemble(("Headroom", "bold"), (" what runs out first", "dim"))
         super().__init__(title, id="board")
         self._view: View | None = None
+        self._rows, self._needed_at = FOLDED, 0.0
+        self._height: int | None = None
 
     def compose(self) -> ComposeResult:
         yield Table(
@@ -42,13 +51,14 @@ class Board(Framed):
             empty="reading the kernel …",
             columns_for=self._columns,
             span=_span,
-            flex=22,
+            flex=FLEX,
         )
         yield Words(id="fold")
 
     def show(self, view: View) -> None:
         """Draw the readings of a View."""
         self._view = view
+        self._fold_to(view)
         readings = [row for row in view.assessment.report.readings if view.filter.matches(_facts(row))]
         table: Table[Reading] = self.query_one("#readings", Table)
         table.empty = "no reading matches the filter" if view.filter else "nothing is watched"
@@ -59,9 +69,36 @@ class Board(Framed):
         self.say(Text.assemble(_counts(readings), below))
         self.query_one("#fold", Words).show(_fold(readings, hidden, self.size.width))
 
+    def _fold_to(self, view: View) -> None:
+        """Give a folded board a row for each alarm, as far as the pane below keeps two thirds of the screen."""
+        alarms = sum(row.severity in ALARMS for row in view.assessment.report.readings)
+        height, now = self.screen.size.height, view.assessment.snapshot.at
+        most = max((height - 3) // 3, FOLDED)
+        rows = min(max(alarms, FOLDED, height // 8), most)
+        if not rows < self._rows <= most or not 0 <= now - self._needed_at <= SETTLED:
+            self._rows, self._needed_at = rows, now
+        self.be_folded()
+
+    def be_folded(self) -> None:
+        """As many lines as it needs where it is folded; elsewhere the layout has the say."""
+        height = self._rows + 1 if self._folded else None
+        if height != self._height:
+            self._height = self.styles.height = height
+
+    @property
+    def _folded(self) -> bool:
+        """True where the board shares the screen with one pane only, and neither has a frame."""
+        classes = self.screen.classes
+        return "-board" not in classes and not classes.isdisjoint(("-narrow", "-short"))
+
     def on_resize(self) -> None:
-        """A folded board has no line for titles."""
-        self.query_one("#readings", Table).heading = self.size.height > 5
+        """A folded board has no line for titles; what does not fit is another part than before."""
+        self.query_one("#readings", Table).heading = not self._folded
+        self.call_after_refresh(self._show_again)
+
+    def _show_again(self) -> None:
+        if self._view:
+            self.show(self._view)
 
     def _columns(self, width: int) -> Sequence[Column[Reading]]:
         return _wide(self, width) if width >= WIDE else _tight(width)
@@ -99,10 +136,15 @@ def _wide(board: Board, width: int) -> tuple[Column[Reading], ...]:
 
 
 def _tight(width: int) -> tuple[Column[Reading], ...]:
+    shown, _ = fit(_tight_columns(width, width), width, FLEX)
+    return _tight_columns(width, {column.title: cells for column, cells in shown}.get("CEILING", FLEX))
+
+
+def _tight_columns(width: int, room: int) -> tuple[Column[Reading], ...]:
     long = 5 if width < ROOMY // 2 + 20 else 12
     return (
         Column("", 7, _briefly),
-        Column("CEILING", 0, _both, cut="middle"),
+        Column("CEILING", 0, lambda row: _both(row, room)),
         Column("USED/LIMIT", 13, lambda row: _used(row, 13), align="right"),
         Column("FULL", 5, lambda row: Text(fmt.ratio(row.ratio), _style(row) or "muted"), align="right"),
         Column("ROOM", long, lambda row: bar(row.ratio, long, row.severity), narrow=False),
@@ -134,15 +176,16 @@ def _briefly(reading: Reading) -> Text:
     return _severity(reading) if len(look.word) < 6 else Text(look.glyph, look.style)
 
 
-def _both(reading: Reading) -> Text:
-    """Ceiling and subject in one cell; a port group goes by its destination, a listener on every address by its
-    port."""
+def _both(reading: Reading, room: int) -> Text:
+    """Ceiling, which stays whole, and subject in a cell of `room`; a port group goes by its destination, and a
+    listener on every address by its port."""
     subject = reading.subject.partition(" → ")[1:]
     short = "".join(subject).strip() or reading.subject
     for everywhere in EVERYWHERE:
         short = short.removeprefix(everywhere)
+    title = Text(_title(reading), "strong" if _style(reading) else "")
     return Text.assemble(
-        (_title(reading), "strong" if _style(reading) else ""), " ", (short, _style(reading) or "muted")
+        title, " ", cut_middle(Text(short, _style(reading) or "muted"), room - title.cell_len - 1)
     )
 
 
@@ -169,10 +212,11 @@ def _rate(reading: Reading) -> Text:
 
 
 def _span(reading: Reading) -> tuple[tuple[str, ...], Text] | None:
-    """An unknown reading says why, in place of numbers."""
-    if reading.severity != "unknown" or not reading.evidence:
+    """A reading without numbers says why: unknown, or nobody has such a limit."""
+    known = reading.severity != "unknown" and reading.used is not None
+    if known or not reading.evidence:
         return None
-    reason = Text(reading.evidence[0], "sev-unknown")
+    reason = Text(reading.evidence[0], "sev-unknown" if reading.severity == "unknown" else "muted")
     return ("HEADROOM", "USED/LIMIT"), reason
 
 

@@ -20,8 +20,9 @@ def _forgiving(encoding: str) -> Callable[[], codecs.IncrementalDecoder]:
     return partial(codecs.getincrementaldecoder(encoding), errors="replace")
 
 
-def run(source: Source, theme: str | None, interval: float | None, read_only: bool) -> int:
+def run(source: Source, theme: str | None, interval: float | None, read_only: bool, story: str = "") -> int:
     """Show `source` until the user leaves; flags win over the config file, and a bad file is told, not fatal.
+    `story`: two lines that say what happens here and what to look for.
 
     Raises what ended the source before there was anything to show."""
     fault = None
@@ -32,7 +33,7 @@ def run(source: Source, theme: str | None, interval: float | None, read_only: bo
     if interval is None and chosen.interval != 1.0:
         source.ask(SetInterval(chosen.interval))
     chosen = replace(chosen, theme=theme or chosen.theme, interval=interval or chosen.interval)
-    app = SockmonApp(source, chosen, read_only)
+    app = SockmonApp(source, chosen, read_only, story=story)
     if fault is not None:
         app.call_later(app.tell, fault.message)
     # A byte on the keyboard's line that is no UTF-8 would end Textual's input, and the screen with it.

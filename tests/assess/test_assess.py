@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 
 from sockmon.assess import Assessment, Assessor
@@ -215,11 +216,14 @@ def test_nothing_readable_at_all_is_unknown() -> None:
     blind = snapshot(
         0.0,
         files=None,
+        tasks=None,
         memory=None,
-        netns=(netns(listeners=None, ports=None, conntrack=None, states=None, sysctls={}),),
+        netns=(netns(listeners=None, ports=None, conntrack=None, states=None, udp=None, snat=None, sysctls={}),),
         missing=(Missing("conntrack", "nf_conntrack is not loaded"),),
     )
-    report = assess(replace(blind, processes=None)).report
+    report = assess(
+        replace(blind, processes=None, maps=None, watches=None, neighbours=None, softnet=None, cgroups=None)
+    ).report
     assert report.verdict == "unknown"
     assert all(item.used is None and item.ratio is None for item in report.readings)
     assert reading(assess(replace(blind, processes=None)), "conntrack-table").evidence == (
@@ -279,6 +283,9 @@ def test_the_same_stream_gives_the_same_report() -> None:
 
 
 def test_a_sandbox_that_forbade_itself_to_open_anything_is_no_alarm() -> None:
+    # A descriptor that was inherited under a high number is no sandbox: the server is at its limit.
+    inherited = assess(snapshot(0.0, process(pid=9, fds=65, soft=64, hard=64))).report
+    assert [item.severity for item in inherited.readings if item.ceiling == "process-fds"] == ["hit"]
     sandbox = process(pid=9, fds=7, soft=1, hard=1)
     report = assess(snapshot(0.0, process(fds=500), sandbox)).report
     assert report.verdict == "ok"
@@ -305,6 +312,22 @@ def test_time_wait_that_will_level_off_is_no_threat() -> None:
         )
         stream.append(snapshot(float(at), netns=(stands,)))
     assert assess(*stream).report.verdict == "ok"
+
+
+@pytest.mark.parametrize(("grows", "severity"), [(0, "ok"), (2, "critical")])
+def test_time_wait_beside_a_steady_pool_levels_off_and_beside_a_growing_one_does_not(
+    grows: int, severity: str
+) -> None:
+    # A pool of 480 of 1,000 ports, and two short connections a second that make 120 in TIME_WAIT after a minute.
+    assessor, found = Assessor(), None
+    for at in range(55):
+        pool = 480 + grows * at
+        full = ports(group(pool + 2 * at, time_wait=2 * at, destination="10.0.0.9"), at=float(at), usable=1000)
+        found = assessor.add(snapshot(float(at), netns=(netns(ports=full),)))
+    assert found is not None
+    assert {reading.severity for reading in found.report.readings if reading.ceiling == "ephemeral-ports"} == {
+        severity
+    }
 
 
 def test_a_reuse_delay_as_long_as_time_wait_frees_nothing() -> None:

@@ -82,7 +82,7 @@ def test_a_counter_that_went_backwards_costs_one_tick() -> None:
     assert counters.moved() == {"a": 30}
     counters.add(2.0, {"a": 3})
     assert counters.moved() == {}
-    assert counters.rates() == {("counter", "a"): None}
+    assert counters.rates() == {"a": None}
     counters.add(3.0, {"a": 5})
     assert counters.moved() == {"a": 2}
 
@@ -91,4 +91,4 @@ def test_a_counter_that_appears_has_no_rate_yet() -> None:
     counters = Counters(60.0)
     counters.add(0.0, {"a": 1})
     counters.add(2.0, {"a": 5, "b": 7})
-    assert counters.rates() == {("counter", "a"): 2.0, ("counter", "b"): None}
+    assert counters.rates() == {"a": 2.0, "b": None}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from sockmon.errors import Unreadable
 from sockmon.kernel import host
 from sockmon.kernel.netns import open_here
+from tests.kernel.sleepers import environment
 
 
 def test_the_machine_is_this_one() -> None:
@@ -45,7 +49,75 @@ def test_files_and_tasks_of_this_host() -> None:
     assert 0 < files.allocated < files.maximum
     assert tasks.total >= 1
     assert tasks.pid_max == int(Path("/proc/sys/kernel/pid_max").read_text())
+    assert (tasks.namespace, tasks.initial) == (os.stat("/proc/self/ns/pid").st_ino, _initial())
+    assert tasks.last_pid
     door.close()
+
+
+def _initial() -> bool:
+    return os.stat("/proc/self/ns/pid").st_ino == host.INITIAL_PID_NAMESPACE
+
+
+def test_the_ids_of_a_pid_namespace_end_where_the_kernel_says(needs_userns: None) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FILL_A_PID_NAMESPACE],
+        env=environment(), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    if done.stdout.startswith("skip"):
+        pytest.skip(done.stdout)
+    fresh, first, second = json.loads(done.stdout)
+    assert fresh["low"] is None
+    assert not first["initial"]
+    assert first["pid_max"] == second["pid_max"] == 500
+    # All ids but 0 the first time; without those below 300, which are gone, the second time.
+    assert first["taken"] + 300 - first["low"] == 500
+    assert second["taken"] + 300 - second["low"] == 500
+    assert (first["taken"] > 480, second["taken"] < 210) == (True, True)
+
+
+FILL_A_PID_NAMESPACE = """
+import ctypes, json, os, signal, sys
+from sockmon.kernel import host
+from sockmon.kernel.netns import open_here
+libc, uid, gid = ctypes.CDLL(None, use_errno=True), os.geteuid(), os.getegid()
+assert libc.unshare(0x30020000) == 0, os.strerror(ctypes.get_errno())  # user, pid and mount
+open('/proc/self/setgroups', 'w').write('deny')
+open('/proc/self/uid_map', 'w').write(f'0 {uid} 1')
+open('/proc/self/gid_map', 'w').write(f'0 {gid} 1')
+if first := os.fork():
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]))
+libc.prctl(1, signal.SIGKILL, 0, 0, 0)
+assert libc.mount(b'proc', b'/proc', b'proc', 0, None) == 0, os.strerror(ctypes.get_errno())
+try:
+    open('/proc/sys/kernel/pid_max', 'w').write('500')
+except OSError as error:
+    print('skip: kernel.pid_max is not of the namespace:', error.strerror)
+    sys.exit()
+
+def look(children):
+    tasks = host.tasks(door, 1 + len(children))
+    return {'taken': 1 + len(children), 'low': tasks.low, 'pid_max': tasks.pid_max, 'initial': tasks.initial}
+
+def fill():
+    children = []
+    try:
+        while True:
+            if not (child := os.fork()):
+                signal.pause()
+            children.append(child)
+    except BlockingIOError:
+        found.append(look(children))
+    for child in children:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+
+door = open_here()
+found = [look([])]
+fill()
+fill()
+print(json.dumps(found))
+"""
 
 
 @pytest.mark.parametrize("text", [b"", b"0.00 0.01 0.05 1/123", b"0 0 0 1-123 5", b"0 0 0 /123 5", b"0 0 0 1/x 5"])

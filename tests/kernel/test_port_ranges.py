@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockmon.errors import Unreadable
+from sockmon.kernel.bound_sources import _knows_bound_inactive
 from sockmon.kernel.bytecode import local_port_in
-from sockmon.kernel.port_groups import _knows_bound_inactive
 from sockmon.kernel.port_ranges import parse_ranges, reserved_in, usable
 from sockmon.kernel.tcp_states import RareStates, states
 from sockmon.model.snapshot import Sockstat, StateCount

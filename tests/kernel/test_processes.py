@@ -184,13 +184,59 @@ def test_an_ordinary_user_sees_all_counts_and_limits(root_only: None) -> None:
 table = ProcessTable()
 for _ in range(7):
     rows = table.read(0.0).rows
-print(json.dumps({row.pid: (row.fds, row.soft, row.hard, row.uid) for row in rows}))
+print(json.dumps({row.pid: (row.fds, row.soft, row.hard, row.uid, row.nproc) for row in rows}))
 """
     with sleeper("held = [os.open('/dev/null', 0) for _ in range(20)]") as process:
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (333, 444))
+        resource.prlimit(process.pid, resource.RLIMIT_NPROC, (555, 666))
         rows = json.loads(as_nobody(code))
-        assert rows[str(process.pid)] == [23, 333, 444, 0]
+        assert rows[str(process.pid)] == [23, 333, 444, 0, 555]
         assert all(found[0] is not None for found in rows.values())
+
+
+def test_whom_the_limit_of_tasks_spares(root_only: None, table: ProcessTable) -> None:
+    """What the kernel does, and what we say of it, side by side."""
+    nobody = f"os.setgroups([]); os.setresgid(*[{NOBODY}] * 3); os.setresuid(*[{NOBODY}] * 3); libc.prctl(4, 1)\n"
+    root_inside = "libc.unshare(0x10000000); open('/proc/self/uid_map', 'w').write(f'0 {os.geteuid()} 1')\n"
+    only_admin = f"libc.prctl(8, 1); os.setresuid(*[{NOBODY}] * 3)\n"
+    only_admin += (
+        "libc.capset(struct.pack('Ii', 0x20080522, 0), struct.pack('6I', 1 << 21, 1 << 21, 0, 0, 0, 0))\n"
+    )
+    for setup, spared in (("", True), (nobody, False), (nobody + root_inside, False), (root_inside, True),
+                          (only_admin, True)):  # fmt: skip
+        with sleeper(NAME + "import resource, struct, threading, time\n" + setup + START_THREADS) as process:
+            found = seen(table, process.pid)
+            assert (found.nproc, found.exempt, found.threads > 30) == (30, spared, spared), setup
+
+
+START_THREADS = """
+resource.setrlimit(resource.RLIMIT_NPROC, (30, 30))
+try:
+    for _ in range(40):
+        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+except RuntimeError:
+    pass
+"""
+
+
+def test_new_threads_are_seen_after_few_reads(table: ProcessTable) -> None:
+    code = "import threading, time\nos.write(1, b'ready\\n'); os.read(0, 1)\n"
+    code += "for _ in range(9): threading.Thread(target=time.sleep, args=(60,), daemon=True).start()"
+    with sleeper(code) as process:
+        assert [seen(table, process.pid).threads for _ in range(4)] == [1] * 4
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"ready\n"
+        assert 10 in [seen(table, process.pid).threads for _ in range(processes.THREADS_EVERY + 1)]
+
+
+def test_a_changed_limit_of_tasks_is_seen_at_the_next_visit(table: ProcessTable) -> None:
+    with sleeper() as process:
+        assert seen(table, process.pid).nproc == resource.prlimit(process.pid, resource.RLIMIT_NPROC)[0]
+        resource.prlimit(process.pid, resource.RLIMIT_NPROC, (77, 99))
+        assert 77 in [seen(table, process.pid).nproc for _ in range(processes.VISIT_EVERY)]
 
 
 def test_a_process_that_changed_its_user_is_that_users(root_only: None, table: ProcessTable) -> None:

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from sockmon.kernel import netlink, sock_diag, sockstat
+from sockmon.kernel.bound_sources import idle_bound
 from sockmon.kernel.listeners import listeners, unix_listeners
-from sockmon.kernel.port_groups import bound_inactive, port_groups
+from sockmon.kernel.port_groups import port_groups
 from sockmon.kernel.port_ranges import usable
 from sockmon.kernel.socket_rows import group_sockets, port_sockets, sockets_by_inode
 from sockmon.kernel.tcp_states import count_states, states, time_wait_families
@@ -180,7 +181,8 @@ def _bound() -> tuple[frozenset[int] | None, int, int, int]:
     listener = socket.create_server((V4, 40020))
     target = socket.create_server((V4, 9000), backlog=200)
     diag = netlink.open_diag()
-    bound = netlink.run(bound_inactive(diag, 40000, 40099))
+    idle = netlink.run(idle_bound(diag, 40000, 40099))
+    bound = None if idle is None else frozenset(idle.all_ports())
     left = usable(40000, 40099, [(40050, 40059)], [40020], bound or ())
     set_sysctl("net.ipv4.ip_local_reserved_ports", "40050-40059")
     clients = []
@@ -301,3 +303,41 @@ def test_sockets_of_one_process() -> None:
         ("udp", "CLOSE", "[::1]:5353", "[::]:0"),
         ("unix", "ESTABLISHED", "", "socket:[other]"),
     ]
+
+
+def half_open() -> tuple[dict[tuple[str, int], int], dict[tuple[str, int], int], dict[str, int]]:
+    """Handshakes whose answers a rule drops, towards both families; what is counted, what /proc/net/tcp says, and
+    the counters once twenty clients knock at a backlog of five."""
+    nft = shutil.which("nft", path=TOOLS)
+    assert nft
+    rule = "add table inet t; add chain inet t c { type filter hook output priority 0; };"
+    subprocess.run([nft, rule + "add rule inet t c tcp flags & (syn|ack) == (syn|ack) drop"], check=True)
+    listening = [
+        socket.create_server((V4, 7001), backlog=5),
+        socket.create_server(("0.0.0.0", 7002), backlog=50),
+        socket.create_server((V6, 7003), family=socket.AF_INET6, backlog=50),
+    ]
+    targets = [(V4, 7001)] * 20 + [("127.0.0.5", 7002)] * 3 + [(V6, 7003)] * 4
+    clients = []
+    for address, port in targets:
+        client = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        client.setblocking(False)
+        client.connect_ex((address, port))
+        clients.append(client)
+    rare = netlink.run(count_states(netlink.open_diag()))
+    listed = Counter((source, sport) for _, state, source, sport, *_ in proc_net_tcp() if state == "SYN_RECV")
+    found = {(each.address, each.port): each.count for each in rare.half_open}
+    names, values = (
+        line.split() for line in Path("/proc/net/netstat").read_text().splitlines() if line[:7] == "TcpExt:"
+    )
+    counters = {name: int(value) for name, value in zip(names[1:], values[1:], strict=True)}
+    assert len(listening) + len(clients) == 30
+    return found, dict(listed), counters
+
+
+@pytest.mark.usefixtures("needs_nft")
+def test_half_open_connections_by_the_address_that_they_came_to() -> None:
+    found, listed, counters = inside(half_open)
+    # A backlog of five holds six; the others got cookies.
+    assert found == listed == {(V4, 7001): 6, ("127.0.0.5", 7002): 3, (V6, 7003): 4}
+    assert counters["TCPReqQFullDoCookies"] >= 14

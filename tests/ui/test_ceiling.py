@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace as replace_struct
 from textual.widget import Widget
 
+from sockmon import ceilings
+from sockmon.ceilings.sections import sections
 from sockmon.model.report import Reading
 from sockmon.ui.screens.ceiling import CeilingScreen
 from sockmon.ui.screens.drill import Page, clock
 from tests.ui import drill
-from tests.ui.drill import FDS, PORTS, WALL, Stand
+from tests.ui.drill import FDS, PORTS, QUEUE, WALL, Stand
 
 SIZES = [(160, 50), (80, 24)]
 
@@ -33,7 +36,7 @@ async def test_says_all(size: tuple[int, int]) -> None:
         said = " ".join(why.split())
         assert "Also ▲ open files nginx[1044] 82 % · ✖ accept queue 0.0.0.0:8080 nginx[1044] 100 %" in said
         assert "Why not conntrack table 23 %" in said
-        assert "Not known TCP memory ?" in said
+        assert "Not known TCP memory" in said
         assert "2 sysctl  net.ipv4.tcp_tw_reuse = 1" in why
         assert "limit" in drill.words(screen, "#trend")
 
@@ -57,6 +60,44 @@ async def test_a_long_subject_leaves_the_headline_one_line() -> None:
         assert "✖ HIT" in head
         assert ":5432 ·" in head
         assert "\n" not in head
+
+
+async def test_a_short_screen_shows_evidence_and_the_first_remedy_at_once() -> None:
+    screen = CeilingScreen(PORTS)
+    async with Stand(screen, drill.assessment()).run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        strips = screen._compositor.render_strips()
+        seen = "\n".join(strip.text for strip in strips)
+        assert "Evidence" in seen
+        assert "let envoy[812] reuse its connections" in " ".join(seen.split())
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_explains_itself_below_the_remedies(size: tuple[int, int]) -> None:
+    screen = CeilingScreen(FDS)
+    app = Stand(screen, drill.assessment())
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        said = " ".join(drill.words(screen, "#words").split())
+        for section in sections(ceilings.BY_ID["process-fds"]):
+            assert section.name in said
+            assert all(" ".join(text.split()) in said for text in section.paragraphs)
+        below = screen.query_one("#words").virtual_region.y
+        assert below >= screen.query_one("#why").virtual_region.bottom
+        page = screen.query_one(Page)
+        await pilot.press("G")
+        await pilot.pause()
+        assert page.scroll_offset.y == page.max_scroll_y
+
+
+async def test_the_words_show_the_sysctls_of_this_machine() -> None:
+    screen = CeilingScreen(QUEUE)
+    snapshot = drill.snapshot()
+    netns = replace_struct(snapshot.netns[0], sysctls={"net.core.somaxconn": "123"})
+    app = Stand(screen, drill.assessment(replace_struct(snapshot, netns=(netns,))))
+    async with app.run_test() as pilot:
+        await pilot.pause()
+        assert "net.core.somaxconn = 123" in drill.words(screen, "#words")
 
 
 async def test_enter_opens_the_subject() -> None:
@@ -131,7 +172,7 @@ async def test_an_idle_screen_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> 
         await pilot.pause()
         await pilot.pause()
         drawn: list[object] = []
-        for part in ("#title", "#numbers", "#why", "#trend"):
+        for part in ("#title", "#numbers", "#why", "#words", "#trend"):
             monkeypatch.setattr(screen.query_one(part), "refresh", lambda *regions, **_: drawn.append(regions))
         app.show(same)
         assert drawn == []

@@ -111,6 +111,31 @@ async def test_a_small_terminal_shows_one_pane_and_folds_the_board() -> None:
         assert "needs root to read /proc/PID/maps" in text(app) or "memory maps" in text(app)
 
 
+async def test_a_folded_board_has_a_row_for_each_alarm_and_does_not_jump() -> None:
+    async with play(size=(80, 24)) as (app, pilot, _):
+        busy = stage.assess(stage.busy(70))
+        worst, *others = busy.report.readings
+        many = [
+            msgspec.structs.replace(worst, subject=f"10.0.0.5 → 10.0.0.9:{port}") for port in range(5001, 5010)
+        ]
+
+        async def show(*alarms: Reading, later: float = 0.0) -> str:
+            report = msgspec.structs.replace(busy.report, readings=(*alarms, *others))
+            snapshot = msgspec.structs.replace(busy.snapshot, at=busy.snapshot.at + later)
+            app.post_message(Sampled(dataclasses.replace(busy, report=report, snapshot=snapshot)))
+            await pilot.pause()
+            await pilot.pause()
+            return text(app)
+
+        assert "9:5003" in await show(*many[:3])
+        said = await show(*many)
+        assert "9:5007" in said
+        assert "9:5008" not in said
+        assert "+ ✖ 3 hit  ▲ 1 warning" in said
+        assert "10.0.0.7:6379" in await show(many[0], later=1)
+        assert "10.0.0.7:6379" not in await show(many[0], later=60)
+
+
 async def test_storm_of_sizes() -> None:
     async with play() as (app, pilot, source):
         for size in ((1, 1), (20, 10), (10, 3), (500, 120), (49, 11), (50, 12), (80, 24), (3, 200), (200, 2)):
@@ -133,7 +158,7 @@ async def test_hostile_names_are_words(size: tuple[int, int]) -> None:
         for key in ("1", "2", "3", "4", "b"):
             await pilot.press(key)
             await pilot.pause()
-        assert ("[@click=app.quit]x[/]" if size[0] > 80 else "app.quit]x[/]") in text(app)
+        assert ("[@click=app.quit]x[/]" if size[0] > 80 else "quit]x[/]") in text(app)
         await pilot.press("b", "2", "s", "s", "s", "z")
         await pilot.pause()
         table = app.screen.query_one("#process-table", Table)
@@ -181,7 +206,7 @@ async def test_filter_narrows_and_escape_clears() -> None:
         await pilot.press("slash", *"proc:envoy", "enter")
         await pilot.pause()
         assert "nginx: worker" not in text(app)
-        assert "/usr/bin/envoy" in text(app)
+        assert "envoy -c /etc" in text(app)
         assert "1 of 300 match" in text(app)
         assert "proc:envoy" in text(app)
         await pilot.press("escape")
@@ -389,7 +414,7 @@ async def test_a_filter_that_does_not_apply_is_said_and_hides_nothing() -> None:
         await pilot.pause()
         said = text(app)
         assert said.count("filter does not apply here") == 3
-        assert "/usr/bin/envoy" in said
+        assert "envoy -c /etc" in said
         assert "10.0.0.7:6379" not in said[said.index("3 Ports") :]
         assert "more groups" not in said
 

@@ -7,9 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from screenshots.make import PICTURES, RECORDING, Ended, Picture, go
-from sockmon.ui.app import SockmonApp
-from sockmon.ui.settings import Settings
+from screenshots.make import PICTURES, Picture, go
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
@@ -17,5 +15,4 @@ def test_picture(picture: Picture, snap_compare: Callable[..., bool], monkeypatc
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
 
-    app = SockmonApp(Ended(RECORDING), Settings(theme=picture.theme))
-    assert snap_compare(app, terminal_size=picture.size, run_before=lambda pilot: go(pilot, picture))
+    assert snap_compare(picture.app(), terminal_size=picture.size, run_before=lambda pilot: go(pilot, picture))

@@ -48,7 +48,7 @@ def group_columns(width: int) -> tuple[Column[Group], ...]:
         Column("FULL", long, lambda row: gauge(row.gauge.ratio, long, row.gauge.severity)),
         Column("TIME_WAIT", 10, lambda row: _share(row.group), lambda row: row.group.time_wait, "right", False),
         Column("RATE", 8, lambda row: _text(fmt.rate(row.gauge.rate), row.gauge), _rate, "right", False),
-        Column("LEFT", 7, lambda row: _text(fmt.eta(_left(row)), row.gauge), _left, "right", largest=False),
+        Column("LEFT", 7, _eta, _left, "right", largest=False),
     )
 
 
@@ -208,6 +208,10 @@ def _rate(row: Group) -> float | None:
 
 def _left(row: Group) -> float | None:
     return left(row.gauge.severity, row.gauge.ratio, row.gauge.eta_seconds)
+
+
+def _eta(row: Group) -> Text:
+    return _text("now" if row.gauge.severity == "hit" else fmt.eta(_left(row)), row.gauge)
 
 
 def _full(row: Queue) -> float | None:

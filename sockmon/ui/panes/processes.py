@@ -45,6 +45,8 @@ def _left(line: Line) -> float | None:
 
 
 def _eta(line: Line) -> Text:
+    if line.gauge.severity == "hit":
+        return Text("now", line.style)
     seconds = _left(line)
     return Text(fmt.eta(seconds), style="faint" if seconds is None else line.style or "muted")
 
@@ -61,7 +63,17 @@ def _limit(line: Line) -> Text:
 
 
 def _command(line: Line) -> Text:
-    return Text(line.process.command, line.style)
+    """The command line without the folder of its program; behind the name where the program is another one, as
+    with interpreters."""
+    name, command = line.process.name, line.process.command
+    program, space, arguments = command.partition(" ")
+    short = program.rpartition("/")[2]
+    if not program.startswith("/") or not short:
+        return Text(command, line.style)
+    rest = f"{short}{space}{arguments}"
+    if short.startswith(name) or name.startswith(short):
+        return Text(rest, line.style)
+    return Text.assemble((name, line.style), " ", (rest, line.style or "muted"))
 
 
 def _sockets(line: Line) -> Text:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import msgspec
 from rich.text import Text
@@ -12,8 +12,10 @@ from textual.widget import Widget
 
 from sockmon import ceilings, format
 from sockmon.assess import Assessment, Key, Point
+from sockmon.ceilings.sections import Section, sections
 from sockmon.model.detail import Focus
 from sockmon.model.report import Reading, Remedy, Report
+from sockmon.model.snapshot import Snapshot
 from sockmon.ui.panes.pane import ALARMS
 from sockmon.ui.screens.drill import Drill, clock, severity
 from sockmon.ui.screens.who import join, who
@@ -22,9 +24,6 @@ from sockmon.ui.widgets.bar import bar
 from sockmon.ui.widgets.column import cut_middle
 from sockmon.ui.widgets.facts import Fact, Facts
 from sockmon.ui.widgets.trend import Trend
-
-if TYPE_CHECKING:
-    pass
 
 MOST = 6
 """Other alarms that the screen lists."""
@@ -37,18 +36,22 @@ class CeilingScreen(Drill):
         Binding("enter", "subject", "Open the subject", key_display="⏎", id="open")
     ]
 
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (36, "-high")]  # noqa: RUF012
+
     def __init__(self, key: Key) -> None:
         super().__init__()
         self.key = key
         self._reading: Reading | None = None
         self._focus: Focus | None = None
         self._trail: tuple[Sequence[Point], float] = ((), 0.0)
+        self._said: tuple[Section, ...] = ()
 
     def parts(self) -> Iterable[Widget]:
         yield Facts(id="meaning")
         yield Facts(id="numbers")
         yield Trend(id="trend")
         yield Facts(14, id="why")
+        yield Facts(14, id="words")
 
     def draw(self, assessment: Assessment) -> None:
         reading = find_reading(assessment, self.key, self._reading)
@@ -67,6 +70,16 @@ class CeilingScreen(Drill):
             self._trail[0], self._reading.limit, self._trail[1], self._reading.severity
         )
         self.query_one("#why", Facts).show(*self._why(self._reading, assessment))
+        self._draw_words(assessment.snapshot)
+
+    def _draw_words(self, snapshot: Snapshot) -> None:
+        """What `sockmon explain` says; it is long, and changes only where a sysctl does."""
+        row = ceilings.BY_ID.get(self.key[0])
+        values = snapshot.sysctls | (snapshot.netns[0].sysctls if snapshot.netns else {})
+        said = tuple(sections(row, values)) if row else ()
+        if said != self._said:
+            self._said = said
+            self.query_one("#words", Facts).show(*_facts(said))
 
     def _draw_head(self, assessment: Assessment, gone: str | None) -> None:
         ceiling, subject = self.key
@@ -92,14 +105,14 @@ class CeilingScreen(Drill):
 
     def _why(self, reading: Reading, assessment: Assessment) -> Iterator[Fact]:
         yield Fact("Evidence", Text("\n").join(Text(line) for line in reading.evidence) or Text("none", "muted"))
-        yield Fact("", Text())
         if owners := who(self.key[0], self._focus, assessment.snapshot):
             yield Fact("Who", owners)
-        for name, readings in others(assessment.report, self.key):
-            yield Fact(name, join(map(in_short, readings)))
         yield Fact("", Text())
         for number, remedy in enumerate(reading.remedies, 1):
             yield Fact("What to do" if number == 1 else "", advice(number, remedy), hang=2)
+        yield Fact("", Text())
+        for name, readings in others(assessment.report, self.key):
+            yield Fact(name, join(map(in_short, readings)))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Enter is offered only where there is something to open."""
@@ -128,6 +141,15 @@ def find_reading(assessment: Assessment, key: Key, last: Reading | None) -> Read
         eta_seconds=gauge.eta_seconds,
         severity=gauge.severity,
     )
+
+
+def _facts(said: Iterable[Section]) -> Iterator[Fact]:
+    """Sections of words, a line between them."""
+    for section in said:
+        hang = 2 if len(section.paragraphs) > 1 else 0
+        for number, paragraph in enumerate(section.paragraphs):
+            yield Fact("" if number else section.name, Text(paragraph), hang)
+        yield Fact("", Text())
 
 
 def meaning(ceiling: str) -> Text:
@@ -174,12 +196,17 @@ def _fullness(reading: Reading) -> float:
 
 
 def in_short(reading: Reading) -> Text:
-    """`✖ accept queue 0.0.0.0:8080 nginx[1044] 106 %`; of a calm one the subject does not matter."""
+    """`✖ accept queue 0.0.0.0:8080 nginx[1044] 106 %`; of a calm one the subject does not matter, and an
+    unknown one has no number."""
     look = LOOKS[reading.severity]
     title = Text(ceilings.TITLES.get(reading.ceiling, reading.ceiling))
     if reading.severity in ALARMS:
         title = Text.assemble((f"{look.glyph} ", look.style), title, f" {reading.subject}")
-    return Text.assemble(title, " ", (format.ratio(reading.ratio), look.style))
+    if reading.severity == "unknown":
+        return title
+    return Text.assemble(
+        title, " ", (format.ratio(reading.ratio) if reading.ratio is not None else "no limit", look.style)
+    )
 
 
 def advice(number: int, remedy: Remedy) -> Text:

@@ -51,8 +51,9 @@ class MainScreen(Screen[None]):
         (0, "-flat"), (12, "-short"), (32, "-tall"), (46, "-high"),
     ]  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, story: str = "") -> None:
         super().__init__()
+        self._story = story
         self._filter = Filter()
         self._view: View | None = None
         self._status: Status | None = None
@@ -66,6 +67,9 @@ class MainScreen(Screen[None]):
             # The clock stands alone: of an idle screen it is all that a tick sends.
             yield Words(id="clock")
         yield Words(id="banner")
+        if self._story:
+            yield Words(id="does")
+            yield Words(id="look")
         yield Board()
         with Horizontal(id="tabs"):
             for pane in PANES:
@@ -122,6 +126,10 @@ class MainScreen(Screen[None]):
         self._drawing = False
         if self._view is None:
             return
+        if self._story:
+            does, _, look = self._story.partition("\n")
+            self.query_one("#does", Words).show(Text.assemble((does, "muted")))
+            self.query_one("#look", Words).show(Text.assemble(("→ ", "faint"), (look, "accent")))
         self.query_one(Board).show(self._view)
         for pane in self.query(Pane):
             if pane.region or self._current == pane.NAME:
@@ -148,6 +156,7 @@ class MainScreen(Screen[None]):
     def action_pane(self, name: str) -> None:
         """Go to a pane."""
         self.remove_class("-board")
+        self.query_one(Board).be_folded()
         self._current = name
         self._mark_current()
         self.query_one(f"#{name}", Pane).query(Table).first().focus()
@@ -191,6 +200,7 @@ class MainScreen(Screen[None]):
         self.remove_class("-zoom")
         self.toggle_class("-board")
         whole = self.has_class("-board")
+        self.query_one(Board).be_folded()
         (self.query_one("#readings", Table) if whole else self.query_one(f"#{self._current} Table", Table)).focus()
         self._draw_soon()
 

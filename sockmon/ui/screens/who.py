@@ -92,7 +92,9 @@ def _of_process(process: Process | None) -> Text:
         parts.append(pair(count(process.sockets), "sockets"))
     if process.close_wait is not None:
         parts.append(pair(count(process.close_wait), "in CLOSE_WAIT"))
-    return join([*parts, Text(process.command, style="muted")])
+    if process.command != process.name:
+        parts.append(Text(process.command, style="muted"))
+    return join(parts)
 
 
 def _largest(rows: Iterable[Process], number: Callable[[Process], int | None]) -> Text:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import ctypes
 import os
-import resource
 import select
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+
+from sockmon.labs.namespaces import die_with_parent, raise_descriptor_limit
 
 Work = Callable[[], Iterator[float]]
 """Builds something, then yields how many seconds to sleep until it is called again."""
 
 FOREVER = 1e6
 
-_PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -58,14 +59,15 @@ class Crew:
     def end(self) -> None:
         """Kill all of them, and reap them."""
         for pid in (pid for pids in self.pids.values() for pid in pids):
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+            with suppress(ProcessLookupError, ChildProcessError):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
 
 
 def _live(name: str, parent: int, writer: int, work: Work) -> None:
     """A worker's whole life; never returns."""
     try:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        die_with_parent(signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
         # From here on a select on stdin is only the supervisor's.
@@ -92,9 +94,3 @@ def call_yourself(name: str) -> None:
     start, end = int(fields[45]), int(fields[46])
     ctypes.memset(start, 0, end - start)
     ctypes.memmove(start, name.encode(), min(len(name.encode()), end - start - 1))
-
-
-def raise_descriptor_limit() -> None:
-    """Take all descriptors that the hard limit allows."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

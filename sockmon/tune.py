@@ -1,0 +1,120 @@
+"""`sockmon tune`: what can be changed, what it should be, and what a change would do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from sockmon.errors import Refused
+from sockmon.model.clean import clean
+
+if TYPE_CHECKING:
+    from sockmon.model.change import Proposal
+    from sockmon.tuning.here import Here
+
+NETNS_HELP = "In a network namespace: its name, a PID that lives in it, or a path."
+
+
+@click.group()
+def tune() -> None:
+    """Sysctls that cap connections: what they are, what they should be, what a change would do."""
+
+
+@tune.command("list")
+@click.option("--json", "json_", is_flag=True, help="One object with all of them.")
+@click.option("--netns", metavar="NAME|PID|PATH", help=NETNS_HELP)
+def list_(json_: bool, netns: str | None) -> None:
+    """All that can be changed: now, by default, and as this machine's alarms advise."""
+    from sockmon.explain import look as look_at
+    from sockmon.tuning import listing
+    from sockmon.tuning.look import look
+    from sockmon.tuning.plan import names
+
+    now = look_at(netns)
+    rows = listing.rows(names(), look(names(), netns, now.snapshot), now.report)
+    if now.refused:
+        click.echo(f"sockmon: without advice: {now.refused}", err=True)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    click.echo(listing.as_json(rows) if json_ else listing.as_text(rows, width))
+
+
+@tune.command()
+@click.argument("key")
+@click.option("--json", "json_", is_flag=True, help="One object with the same.")
+@click.option("--netns", metavar="NAME|PID|PATH", help=NETNS_HELP)
+def show(key: str, json_: bool, netns: str | None) -> None:
+    """One sysctl: its value, what it may be, what it should be, and what to know before changing it."""
+    from sockmon.explain import look as look_at
+    from sockmon.page import page
+    from sockmon.tuning import listing
+    from sockmon.tuning.look import look
+    from sockmon.tuning.plan import find, needed
+
+    key, _ = find(key)
+    now = look_at(netns)
+    here = look(needed([key]), netns, now.snapshot)
+    row = listing.rows([key], here, now.report)[0]
+    if json_:
+        click.echo(listing.one_as_json(row))
+    else:
+        click.echo(page(*listing.one(row, here), *_paper()), color=True)
+
+
+@tune.command()
+@click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...")
+@click.option("--json", "json_", is_flag=True, help="One object with the same.")
+@click.option("--netns", metavar="NAME|PID|PATH", help=NETNS_HELP)
+def plan(settings: tuple[str, ...], json_: bool, netns: str | None) -> None:
+    """What a change would do, checked against this machine. Needs no privilege, and changes nothing."""
+    from sockmon.tuning import proposal
+    from sockmon.tuning.plan import plan as make
+
+    wanted = wishes(settings)
+    found = make(wanted, around(wanted, netns))
+    click.echo(proposal.as_json(found) if json_ else preview(found), color=True)
+
+
+def preview(found: Proposal) -> str:
+    """Everything that somebody should know before it is done, as a terminal takes it."""
+    from sockmon.page import page
+    from sockmon.tuning.proposal import by_hand, pages
+
+    return "\n\n".join(
+        [*(page(*each, *_paper()).rstrip() for each in pages(found)), "\n".join(by_hand(found))]
+    ).rstrip()
+
+
+def wishes(settings: tuple[str, ...]) -> dict[str, str]:
+    """Values by key out of KEY=VALUE; Refused for anything else, and for a key that is there twice."""
+    wanted: dict[str, str] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise Refused(f"`{clean(setting)}` is not KEY=VALUE", "for example: net.core.somaxconn=8192")
+        key = key.strip(" \t")
+        if wanted.setdefault(key, value) != value:
+            raise Refused(f"{clean(key)} is asked for twice, with different values")
+    return wanted
+
+
+def around(wanted: dict[str, str], netns: str | None) -> Here:
+    """What a plan for `wanted` has to know: the values now, and who listens; Refused for a key that none knows."""
+    from sockmon.explain import look as look_at
+    from sockmon.tuning.look import look
+    from sockmon.tuning.plan import needed
+
+    keys = needed(wanted)
+    now = look_at(netns)
+    if now.refused:
+        click.echo(f"sockmon: planned without a look at who listens: {now.refused}", err=True)
+    return look(keys, netns, now.snapshot)
+
+
+def _paper() -> tuple[int, bool]:
+    """Cells of a line, and whether there is colour."""
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 80, colour

@@ -1,0 +1,174 @@
+"""What to think of before a change: it can be made, and something beside it will not be as expected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from sockmon import format as words
+from sockmon.ceilings.queues import subject
+from sockmon.model.snapshot import Listener
+from sockmon.tunables import BY_KEY
+from sockmon.tunables.value import compressed, numbers, ranges, within
+from sockmon.tuning.change import BUCKETS, Change
+from sockmon.tuning.effects import MOST, total, usable
+from sockmon.tuning.here import RANGE, RESERVED, UNPRIVILEGED, Here, span
+
+NODE_PORTS = (30000, 32767)
+"""What Kubernetes gives to services of type NodePort unless it is told otherwise."""
+KUBERNETES = ("kube-proxy", "kubelet", "kubelite", "k3s", "k3s-server", "k3s-agent", "rke2", "k0s")
+MUCH_MEMORY = 0.1
+CHAIN = 4
+"""Entries of connection tracking for each bucket from which on lookups get slow."""
+CONNTRACK_MAX = "net.netfilter.nf_conntrack_max"
+
+After = Mapping[str, str]
+
+
+def cautions(change: Change, after: After, here: Here) -> Iterator[str]:
+    """What to think of, a sentence each."""
+    yield from _AT.get(change.key, _nothing)(change, after, here)
+    most = total(change, change.new, here)
+    if most and here.memory and most > MUCH_MEMORY * here.memory:
+        share = words.ratio(most / here.memory)
+        yield f"used to the full it takes {words.size(most)}, which is {share} of the memory of this machine"
+
+
+def _nothing(change: Change, after: After, here: Here) -> Iterator[str]:
+    yield from ()
+
+
+def _range(change: Change, after: After, here: Here) -> Iterator[str]:
+    found = span(after)
+    if found is None:
+        return
+    low, high = found
+    before = span({RANGE: change.old}) or (1, 0)
+    reserved = ranges(after.get(RESERVED, ""))
+    inside = [
+        row
+        for row in here.listeners
+        if low <= row.port <= high
+        and not before[0] <= row.port <= before[1]
+        and not within(reserved, row.port, row.port)
+    ]
+    yield from _listening(inside, after)
+    if here.inside is None or here.inside.listeners is None:
+        yield "who listens inside the new range could not be seen"
+    kept = within(reserved, low, high)
+    if kept:
+        yield f"{kept:,} of its ports are in {RESERVED}, and are not handed out"
+    yield from _node_ports(low, high, reserved, here)
+    if (high - low) % 2 == 0 and high > low:
+        parity = "odd" if low % 2 else "even"
+        yield f"{low} and {high} are both {parity}: the kernel logs that it prefers one of each"
+    yield from _fewer(after, here)
+
+
+def _listening(rows: list[Listener], after: After) -> Iterator[str]:
+    if not rows:
+        return
+    named = [subject(row) for row in rows[:MOST]]
+    more = f" and {len(rows) - MOST} more" if len(rows) > MOST else ""
+    reserve = compressed([*ranges(after.get(RESERVED, "")), *((row.port, row.port) for row in rows)])
+    yield (
+        f"inside the new range there listens {', '.join(named)}{more}: while it is down an outgoing connection may"
+        f" take its port, and it does not start again; plan {RESERVED}={reserve} with it"
+    )
+
+
+def _node_ports(low: int, high: int, reserved: Iterable[tuple[int, int]], here: Here) -> Iterator[str]:
+    first, last = max(low, NODE_PORTS[0]), min(high, NODE_PORTS[1])
+    rows = here.snapshot.processes.rows if here.snapshot and here.snapshot.processes else ()
+    runs = next((row.name for row in rows if row.name in KUBERNETES), None)
+    if runs and first <= last and within(reserved, first, last) < last - first + 1:
+        yield (
+            f"{runs} runs here: {first}-{last} of the range are what Kubernetes gives to services (NodePort), and"
+            " connections that have one keep clients of that service out; reserve them"
+        )
+
+
+def _fewer(after: After, here: Here) -> Iterator[str]:
+    before, then = usable(here.values, here), usable(after, here)
+    ports = here.inside.ports if here.inside else None
+    busiest = max((group.used for group in ports.groups), default=0) if ports else 0
+    if before is not None and then is not None and then < before:
+        yield f"{before - then:,} ports fewer than now to each destination"
+        if busiest >= then:
+            yield f"towards one destination {busiest:,} are in use now: new connections there fail at once"
+
+
+def _reserved(change: Change, after: After, here: Here) -> Iterator[str]:
+    yield from _fewer(after, here)
+    found = span(after)
+    if found and not within(ranges(change.new), *found):
+        yield "none of these ports lies in the range of local ports, so that nothing changes"
+
+
+def _unprivileged(change: Change, after: After, here: Here) -> Iterator[str]:
+    old, new = numbers(change.old), numbers(change.new)
+    if not (old and new):
+        return
+    if change.less:
+        yield f"any user of this namespace may then listen on the ports {new[0]}-{old[0] - 1} that are free"
+    caught = [subject(row) for row in here.listeners if old[0] <= row.port < new[0] and row.uid]
+    if caught:
+        yield f"{', '.join(caught[:MOST])} needs privilege to start again"
+
+
+def _reuse(change: Change, after: After, here: Here) -> Iterator[str]:
+    if numbers(after.get("net.ipv4.tcp_timestamps", "")) == [0]:
+        yield "net.ipv4.tcp_timestamps = 0: without timestamps no port in TIME_WAIT is taken again"
+
+
+def _timestamps(change: Change, after: After, here: Here) -> Iterator[str]:
+    if change.new == "0" and numbers(after.get("net.ipv4.tcp_tw_reuse", "")) != [0]:
+        yield "ports in TIME_WAIT are then not taken again, whatever net.ipv4.tcp_tw_reuse says"
+
+
+def _syn_backlog(change: Change, after: After, here: Here) -> Iterator[str]:
+    if numbers(after.get("net.ipv4.tcp_syncookies", "")) not in ([], [0]):
+        yield "with net.ipv4.tcp_syncookies on it decides nothing: the backlog of the listener does"
+
+
+def _buckets(change: Change, after: After, here: Here) -> Iterator[str]:
+    most, buckets = (numbers(after.get(key, "")) for key in (CONNTRACK_MAX, BUCKETS))
+    if most and buckets and most[0] > CHAIN * buckets[0]:
+        step = BY_KEY[BUCKETS].step
+        yield (
+            f"{most[0]:,} entries in {buckets[0]:,} buckets: packets get slow when it is full; plan"
+            f" {BUCKETS}={-(-most[0] // step) * step} with it"
+        )
+
+
+def _files(change: Change, after: After, here: Here) -> Iterator[str]:
+    files, each = (numbers(after.get(key, "")) for key in ("fs.file-max", "fs.nr_open"))
+    if files and each and each[0] > files[0]:
+        yield f"fs.nr_open = {each[0]:,} is more than fs.file-max = {files[0]:,}: one process may take all files"
+    rows = here.snapshot.processes.rows if here.snapshot and here.snapshot.processes else ()
+    above = [row for row in rows if row.soft is not None and each and row.soft > each[0]]
+    if change.key == "fs.nr_open" and above:
+        names = ", ".join(f"{row.name}[{row.pid}]" for row in above[:MOST])
+        yield f"{len(above):,} processes may have more than that now: {names}; they stop at the new number"
+
+
+def _time_wait(change: Change, after: After, here: Here) -> Iterator[str]:
+    if change.less:
+        yield "lowering it cures no shortage: connections lose the protection of TIME_WAIT"
+    new = numbers(change.new)
+    if here.inside and new and here.inside.sockstat.time_wait > new[0]:
+        yield f"{here.inside.sockstat.time_wait:,} are in TIME_WAIT now; they stay until their 60 s are over"
+
+
+_AT: dict[str, Callable[[Change, After, Here], Iterator[str]]] = {
+    RANGE: _range,
+    RESERVED: _reserved,
+    UNPRIVILEGED: _unprivileged,
+    BUCKETS: _buckets,
+    CONNTRACK_MAX: _buckets,
+    "fs.file-max": _files,
+    "fs.nr_open": _files,
+    "net.ipv4.tcp_max_syn_backlog": _syn_backlog,
+    "net.ipv4.tcp_max_tw_buckets": _time_wait,
+    "net.ipv4.tcp_timestamps": _timestamps,
+    "net.ipv4.tcp_tw_reuse": _reuse,
+}

@@ -1,0 +1,93 @@
+"""What a change does and does not do, in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sockmon import format as words
+from sockmon.ceilings.queues import subject
+from sockmon.tunables.value import numbers, ranges, within
+from sockmon.tuning.change import Change
+from sockmon.tuning.here import RANGE, RESERVED, Here, span
+
+SOMAXCONN = "net.core.somaxconn"
+FREE = ("range", "ports", "switch")
+"""Kinds of values that take no memory by themselves."""
+MOST = 5
+"""Listeners that are named; of more their number is said."""
+
+
+def effect(change: Change, after: Mapping[str, str], here: Here) -> str:
+    """`28,232 -> 64,512 ports to each destination`."""
+    if change.key in (RANGE, RESERVED):
+        return _ports(change, after, here)
+    if change.row.kind == "switch":
+        return " -> ".join(_meaning(change, text) for text in (change.old, change.new))
+    if change.key == SOMAXCONN:
+        return f"{_grouped(change)}: the longest backlog that listen() can get"
+    return f"{_grouped(change)} {change.row.unit}{_sizes(change, here)}"
+
+
+def keeps(change: Change, here: Here) -> tuple[str, ...]:
+    """What stays as it is."""
+    if change.key != SOMAXCONN:
+        return (change.row.keeps,)
+    rows = sorted(here.listeners, key=lambda row: row.backlog)
+    named = [f"{subject(row)} keeps its backlog of {row.backlog:,} until it calls listen() again" for row in rows]
+    more = [f"and {len(named) - MOST} more listeners"] if len(named) > MOST else []
+    return (change.row.keeps, *named[:MOST], *more)
+
+
+def cost(change: Change, here: Here) -> int | None:
+    """Bytes that the kernel may take more than before; less is negative."""
+    if change.row.kind in FREE:
+        return 0
+    took, takes = (total(change, text, here) for text in (change.old, change.new))
+    return None if took is None or takes is None else takes - took
+
+
+def total(change: Change, text: str, here: Here) -> int | None:
+    """Bytes that the kernel takes at most with the value `text`."""
+    found = numbers(text)
+    return change.row.cost(found, here.page) if change.row.cost and found else None
+
+
+def usable(values: Mapping[str, str], here: Here) -> int | None:
+    """Ports that a connect() may take towards one destination; None where the range is not known."""
+    found = span(values)
+    if found is None:
+        return None
+    low, high = found
+    taken = [*ranges(values.get(RESERVED, "")), *((port, port) for port in here.taken())]
+    return high - low + 1 - within(taken, low, high)
+
+
+def _ports(change: Change, after: Mapping[str, str], here: Here) -> str:
+    text = (
+        f"{words.count(usable(here.values, here))} -> {words.count(usable(after, here))} ports to each destination"
+    )
+    if change.key == RESERVED:
+        kept = [sum(last - first + 1 for first, last in ranges(each)) for each in (change.old, change.new)]
+        return f"{kept[0]:,} -> {kept[1]:,} ports kept back; {text}"
+    return text
+
+
+def _meaning(change: Change, text: str) -> str:
+    found = numbers(text)
+    meaning = change.row.allowed.get(found[0]) if found else None
+    return f"{text} ({meaning})" if meaning else text
+
+
+def _grouped(change: Change) -> str:
+    """`4,096 -> 8,192`; of several numbers each."""
+    texts = (" ".join(f"{number:,}" for number in numbers(text)) or text for text in (change.old, change.new))
+    return " -> ".join(texts)
+
+
+def _sizes(change: Change, here: Here) -> str:
+    """Pages and bytes as a person reads them."""
+    size = here.page if change.row.unit.startswith("pages") else 1 if change.row.unit == "bytes" else 0
+    before, after = numbers(change.old), numbers(change.new)
+    if not (size and before and after):
+        return ""
+    return f" ({words.size(before[-1] * size)} -> {words.size(after[-1] * size)})"

@@ -1,0 +1,162 @@
+"""What may be written to a sysctl: S5 to S9 and S24 of the faults, and whatever else anybody may type."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sockmon.errors import BadValue
+from sockmon.model.clean import clean
+from sockmon.tunables import BY_KEY, TUNABLES, Tunable
+from sockmon.tunables.value import allowed, compressed, parse, ranges, same
+
+SETTABLE = [row for row in TUNABLES if row.settable]
+SOMAXCONN = BY_KEY["net.core.somaxconn"]
+RANGE = BY_KEY["net.ipv4.ip_local_port_range"]
+RESERVED = BY_KEY["net.ipv4.ip_local_reserved_ports"]
+TCP_MEM = BY_KEY["net.ipv4.tcp_mem"]
+PORTS = st.integers(1, 65535)
+
+likely = st.text(alphabet="0123456789 ,-\t", max_size=30)
+numbers = st.lists(st.integers(-(2**65), 2**65), max_size=4).map(lambda each: " ".join(map(str, each)))
+
+
+def refusal(row: Tunable, text: str) -> BadValue:
+    with pytest.raises(BadValue) as caught:
+        parse(row, text)
+    return caught.value
+
+
+def outcome(row: Tunable, text: str) -> str | BadValue:
+    try:
+        return parse(row, text)
+    except BadValue as error:
+        return error
+
+
+@given(st.sampled_from(SETTABLE), st.one_of(st.text(max_size=40), likely, numbers))
+def test_whatever_comes_out_is_canonical_and_in_bounds(row: Tunable, text: str) -> None:
+    value = outcome(row, text)
+    if isinstance(value, BadValue):
+        assert value.key == row.key
+        assert value.reason
+        assert value.allowed == allowed(row)
+        assert clean(value.message, 1000) == value.message
+        return
+    assert re.fullmatch(r"[0-9 ,-]*", value)
+    assert parse(row, value) == value
+    found = [int(number) for number in re.findall(r"[0-9]+", value)]
+    assert all(str(number) in re.split(r"[ ,-]", value) for number in found), "a number is not written plainly"
+    if row.kind == "switch":
+        assert found[0] in row.allowed
+    else:
+        assert all(row.least <= number <= row.most and number % row.step == 0 for number in found)
+    if row.kind in ("numbers", "range"):
+        assert len(found) == len(row.fields)
+        assert found == sorted(found)
+
+
+@given(
+    st.sampled_from(SETTABLE), likely, st.sampled_from("\n\r\0\x0b;#|`$'\"\\/\u2028\x85=é\x1b"), st.integers(0, 30)
+)
+def test_s24_no_byte_of_an_injection_survives(row: Tunable, text: str, byte: str, at: int) -> None:
+    error = refusal(row, text[:at] + byte + "kernel.core_pattern=|/x" + text[at:])
+    assert "\n" not in error.message
+    assert "\0" not in error.message
+
+
+@pytest.mark.parametrize("end", ["\n", "\0", "\n\n", "\r\n"])
+def test_s24_not_even_a_line_feed_at_the_end(end: str) -> None:
+    assert "line feed" in refusal(SOMAXCONN, f"4096{end}").reason
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("010", "octal"),
+        ("0x10", "hexadecimal"),
+        ("+5", "sign"),
+        ("-1", "negative"),
+        ("1e3", "exponent"),
+        ("４０９６", "plain digits"),
+        ("4,096", "separator"),
+        ("4_096", "separator"),
+        ("4.096", "separator"),
+        ("9" * 30, "digits"),
+        ("", "empty"),
+        ("many", "plain digits"),
+    ],
+)
+def test_s7_only_plain_decimal_numbers(text: str, reason: str) -> None:
+    error = refusal(SOMAXCONN, text)
+    assert reason in error.reason
+    assert "1 to 1,048,576" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [(RANGE, "1024 65535 7"), (SOMAXCONN, "1 2"), (TCP_MEM, "1 2 3 4"), (BY_KEY["net.ipv4.tcp_tw_reuse"], "1 1")],
+)
+def test_s5_a_value_too_many_is_caught(row: Tunable, text: str) -> None:
+    assert "numbers, where" in refusal(row, text).reason
+
+
+@pytest.mark.parametrize(("row", "text"), [(RANGE, "1024"), (TCP_MEM, "1 2"), (RANGE, "")])
+def test_s6_half_a_pair_is_caught(row: Tunable, text: str) -> None:
+    assert "belong" in refusal(row, text).reason
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "field"),
+    [
+        ("net.core.somaxconn", "0", ""),
+        ("net.core.somaxconn", "2147483647", ""),
+        ("net.ipv4.tcp_fin_timeout", "-1", ""),
+        ("net.ipv4.tcp_max_tw_buckets", "0", ""),
+        ("net.netfilter.nf_conntrack_tcp_timeout_established", "-1", ""),
+        ("net.ipv4.ip_local_port_range", "60999 32768", "last port"),
+        ("net.ipv4.ip_local_port_range", "1024 65536", "last port"),
+        ("net.ipv4.tcp_mem", "10 5 20", "pressure"),
+        ("net.ipv4.tcp_tw_reuse", "3", ""),
+        ("net.ipv4.ip_local_reserved_ports", "0-5", "port"),
+        ("net.ipv4.ip_local_reserved_ports", "9-5", "port"),
+    ],
+)
+def test_s8_what_no_host_can_want_is_refused_and_the_field_named(key: str, text: str, field: str) -> None:
+    error = refusal(BY_KEY[key], text)
+    assert error.field == field
+    assert (field or key) in error.message
+
+
+@given(st.lists(st.tuples(PORTS, PORTS).map(lambda pair: (min(pair), max(pair))), max_size=30))
+def test_s9_a_list_of_ports_is_as_short_as_it_can_be(spans: list[tuple[int, int]]) -> None:
+    written = ",".join(f"{low}-{high}" if high > low else f"{low}" for low, high in spans)
+    value = parse(RESERVED, written)
+    wanted = {port for low, high in spans for port in range(low, high + 1)}
+    found = ranges(value)
+    assert {port for low, high in found for port in range(low, high + 1)} == wanted
+    assert all(found[at][1] + 1 < found[at + 1][0] for at in range(len(found) - 1))
+    assert same(RESERVED, written, value)
+
+
+def test_s9_every_port_by_itself_fits_into_one_write() -> None:
+    every = ",".join(map(str, range(1, 65536)))
+    assert parse(RESERVED, every) == compressed([(1, 65535)]) == "1-65535"
+
+
+@pytest.mark.parametrize("row", SETTABLE, ids=lambda row: row.key)
+def test_every_row_says_what_matters_and_takes_its_own_bounds(row: Tunable) -> None:
+    assert row.risk
+    assert row.keeps
+    assert row.effect
+    assert set(row.couplings) <= set(BY_KEY)
+    assert set(row.aliases) <= set(row.also)
+    if row.kind == "number" and row.step == 1:
+        assert parse(row, str(row.least)) == str(row.least)
+        assert parse(row, str(row.most)) == str(row.most)
+        refusal(row, str(row.most + 1))
+    assert bool(row.fields) == (row.kind in ("numbers", "range"))
+    assert bool(row.allowed) == (row.kind == "switch")

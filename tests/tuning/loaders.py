@@ -1,0 +1,283 @@
+"""The two programs that apply sysctl.d at boot, run for real on trees of files that hide the machine's own."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import random
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from sockmon.labs.namespaces import TOOLS
+from sockmon.tuning.boot import boot
+from sockmon.tuning.sysctl_d import DIRECTORIES, PROCPS, SYSTEMD, Loader, path_of
+
+_CLONE_NEWNS = 0x00020000
+_MS_RDONLY, _MS_REMOUNT, _MS_REC, _MS_PRIVATE = 0x1, 0x20, 0x4000, 0x40000
+_SIOCSIFFLAGS, _SIOCSIFNAME = 0x8914, 0x8923
+
+COMMANDS: dict[Loader, list[str] | None] = {
+    SYSTEMD: next(
+        (
+            [path]
+            for path in ("/usr/lib/systemd/systemd-sysctl", "/lib/systemd/systemd-sysctl")
+            if os.path.exists(path)
+        ),
+        None,
+    ),
+    PROCPS: [path, "--system"] if (path := shutil.which("sysctl", path=TOOLS)) else None,
+}
+
+START = {
+    "net.core.somaxconn": "4096",
+    "net.ipv4.tcp_tw_reuse": "2",
+    "net.ipv4.tcp_max_tw_buckets": "8192",
+    "net.ipv4.ip_local_port_range": "32768 60999",
+    "net.ipv4.ip_local_reserved_ports": "",
+    "net.ipv4.conf.all.log_martians": "0",
+    "net.ipv4.conf.default.log_martians": "0",
+    "net.ipv4.conf.lo/1.log_martians": "0",
+    "net.ipv4.conf.all.rp_filter": "0",
+    "net.ipv4.conf.default.rp_filter": "0",
+    "net.ipv4.conf.lo/1.rp_filter": "0",
+}
+"""Keys of a private network namespace, none of which moves another, and where each tree begins."""
+
+Tree = dict[str, bytes | str]
+"""Path below the root → content; a string is where a link leads."""
+
+_NAMES = ["10-a.conf", "50-b.conf", "90-sockmon.conf", "99-zzz.conf", "sockmon.conf", ".x.conf", ".conf", "B.conf"]
+_NO_NAMES = ["README", "50-b.conf.tmp", "50-b.conf~", "99-z.conf.dpkg-new"]
+_VALUES = {
+    "net.core.somaxconn": [
+        "128",
+        "511",
+        "65535",
+        "010",
+        "0x20",
+        '"512"',
+        "1024 # queue",
+        "1025#c",
+        "-1",
+        "",
+        "a b",
+    ],
+    "net.ipv4.tcp_tw_reuse": ["0", "1", "2", "3", "1;", "'1'"],
+    "net.ipv4.tcp_max_tw_buckets": ["16384", "262144", "-5", "1e6", "1 2"],
+    "net.ipv4.ip_local_port_range": ["1024 65535", "15000\t64000", "20000", "60000 1024", "2000 3000 4000", "1-2"],
+    "net.ipv4.ip_local_reserved_ports": ["8080", "8080,9000-9010", "", "9000-8000", "1,2,3", "70000", "40 50"],
+}
+_FLAGS = ["0", "1", "2", " 1 ", "1\t", "on"]
+_PATTERNS = [
+    "net.ipv4.conf.*.rp_filter",
+    "net.ipv4.conf.*.log_martians",
+    "net/ipv4/conf/*/rp_filter",
+    "net.ipv4.conf.[ad]*.rp_filter",
+    "net.ipv4.conf.lo?1.rp_filter",
+    "net.ipv4.conf.lo/?.log_martians",
+    "net/ipv4/conf/[[:alpha:]]*/*_martians",
+    "net.ipv4.conf.[!a]*.rp_filter",
+    "net.ipv4.*.log_martians",
+    "net.ipv4.tcp_tw_reus?",
+    "net.*.somaxconn",
+    "*",
+    "net/ipv4/conf/*",
+]
+_ODD = [
+    b"",
+    b"   ",
+    b"# net.core.somaxconn = 1",
+    b"; net.core.somaxconn = 2",
+    b"net.core.somaxconn",
+    b"=5",
+    b"-",
+    b"x",
+    b"-=",
+    b"net.core.no_such_key = 1",
+    b"-net.core.no_such_key = 1",
+    b"../net/core/somaxconn = 3",
+    b"net/core/../core/somaxconn = 4",
+    b"net..core.somaxconn = 5",
+    b"net//core//somaxconn = 6",
+    b"/net/core/somaxconn = 7",
+    b"./net/core/somaxconn = 8",
+    b"net/core/somaxconn/ = 9",
+    b"- net.core.somaxconn = 10",
+    b"--net.core.somaxconn = 11",
+    b"net.core.somaxconn = 12\rnet.ipv4.tcp_tw_reuse = 1",
+    b"net.core.somaxconn = 13\0net.ipv4.tcp_tw_reuse = 0",
+    b"\0net.core.somaxconn = 14",
+    b"net.core.somaxconn == 15",
+    b"net.core.somaxconn = 16 = 17",
+    b"\x0bnet.core.somaxconn = 18",
+    b"net.core.somaxconn\x0c=\x0b19",
+    b"net.ipv4.conf.lo.1.rp_filter = 1",
+    b"net.ipv4/conf.lo = 1",
+    b"net.core.somaxconn = 20",
+]
+
+
+def private_mounts() -> None:
+    """What this process mounts from now on, nobody else sees."""
+    _call("unshare", _CLONE_NEWNS)
+    _call("mount", b"none", b"/", None, _MS_REC | _MS_PRIVATE, None)
+
+
+def cover(directory: str, options: str, read_only: bool = False) -> None:
+    """Mount an empty tmpfs, or make one read-only that is there already."""
+    flags = _MS_REMOUNT | _MS_RDONLY if read_only else 0
+    _call("mount", b"tmpfs", os.fsencode(directory), b"tmpfs", flags, options.encode())
+
+
+def _call(name: str, *arguments: object) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if getattr(libc, name)(*arguments):
+        code = ctypes.get_errno()
+        raise OSError(code, f"{name}: {os.strerror(code)}")
+
+
+def hide_the_machines() -> list[str]:
+    """Give this process, in a user namespace of its own, empty directories in place of the machine's own files;
+    which of sysctl.d's directories trees may use."""
+    private_mounts()
+    covers = _covers()
+    for directory in covers:
+        cover(directory, "size=4m")
+    usable = []
+    for directory in DIRECTORIES:
+        real = Path(os.path.realpath(f"/{directory}"))
+        # Nothing is ever made outside of what was mounted just now.
+        if any(real.is_relative_to(cover) for cover in covers) and str(real) == f"/{directory}":
+            real.mkdir(parents=True, exist_ok=True)
+            usable.append(directory)
+    return usable
+
+
+def _covers() -> list[str]:
+    """/etc and /run entirely, and of the others what can be covered without hiding this Python."""
+    covers = ["/etc", "/run"]
+    for directory in map("/{}".format, DIRECTORIES[2:]):
+        real = os.path.realpath(directory)
+        if os.path.isdir(real) and real not in covers:
+            covers.append(real)
+        elif directory == "/usr/local/lib/sysctl.d" and not sys.base_prefix.startswith("/usr/local"):
+            covers.append("/usr/local/lib")
+    return covers
+
+
+def rename_loopback() -> None:
+    """Call `lo` `lo.1`: a name with a dot, as VLANs have."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", 0))
+        fcntl.ioctl(any_socket, _SIOCSIFNAME, struct.pack("16s16s", b"lo", b"lo.1"))
+
+
+def random_tree(seed: int, directories: list[str]) -> Tree:
+    """A tree of files for sysctl.d, of all that is seen in the wild and some that is not."""
+    chance = random.Random(seed)
+    tree: Tree = {}
+    for _ in range(chance.randint(1, 7)):
+        name = chance.choice(_NAMES if chance.random() < 0.9 else _NO_NAMES)
+        tree[f"{chance.choice(directories)}/{name}"] = _random_file(chance)
+    if chance.random() < 0.5:
+        tree["etc/sysctl.conf"] = _random_file(chance) if chance.random() < 0.95 else "/dev/null"
+        if chance.random() < 0.5:
+            tree["etc/sysctl.d/99-sysctl.conf"] = "../sysctl.conf"
+    return tree
+
+
+def _random_file(chance: random.Random) -> bytes | str:
+    if (mask := chance.random()) < 0.08:
+        return "/dev/null" if mask < 0.05 else "/nowhere"
+    end = b"\r\n" if chance.random() < 0.15 else b"\n"
+    lines = [_random_line(chance) for _ in range(chance.randint(0, 8))]
+    mark = b"\xef\xbb\xbf" if chance.random() < 0.1 else b""
+    return mark + end.join(lines) + (end if chance.random() < 0.8 else b"")
+
+
+def _random_line(chance: random.Random) -> bytes:
+    if (kind := chance.random()) < 0.15:
+        return chance.choice(_ODD)
+    key = chance.choice(_PATTERNS if kind < 0.4 else list(START))
+    values = _VALUES.get(key, _FLAGS)
+    if not key.startswith("net.ipv4.conf") and chance.random() < 0.2:
+        key = path_of(key)
+    if chance.random() < 0.15:
+        return f"-{key}".encode()
+    dash = "-" if chance.random() < 0.15 else ""
+    blank = chance.choice(["", " ", "  ", "\t"])
+    return f"{chance.choice(['', '', ' '])}{dash}{key}{blank}={blank}{chance.choice(values)}".encode()
+
+
+def plant(tree: Tree, directories: list[str]) -> None:
+    """Put `tree` in place of the one before it."""
+    for directory in (*directories, "etc"):
+        for entry in os.scandir(f"/{directory}"):
+            if not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry.path)
+    for path, content in tree.items():
+        if isinstance(content, str):
+            os.symlink(content, f"/{path}")
+        else:
+            Path("/", path).write_bytes(content)
+
+
+def read_all() -> dict[str, str]:
+    """What the kernel has."""
+    return {key: " ".join(_file(key).read_text().split()) for key in START}
+
+
+def reset() -> None:
+    """Where each tree begins."""
+    for key, value in START.items():
+        _file(key).write_text(value + "\n")
+
+
+def foretold(loader: Loader) -> dict[str, str]:
+    """What the kernel has after the writes that `boot` expects of `loader`, done here."""
+    reset()
+    expected = boot()
+    for key in START:
+        for line in expected.writes(loader, key):
+            with suppress(OSError), open(_file(key), "wb", buffering=0) as file:
+                file.write(f"{line.value}\n".encode())
+    return read_all()
+
+
+def done(loader: Loader) -> dict[str, str]:
+    """What the kernel has after `loader` itself ran."""
+    reset()
+    command = COMMANDS[loader]
+    assert command
+    subprocess.run(command, capture_output=True, check=False, env={"LC_ALL": "C.UTF-8"}, timeout=30)
+    return read_all()
+
+
+def disagreements(loader: Loader, first: int, count: int) -> tuple[int, list[str]]:
+    """How many of the trees with these numbers change anything, and what was foretold wrongly. Runs inside a
+    private namespace."""
+    directories = hide_the_machines()
+    rename_loopback()
+    moved = 0
+    wrong = []
+    for seed in range(first, first + count):
+        tree = random_tree(seed, directories)
+        plant(tree, directories)
+        is_now, told = done(loader), foretold(loader)
+        moved += is_now != START
+        wrong += [
+            f"tree {seed}: {key} is {is_now[key]!r}, foretold {told[key]!r}; {tree}"
+            for key in START
+            if is_now[key] != told[key]
+        ]
+    return moved, wrong
+
+
+def _file(key: str) -> Path:
+    return Path("/proc/sys", path_of(key))

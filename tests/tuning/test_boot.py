@@ -1,0 +1,171 @@
+"""Who wins at boot: what is foretold, against the programs themselves; SOCKMON_TREES says on how many trees."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sockmon.tuning.boot import boot
+from sockmon.tuning.managers import managers
+from sockmon.tuning.sysctl_d import LOADERS, PROCPS, SYSTEMD, Loader, key_of, path_of
+from tests.netns import inside
+from tests.tuning.loaders import COMMANDS, disagreements
+
+_TREES = int(os.environ.get("SOCKMON_TREES", "120"))
+_BATCH = 500
+"""Trees in one namespace: one call may last two minutes."""
+
+KEY = "net.core.somaxconn"
+
+
+def _root(tmp_path: Path, files: dict[str, bytes | str]) -> Path:
+    for name, content in files.items():
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, str):
+            file.symlink_to(content)
+        else:
+            file.write_bytes(content)
+    return tmp_path
+
+
+def _winners(root: Path, key: str = KEY) -> list[str | None]:
+    """The winning place and value under systemd-sysctl and under procps."""
+    winners = [fate.winner for fate in boot(root).fates(key)]
+    return [f"{winner.at}={winner.value}" if winner else None for winner in winners]
+
+
+@pytest.mark.usefixtures("needs_userns")
+@pytest.mark.parametrize("loader", LOADERS)
+def test_S25_S26_S27_S28_generated_trees_end_as_the_real_programs_leave_them(loader: Loader) -> None:
+    if COMMANDS[loader] is None:
+        pytest.skip(f"{loader} is not installed")
+    moved = 0
+    for first in range(0, _TREES, _BATCH):
+        some, wrong = inside(disagreements, loader, first, min(_BATCH, _TREES - first))
+        assert not wrong, "\n".join(wrong[:5])
+        moved += some
+    # Trees that change nothing would agree with anything.
+    assert moved > _TREES / 2
+
+
+def test_S25_sysctl_conf_and_hidden_files_count_for_procps_alone(tmp_path: Path) -> None:
+    root = _root(
+        tmp_path,
+        {
+            "etc/sysctl.d/50-a.conf": b"net.core.somaxconn = 203\n",
+            "etc/sysctl.d/.x.conf": b"net.ipv4.tcp_tw_reuse = 1\n",
+            "etc/sysctl.conf": b"\nnet.core.somaxconn = 211\n",
+        },
+    )
+    assert _winners(root) == ["/etc/sysctl.d/50-a.conf:1=203", "/etc/sysctl.conf:2=211"]
+    assert _winners(root, "net.ipv4.tcp_tw_reuse") == [None, "/etc/sysctl.d/.x.conf:1=1"]
+    systemd, procps = boot(root).fates(KEY)
+    assert not systemd.losers
+    assert [(lost.line.at, lost.why) for lost in procps.losers] == [
+        ("/etc/sysctl.d/50-a.conf:1", "/etc/sysctl.conf:2 is later")
+    ]
+    # The link that Debian has makes it one of the files that systemd reads.
+    (root / "etc/sysctl.d/99-sysctl.conf").symlink_to("../sysctl.conf")
+    assert _winners(root) == ["/etc/sysctl.d/99-sysctl.conf:2=211", "/etc/sysctl.conf:2=211"]
+
+
+def test_S26_letters_come_after_digits_and_a_name_counts_once(tmp_path: Path) -> None:
+    root = _root(
+        tmp_path,
+        {
+            "etc/sysctl.d/99-zzz.conf": b"net.core.somaxconn = 1\n",
+            "usr/lib/sysctl.d/sockmon.conf": b"net.core.somaxconn = 2\n",
+            "run/sysctl.d/sockmon.conf": b"net.core.somaxconn = 3\n",
+        },
+    )
+    assert _winners(root) == ["/run/sysctl.d/sockmon.conf:1=3"] * 2
+    for fate in boot(root).fates(KEY):
+        assert [(lost.line.at, lost.why) for lost in fate.losers] == [
+            ("/usr/lib/sysctl.d/sockmon.conf:1", "hidden by /run/sysctl.d/sockmon.conf"),
+            ("/etc/sysctl.d/99-zzz.conf:1", "/run/sysctl.d/sockmon.conf:1 is later"),
+        ]
+    # A link to /dev/null hides the files of its name, and sets nothing.
+    (root / "etc/sysctl.d/sockmon.conf").symlink_to("/dev/null")
+    assert _winners(root) == ["/etc/sysctl.d/99-zzz.conf:1=1"] * 2
+
+
+def test_S27_what_is_seen_in_the_wild(tmp_path: Path) -> None:
+    root = _root(
+        tmp_path,
+        {
+            "etc/sysctl.d/1.conf": b"\xef\xbb\xbfnet.core.somaxconn = 1\r\nnet.ipv4.tcp_tw_reuse = 1\r\n",
+            "etc/sysctl.d/2.conf": b'net.core.netdev_max_backlog = "9"\nvm.max_map_count = 7 # seven\n',
+            "etc/sysctl.d/3.conf": b"net/ipv4/conf/eth0.100/rp_filter = 2\n-net.ipv4.ip_local_port_range=1\t2\n",
+        },
+    )
+    assert _winners(root) == [None, None]
+    assert _winners(root, "net.ipv4.tcp_tw_reuse") == ["/etc/sysctl.d/1.conf:2=1"] * 2
+    assert _winners(root, "net.ipv4.conf.eth0/100.rp_filter") == ["/etc/sysctl.d/3.conf:1=2"] * 2
+    assert _winners(root, "net.ipv4.ip_local_port_range") == ["/etc/sysctl.d/3.conf:2=1 2"] * 2
+    assert _winners(root, "vm.max_map_count") == ["/etc/sysctl.d/2.conf:2=7 # seven"] * 2
+    doubts = [
+        boot(root).writes(SYSTEMD, key)[0].doubt for key in ("net.core.netdev_max_backlog", "vm.max_map_count")
+    ]
+    assert doubts == ["the quotes are part of the value", "what looks like a comment is part of the value"]
+    assert key_of(path_of("net.ipv4.conf.eth0/100.rp_filter")) == "net.ipv4.conf.eth0/100.rp_filter"
+
+
+def test_S28_a_pattern_gives_way_to_a_line_for_the_key_and_to_an_exclusion(tmp_path: Path) -> None:
+    root = _root(
+        tmp_path,
+        {
+            "etc/sysctl.d/1.conf": b"net.ipv4.conf.all.rp_filter = 0\n-net.ipv4.conf.lo.rp_filter\n",
+            "etc/sysctl.d/9.conf": b"net.ipv4.conf.*.rp_filter = 2\n",
+        },
+    )
+    assert _winners(root, "net.ipv4.conf.all.rp_filter") == ["/etc/sysctl.d/1.conf:1=0"] * 2
+    assert _winners(root, "net.ipv4.conf.eth0.rp_filter") == ["/etc/sysctl.d/9.conf:1=2"] * 2
+    assert _winners(root, "net.ipv4.conf.lo.rp_filter") == [None, None]
+    # Only a procps that asks fnmatch() heeds an exclusion that is a pattern.
+    (root / "etc/sysctl.d/2.conf").write_bytes(b"-net.ipv4.conf.eth?.rp_filter\n")
+    assert _winners(root, "net.ipv4.conf.eth0.rp_filter") == ["/etc/sysctl.d/9.conf:1=2", None]
+    _root(tmp_path, {"usr/sbin/sysctl": b"\x7fELF glob"})
+    assert _winners(root, "net.ipv4.conf.eth0.rp_filter") == ["/etc/sysctl.d/9.conf:1=2"] * 2
+    # systemd forgets the line that an exclusion comes after; procps writes it.
+    (root / "etc/sysctl.d/5.conf").write_bytes(b"-net.ipv4.conf.all.rp_filter\n")
+    assert _winners(root, "net.ipv4.conf.all.rp_filter") == [None, "/etc/sysctl.d/1.conf:1=0"]
+
+
+def test_what_cannot_be_read_is_said_and_never_waited_for(tmp_path: Path) -> None:
+    root = _root(
+        tmp_path, {"etc/sysctl.d/1.conf": b"net.core.somaxconn = 1\n", "etc/sysctl.d/loop.conf": "loop.conf"}
+    )
+    os.mkfifo(root / "etc/sysctl.d/2.conf")
+    assert boot(root).unread == (
+        "/etc/sysctl.d/2.conf: not a regular file",
+        "/etc/sysctl.d/loop.conf: Too many levels of symbolic links",
+    )
+    assert boot(root).fate(PROCPS, KEY).winner
+    assert boot(tmp_path / "nothing").fate(PROCPS, KEY).winner is None
+
+
+def test_who_else_sets_it(tmp_path: Path) -> None:
+    root = _root(
+        tmp_path,
+        {
+            "etc/sysctl.d/60-site.conf": b"#\n# Ansible managed\n#\nnet.core.somaxconn = 1\n",
+            "etc/sysctl.d/61-own.conf": b"net.core.somaxconn = 1\n# puppet would do the same\x1b[2J\n",
+            "etc/tuned/active_profile": b"ours\n",
+            "etc/tuned/ours/tuned.conf": b"[main]\ninclude=throughput, ../../x, ours\n[sysctl]\nvm.swappiness=1\n",
+            "usr/lib/tuned/profiles/throughput/tuned.conf": b"[cpu]\nx=1\n\n[sysctl]\nnet/core/somaxconn=2048\n",
+        },
+    )
+    assert boot(root).written_by == {
+        "/etc/sysctl.d/60-site.conf": "Ansible",
+        "/etc/sysctl.d/61-own.conf": "Puppet",
+    }
+    # The profile includes itself, which ends.
+    assert {(one.name, one.where) for one in managers(KEY, root, {"tuned", "kube-proxy"})} == {
+        ("tuned", "/usr/lib/tuned/profiles/throughput/tuned.conf:5")
+    }
+    (other,) = managers("net.netfilter.nf_conntrack_max", root, {"kube-proxy", "sshd"})
+    assert (other.name, other.where) == ("kube-proxy", "running")
+    assert managers(KEY, tmp_path / "nothing", {"sshd"}) == ()

@@ -1,0 +1,365 @@
+"""From wishes to a plan: what is refused, in which order it is written, and that the preview says the truth.
+
+Facts about the kernel are asked of the kernel, in a private namespace.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from itertools import permutations
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from sockmon.assess import Assessor
+from sockmon.check import replayed
+from sockmon.errors import BadValue, Refused
+from sockmon.model.change import Proposal
+from sockmon.model.report import Remedy
+from sockmon.model.snapshot import Conntrack, Files, Netns
+from sockmon.tunables import BY_KEY, TUNABLES
+from sockmon.tunables.value import parse
+from sockmon.tuning.advice import advice
+from sockmon.tuning.here import RANGE, RESERVED, UNPRIVILEGED, Here, seen
+from sockmon.tuning.look import look
+from sockmon.tuning.plan import names, needed, plan
+from tests.netns import ROOT, child_environment, inside, refusal
+from tests.snapshots import SYSCTLS, group, netns, ports, process, snapshot
+
+real = pytest.mark.skipif(refusal() is not None, reason=f"no private namespaces here: {refusal()}")
+MAX, BUCKETS = "net.netfilter.nf_conntrack_max", "net.netfilter.nf_conntrack_buckets"
+SOMAXCONN = "net.core.somaxconn"
+PLAN = (sys.executable, "-m", "sockmon", "tune", "plan")
+RECORDINGS = ROOT / "sockmon" / "labs" / "recordings"
+GC = "net.ipv4.neigh.default.gc_thresh"
+
+
+def here(space: Netns | None = None, memory: int = 24 << 30, **values: str) -> Here:
+    """A healthy invented host, with other values by the last part of their key."""
+    now = seen(snapshot(netns=(space or netns(),)))
+    written = {key: value for name, value in values.items() for key in BY_KEY if key.endswith("." + name)}
+    extra = {RESERVED: "", MAX: "262144", BUCKETS: "262144"}
+    return Here(
+        values={**extra, **now.values, **written},
+        netns=now.netns,
+        boot_id=now.boot_id,
+        snapshot=now.snapshot,
+        memory=memory,
+    )
+
+
+def refused(wanted: Mapping[str, str], where: Here | None = None) -> Refused:
+    with pytest.raises(Refused) as caught:
+        plan(wanted, where or here())
+    return caught.value
+
+
+def keys(proposal: Proposal) -> list[str]:
+    return [setting.key for setting in proposal.plan.settings]
+
+
+def test_the_preview_says_old_and_new_in_numbers() -> None:
+    found = plan({RANGE: "1024 65535", SOMAXCONN: "8192"}, here(netns(listeners=())))
+    by_key = {preview.setting.key: preview for preview in found.previews}
+    assert by_key[RANGE].effect == "28,232 -> 64,512 ports to each destination"
+    assert "at once" in by_key[RANGE].when
+    assert not by_key[RANGE].warnings
+    assert "4,096 -> 8,192" in by_key[SOMAXCONN].effect
+    assert found.commands == (f"sysctl -w {RANGE}='1024 65535'", f"sysctl -w {SOMAXCONN}=8192")
+    assert found.back == (f"sysctl -w {SOMAXCONN}=4096", f"sysctl -w {RANGE}='32768 60999'")
+
+
+def test_s22_listeners_that_keep_their_backlog_are_named() -> None:
+    (preview,) = plan({SOMAXCONN: "8192"}, here()).previews
+    assert any("0.0.0.0:8080 nginx[1044] keeps its backlog of 128" in words for words in preview.keeps)
+
+
+def test_s23_every_preview_says_what_stays() -> None:
+    for row in TUNABLES:
+        assert not row.settable or row.keeps, row.key
+
+
+def test_a_listener_inside_the_new_range_is_named_and_how_to_keep_its_port() -> None:
+    (preview,) = plan({RANGE: "1024 65535"}, here()).previews
+    assert preview.effect.endswith("-> 64,511 ports to each destination")
+    assert any("nginx[1044]" in words and f"{RESERVED}=8080" in words for words in preview.warnings)
+    both = plan({RANGE: "1024 65535", RESERVED: "8080"}, here())
+    assert keys(both) == [RESERVED, RANGE], "reserved before the range reaches it"
+    assert not any("nginx" in words for preview in both.previews for words in preview.warnings)
+
+
+def test_node_ports_are_thought_of_where_kubernetes_runs() -> None:
+    space = seen(snapshot(0.0, process(name="kube-proxy")))
+    where = Here(values={**SYSCTLS, RESERVED: ""}, netns=space.netns, boot_id="", snapshot=space.snapshot)
+    (preview,) = plan({RANGE: "1024 65535"}, where).previews
+    assert any("30000-32767" in words for words in preview.warnings)
+    (preview,) = plan({RANGE: "1024 65535"}, here()).previews
+    assert not any("30000" in words for words in preview.warnings)
+
+
+def test_fewer_ports_than_are_in_use_are_warned_of() -> None:
+    (preview,) = plan({RANGE: "60000 60999"}, here(netns(ports=ports(group(2000))))).previews
+    assert any("2,000 are in use now" in words for words in preview.warnings)
+
+
+def test_s14_a_range_that_is_reserved_altogether_is_refused() -> None:
+    assert "every port" in refused({RANGE: "8000 8010", RESERVED: "8000-8010"}).message
+    assert "every port" in refused({RESERVED: "1024-65535"}).message
+    assert keys(plan({RANGE: "8000 8010", RESERVED: "8001-8010"}, here()))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "where", "order"),
+    [
+        ({RANGE: "500 65535", UNPRIVILEGED: "500"}, here(), [UNPRIVILEGED, RANGE]),
+        ({UNPRIVILEGED: "40000", RANGE: "40000 65535"}, here(), [RANGE, UNPRIVILEGED]),
+        ({RANGE: "40000 50000", RESERVED: ""}, here(ip_local_reserved_ports="33000"), [RANGE, RESERVED]),
+        ({MAX: "1048576", BUCKETS: "1048576"}, here(), [BUCKETS, MAX]),
+        ({BUCKETS: "65536", MAX: "65536"}, here(), [MAX, BUCKETS]),
+        ({f"{GC}{n}": str(n * 4096) for n in (1, 2, 3)}, here(), [f"{GC}{n}" for n in (3, 2, 1)]),
+        ({f"{GC}{n}": str(n * 32) for n in (3, 2, 1)}, here(), [f"{GC}{n}" for n in (1, 2, 3)]),
+    ],
+    ids=["start lower", "start higher", "reserve less", "table larger", "table smaller", "more", "fewer"],
+)
+def test_s13_what_depends_on_another_is_written_in_its_turn(
+    wanted: dict[str, str], where: Here, order: list[str]
+) -> None:
+    for each in permutations(wanted.items()):
+        assert keys(plan(dict(each), where)) == order
+
+
+def test_s13_a_range_below_the_unprivileged_ports_is_refused_with_the_way_out() -> None:
+    error = refused({RANGE: "500 65535"})
+    assert "EINVAL" in error.message
+    assert f"{UNPRIVILEGED}=500" in error.hint
+    assert f"{RANGE}='40000 60999'" in refused({UNPRIVILEGED: "40000"}).hint
+
+
+def test_s8_thresholds_must_ascend_with_those_that_are_not_changed() -> None:
+    assert "less than" in refused({f"{GC}3": "100"}).message
+    assert keys(plan({f"{GC}3": "2048"}, here())) == [f"{GC}3"]
+
+
+def test_s8_less_than_is_in_use_and_more_than_there_is_memory_are_refused() -> None:
+    assert "in use now" in refused({"fs.file-max": "1024"}, files()).message
+    full = here(netns(conntrack=Conntrack(200_000, 262144, 262144, {})))
+    assert "in use now" in refused({MAX: "100000"}, full).message
+    assert "memory" in refused({MAX: "200000000"}).message
+    assert "memory" in refused({"net.ipv4.udp_mem": "1000 2000 5000000"}).message
+
+
+def files() -> Here:
+    now = here()
+    assert now.snapshot
+    crowded = replace(now.snapshot, files=Files(5000, 100_000, 1 << 20))
+    return Here(values={"fs.file-max": "100000"}, netns=now.netns, boot_id="", snapshot=crowded)
+
+
+def test_s15_two_names_of_one_number_are_one_wish() -> None:
+    assert keys(plan({"net.nf_conntrack_max": "300000", MAX: "300000"}, here())) == [MAX]
+    assert "twice" in refused({"net.nf_conntrack_max": "300000", MAX: "400000"}).message
+    assert "net.nf_conntrack_max" not in names()
+    assert "one number" in refused({"fs.inotify.max_user_watches": "9", "user.max_inotify_watches": "8"}).message
+
+
+def test_s17_what_the_kernel_would_round_is_caught_and_the_suggestion_fits() -> None:
+    with pytest.raises(BadValue, match="multiple of 512"):
+        plan({BUCKETS: "300000"}, here())
+    (preview,) = plan({MAX: "3000001"}, here()).previews
+    (suggested,) = re.findall(rf"{BUCKETS}=([0-9]+)", " ".join(preview.warnings))
+    both = plan({MAX: "3000001", BUCKETS: suggested}, here())
+    assert not [words for each in both.previews for words in each.warnings]
+
+
+def test_s1_s24_an_unknown_key_is_refused_with_the_nearest() -> None:
+    assert SOMAXCONN in refused({"net.core.somaxcon": "1"}).hint
+    for key in ("net/../../etc/passwd", "net.core.somaxconn\nx", "", "..", "/etc/passwd", "net.core.somaxconn\0"):
+        error = refused({key: "1"})
+        assert "\n" not in error.message
+    assert keys(plan({"net/core/somaxconn": "8192"}, here())) == [SOMAXCONN]
+
+
+def test_s2_what_is_a_count_or_gone_is_not_offered() -> None:
+    for key in ("fs.file-nr", "net.netfilter.nf_conntrack_count", "net.ipv4.tcp_tw_recycle"):
+        assert "cannot be set" in refused({key: "1"}).message
+        assert key not in names()
+
+
+def test_the_same_value_is_nothing_to_do() -> None:
+    found = plan({SOMAXCONN: "4096", RANGE: "32768\t60999"}, here())
+    assert found.already == (SOMAXCONN, RANGE)
+    assert not found.plan.settings
+    assert not found.commands
+
+
+def test_nothing_can_be_changed_in_a_recording() -> None:
+    assert "a recording" in refused({SOMAXCONN: "9"}, seen(snapshot(), fixed="this is a recording")).message
+
+
+def test_an_empty_list_is_written_as_a_line_feed_and_a_long_one_not_by_sysctl() -> None:
+    found = plan({RESERVED: ""}, here(ip_local_reserved_ports="8080"))
+    assert found.commands == (f"echo > /proc/sys/{RESERVED.replace('.', '/')}",)
+    long = ",".join(map(str, range(1, 65535, 2)))
+    assert plan({RESERVED: long}, here()).commands[0].startswith("#")
+
+
+def test_advice_comes_from_alarms_alone() -> None:
+    row = BY_KEY[RANGE]
+    healthy = Assessor().add(snapshot()).report
+    assert advice(healthy, row) is None
+    full = netns(ports=ports(group(28232)))
+    found = advice(Assessor().add(snapshot(netns=(full,))).report, row)
+    assert found
+    assert found.value == "1024 65535"
+    assert "28,232 of 28,232" in found.reason
+    reading = replace(healthy.readings[0], severity="hit", remedies=(Remedy("sysctl", RANGE, "1\n2", "forged"),))
+    assert advice(replace(healthy, readings=(reading,)), row) is None
+
+
+def test_what_the_alarms_of_recorded_labs_advise_can_be_written() -> None:
+    advised = {}
+    for recording in sorted(RECORDINGS.glob("*.jsonl")):
+        report = replayed(str(recording))
+        for reading in report.readings:
+            for remedy in reading.remedies if reading.severity in ("warning", "critical", "hit") else ():
+                if remedy.kind == "sysctl" and remedy.key and remedy.value:
+                    row = BY_KEY[remedy.key]
+                    assert row.settable
+                    advised[remedy.key] = parse(row, remedy.value, remedy.key)
+                    assert advice(report, row, remedy.key)
+    assert len(advised) > 5
+
+
+@real
+def test_s13_the_kernel_takes_the_planned_order_and_the_way_back() -> None:
+    assert inside(written_in_order) == "500 65535"
+
+
+def written_in_order() -> str:
+    before = look([RANGE, UNPRIVILEGED])
+    # The other order is refused, which is why there is one.
+    with pytest.raises(OSError, match="Invalid argument"):
+        write(RANGE, "500 65535")
+    settings = plan({RANGE: "500 65535", UNPRIVILEGED: "500"}, before).plan.settings
+    for setting in settings:
+        write(setting.key, setting.new)
+    there = look([RANGE]).values[RANGE]
+    for setting in reversed(settings):
+        write(setting.key, setting.old)
+    assert look([RANGE, UNPRIVILEGED]).values == before.values
+    return there
+
+
+def write(key: str, value: str) -> None:
+    with open(f"/proc/sys/{key.replace('.', '/')}", "w") as file:
+        file.write(f"{value}\n")
+
+
+@real
+def test_s14_the_kernel_takes_a_range_that_is_reserved_and_no_connect_gets_a_port() -> None:
+    assert inside(connect_with_all_reserved) == errno.EADDRNOTAVAIL
+
+
+def connect_with_all_reserved() -> int:
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    write(RESERVED, "8000-8010")
+    write(RANGE, "8000 8010")
+    with socket.create_server(("127.0.0.1", 9000)) as server, socket.socket() as client:
+        return client.connect_ex(server.getsockname())
+
+
+@real
+def test_s16_what_only_the_initial_namespace_may_write_is_refused_elsewhere() -> None:
+    for key, words in inside(refusals_inside).items():
+        assert "cannot be changed here" in words, key
+        assert "initial network namespace" in words, key
+
+
+def refusals_inside() -> dict[str, str]:
+    found = {}
+    tracked = os.path.exists(f"/proc/sys/{MAX.replace('.', '/')}")
+    for key in ("net.ipv4.tcp_mem", "net.core.netdev_max_backlog", *([MAX] if tracked else [])):
+        error = refused({key: "300000 400000 500000" if key.endswith("mem") else "300000"}, look(needed([key])))
+        found[key] = f"{error.message}: {error.hint}"
+    return found
+
+
+@real
+def test_s19_where_proc_sys_is_mounted_read_only_nothing_can_be_planned() -> None:
+    code, words = inside(planned_read_only)
+    assert code == 1
+    assert "mounted read-only" in words
+
+
+def planned_read_only() -> tuple[int, str]:
+    mount = "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro,nosuid,nodev,noexec /proc/sys"
+    call = ["unshare", "--mount", "sh", "-ec", f'{mount}; exec "$@"', "sh", *PLAN, f"{SOMAXCONN}=8192"]
+    done = subprocess.run(call, capture_output=True, text=True, check=False, env=child_environment())
+    return done.returncode, done.stderr
+
+
+@real
+def test_every_key_of_a_namespace_takes_its_own_value_back_and_the_bounds_of_its_row() -> None:
+    assert inside(bounds_inside) == []
+
+
+def bounds_inside() -> list[str]:
+    """Keys whose own value cannot be written back, or whose least or greatest value the kernel refuses."""
+    failed = []
+    space = look(names())
+    for key in names():
+        row = BY_KEY[key]
+        if not key.startswith("net.") or key in space.refused or key == UNPRIVILEGED:
+            continue
+        tries = [str(row.least), str(row.most)] if row.kind == "number" else list(map(str, row.allowed))
+        for value in (*tries, space.values[key]):
+            try:
+                write(key, value)
+                assert look([key]).values[key] == value
+            except (OSError, AssertionError) as error:
+                failed.append(f"{key} = {value}: {error}")
+    return failed
+
+
+@real
+def test_tune_plan_list_and_show_need_no_privilege_and_change_nothing() -> None:
+    before, listed, shown, planned, bad = inside(verbs)
+    assert listed["schema"] == shown["schema"] == planned["schema"] == 1
+    rows = {row["key"]: row for row in listed["tunables"]}
+    assert rows[RANGE]["current"] == shown["current"] == before
+    assert rows["net.ipv4.tcp_mem"]["refused"]
+    assert planned["previews"][0]["effect"] == "28,232 -> 64,512 ports to each destination"
+    assert planned["plan"]["settings"][0] == {
+        "key": RANGE,
+        "old": before,
+        "new": "1024 65535",
+        "pid": 0,
+        "start": 0,
+    }
+    assert bad[0] == 1
+    assert "begins with 0" in bad[1]
+    assert "allowed: 1 to 1,048,576" in bad[1]
+
+
+def verbs() -> tuple[str, Any, Any, Any, tuple[int, str]]:
+    bad = sockmon("plan", f"{SOMAXCONN}=010")
+    answers = [
+        json.loads(sockmon(*words, "--json").stdout)
+        for words in (("list",), ("show", RANGE), ("plan", f"{RANGE}=1024 65535"))
+    ]
+    return (look([RANGE]).values[RANGE], *answers, (bad.returncode, bad.stderr))
+
+
+def sockmon(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sockmon", "tune", *words],
+        capture_output=True, text=True, check=False, timeout=60, env=child_environment(),
+    )  # fmt: skip

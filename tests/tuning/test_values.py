@@ -1,0 +1,202 @@
+"""What the kernel does with values, and a guard with that: refusals, half changes, long lists, process limits."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from sockmon.model.change import Plan, Setting, Transaction
+from sockmon.tunables import BY_KEY
+from sockmon.tuning.guard import Guard
+from sockmon.tuning.recover import boot_id, netns, recover
+from tests.netns import inside
+from tests.tuning.changes import BUCKETS, ME, NEW, OLD, RANGE, RESERVED, SOMAXCONN, plan, values, write
+from tests.tuning.test_transaction import old_values
+
+pytestmark = pytest.mark.usefixtures("needs_userns")
+
+RMEM, PING = "net.ipv4.tcp_rmem", "net.ipv4.ping_group_range"
+START = "net.ipv4.ip_unprivileged_port_start"
+EVERY_OTHER = ",".join(str(port) for port in range(1, 65536, 2))
+
+
+def _begin(made: Plan, root: str) -> Transaction:
+    return Guard(made, ME, 60.0, root).begin()
+
+
+def refused_by_the_kernel() -> tuple[Transaction, dict[str, str]]:
+    """The second of two settings is a reversed range."""
+    with old_values() as root:
+        return _begin(plan(OLD, {SOMAXCONN: "8192", RANGE: "60000 1000"}), root), values()
+
+
+def test_s3_a_refused_value_takes_the_others_back() -> None:
+    ended, found = inside(refused_by_the_kernel)
+    assert (ended.state, found) == ("reverted", OLD)
+    assert f"{RANGE}: the kernel refused 60000 1000: Invalid argument" in ended.words
+
+
+def refused_and_changed() -> tuple[str, bool, bool]:
+    BY_KEY[RMEM] = BY_KEY[SOMAXCONN]
+    with old_values() as root:
+        old = values({RMEM: ""})
+        made = plan(old, {RMEM: "8192 131072 2147483648"})
+        guard = Guard(made, ME, 60.0, root)
+        guard.revert, revert = lambda: guard.status(), guard.revert  # type: ignore[method-assign]
+        guard.begin()
+        changed = values(old) != old
+        return revert().state, changed, values(old) == old
+
+
+def test_s4_a_refused_value_that_changed_something_is_undone() -> None:
+    assert inside(refused_and_changed) == ("reverted", True, True)
+
+
+def long_lists() -> tuple[list[str], list[bool]]:
+    with old_values() as root:
+        states: list[str] = []
+        right = []
+        for old, new in (("", EVERY_OTHER), (EVERY_OTHER, "5")):
+            write({RESERVED: old})
+            guard = Guard(plan({RESERVED: old}, {RESERVED: new}), ME, 60.0, root)
+            states.append(guard.begin().state)
+            right.append(values({RESERVED: ""})[RESERVED] == new)
+            states.append(guard.revert().state)
+            right.append(values({RESERVED: ""})[RESERVED] == old)
+        return states, right
+
+
+def test_s9_s10_s11_s12_lists_longer_than_a_page_and_empty_ones_come_back_whole() -> None:
+    assert inside(long_lists) == (["holding", "reverted"] * 2, [True] * 4)
+
+
+def no_way_back() -> Transaction:
+    BY_KEY[PING] = BY_KEY[SOMAXCONN]
+    with old_values() as root:
+        old = values({PING: ""})
+        return _begin(plan(old, {PING: "0 0"}), root)
+
+
+def test_s21_a_value_that_cannot_be_written_back_is_not_changed() -> None:
+    refused = inside(no_way_back)
+    assert refused.state == "refused"
+    assert "its present value cannot be written back" in refused.words[0]
+
+
+def unsound() -> list[str]:
+    """Plans that no sockmon makes."""
+    somaxconn = Setting(SOMAXCONN, "4096", "8192")
+    wrong = (
+        Setting("kernel.core_pattern", "core", "x"),
+        Setting("net/../core.somaxconn", "4096", "8192"),
+        Setting(SOMAXCONN, "4096", "1\nkernel.core_pattern=|/x"),
+        Setting(SOMAXCONN, "4096", "1\0"),
+        Setting("net.ipv4.tcp_tw_recycle", "0", "1"),
+        Setting("core", "0:0", "1:1", pid=1),
+        Setting("nofile", "0:0", "1", pid=1),
+    )
+    made = [Plan((somaxconn, setting), netns(), boot_id()) for setting in wrong]
+    made += [Plan((), netns(), boot_id()), Plan((somaxconn, somaxconn), netns(), boot_id())]
+    made += [msgspec.structs.replace(plan(), netns=1), msgspec.structs.replace(plan(), boot_id="another")]
+    with old_values() as root:
+        ended = [_begin(one, root) for one in made]
+        assert values() == OLD
+        assert {one.state for one in ended} == {"refused"}
+        return [one.words[0] for one in ended]
+
+
+def test_s1_s24_t19_what_no_plan_can_hold_is_refused_before_anything_is_touched() -> None:
+    said = inside(unsound)
+    assert all("\n" not in word and "\0" not in word for word in said)
+    assert "is no sysctl that sockmon sets" in said[0]
+
+
+def not_persisted() -> tuple[Transaction, bool]:
+    with old_values() as root:
+        guard = Guard(plan(), ME, 60.0, root)
+        guard.begin()
+        return guard.keep(persist=True), values() == NEW
+
+
+def test_t11_what_cannot_be_written_to_etc_is_kept_all_the_same_and_says_so() -> None:
+    ended, new = inside(not_persisted)
+    assert (ended.state, ended.persisted, new) == ("kept", False, True)
+    assert "holds until a restart" in ended.words[-1]
+
+
+def stuck() -> tuple[Transaction, str]:
+    """Somebody widens the range meanwhile, so that the kernel refuses the old start of unprivileged ports."""
+    with old_values() as root:
+        write({START: "1024"})
+        guard = Guard(plan({START: "1024"}, {START: "500"}), ME, 60.0, root)
+        guard.begin()
+        write({RANGE: "600 60999"})
+        return guard.revert(), values({START: ""})[START]
+
+
+def test_t17_what_the_kernel_does_not_take_back_is_said_with_the_command() -> None:
+    ended, found = inside(stuck)
+    assert (ended.state, found) == ("stuck", "500")
+    assert f"by hand: sysctl -w '{START}=1024'" in ended.words[-1]
+
+
+def _limit_of(child: subprocess.Popen[bytes]) -> Setting:
+    start = int(Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[19])
+    return Setting("nofile", "300:400", "350:400", child.pid, start)
+
+
+def limits() -> tuple[list[str], list[str]]:
+    with old_values() as root:
+        child = subprocess.Popen(["prlimit", "--nofile=300:400", "sleep", "600"])
+        states, found = [], []
+        try:
+            # Until prlimit has become sleep.
+            while Path(f"/proc/{child.pid}/comm").read_text() != "sleep\n":
+                os.sched_yield()
+            made = Plan((_limit_of(child),), netns(), boot_id())
+            guard = Guard(made, ME, 60.0, root)
+            for act in (guard.begin, guard.revert):
+                states.append(act().state)
+                lines = Path(f"/proc/{child.pid}/limits").read_text().splitlines()
+                found.append(" ".join(next(line for line in lines if "open files" in line).split()[3:5]))
+            other = msgspec.structs.replace(made.settings[0], start=1)
+            states.append(_begin(msgspec.structs.replace(made, settings=(other,)), root).state)
+            guard = Guard(made, ME, 60.0, root)
+            states.append(guard.begin().state)
+        finally:
+            child.kill()
+            child.wait()
+        ended = guard.revert()
+        return [*states, ended.state, ended.words[0]], found
+
+
+def test_limits_of_a_process_and_of_one_that_ends_meanwhile() -> None:
+    states, found = inside(limits)
+    assert found == ["350 400", "300 400"]
+    assert states[:5] == ["holding", "reverted", "refused", "holding", "reverted"]
+    assert "has ended" in states[5]
+
+
+def killed_with_a_limit() -> tuple[str, dict[str, str]]:
+    """A sysctl and a dead process in one journal, healed by another process."""
+    with old_values() as root, subprocess.Popen(["sleep", "600"]) as child:
+        hard = Path(f"/proc/{child.pid}/limits").read_text().split("Max open files")[1].split()[:2]
+        limit = msgspec.structs.replace(_limit_of(child), old=":".join(hard), new=f"64:{hard[1]}")
+        made = Plan((Setting(BUCKETS, OLD[BUCKETS], NEW[BUCKETS]), limit), netns(), boot_id())
+        guard = os.fork()
+        if guard == 0:
+            held = _begin(made, root).state == "holding"
+            os.kill(os.getpid(), signal.SIGKILL if held else signal.SIGTERM)
+        assert os.WTERMSIG(os.waitpid(guard, 0)[1]) == signal.SIGKILL
+        child.kill()
+        child.wait()
+        return recover(root)[0].state, values()
+
+
+def test_a_dead_guard_and_a_dead_process_are_healed() -> None:
+    assert inside(killed_with_a_limit) == ("reverted", OLD)
