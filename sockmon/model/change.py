@@ -95,3 +95,27 @@ class Transaction(msgspec.Struct, frozen=True):
     persisted: bool = False
     words: tuple[str, ...] = ()
     """What went wrong or differs, a sentence each."""
+
+
+class Outlook(msgspec.Struct, frozen=True):
+    """What a restart makes of a key, and who else writes it."""
+
+    value: str | None
+    """What it will be by the files of sysctl.d; None where none sets it, or the two programs differ."""
+    boot: tuple[str, ...]
+    """A sentence for each program: `systemd-sysctl: /etc/sysctl.d/99-x.conf:3 sets 5`; one where they agree."""
+    managers: tuple[str, ...] = ()
+    """Who else sets it, with where and what that means, a sentence each."""
+
+
+class Drift(msgspec.Struct, frozen=True):
+    """A value that was kept, and is another now."""
+
+    key: str
+    kept: str
+    now: str | None
+    """None: it cannot be read any more, `words` says why."""
+    id: str
+    """Of the transaction that kept it."""
+    pid: int = 0
+    words: str = ""
