@@ -10,15 +10,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from sockmon import __version__, tune_held
-from sockmon.errors import SockmonError
+from sockmon.errors import NotTuned, SockmonError
 from sockmon.model.clean import clean
 from sockmon.prove import prove
 from sockmon.tune import tune
+
+if TYPE_CHECKING:
+    from sockmon.tuning.desk import Desk
 
 UNKNOWN_EXIT, FAULT_EXIT = 3, 70
 LONGEST_WORDS = 2000
@@ -50,6 +53,8 @@ def sockmon(
         _screen(source, netns, interval, theme, read_only, story or "")
     elif source or netns or interval or theme or read_only or story:
         raise click.UsageError("these options belong to the screen; give the verb its own behind it")
+    elif context.invoked_subcommand == tune.name:
+        _put_right()
 
 
 def _screen(
@@ -65,14 +70,42 @@ def _screen(
     source = open_source(spec, interval or 1.0, netns)
     if spec == "-" or not sys.stdin.isatty():
         _keyboard_from_terminal()
+    desk, no_desk = _desk(spec, netns, read_only)
     privileges.drop()
     from sockmon.terminal import kept
 
     with kept():
         from sockmon.ui.run import run
 
-        code = run(source, theme=theme, interval=interval, read_only=read_only, story=story)
+        code = run(source, theme, interval, read_only, story, desk, no_desk)
     sys.exit(code)
+
+
+def _desk(spec: str | None, netns: str | None, read_only: bool) -> tuple[Desk | None, str]:
+    """The process that keeps the privilege to change things, or why there is none."""
+    if read_only:
+        return None, "it was started read-only"
+    if spec is not None:
+        return None, "this is another host" if spec.startswith("ssh://") else "this is a recording"
+    from sockmon.tuning.desk import open_desk
+
+    try:
+        return open_desk(netns), ""
+    except NotTuned as error:
+        return None, error.message
+
+
+def _put_right() -> None:
+    """What every start with the privilege does: bring to its end what killed guards left behind, and say so."""
+    if os.geteuid() != 0:
+        return
+    from sockmon.tuning.recover import in_words, recover_at_start
+
+    try:
+        for found in recover_at_start():
+            _say(f"sockmon: {in_words(found)}")
+    except (NotTuned, OSError) as error:
+        _say(f"sockmon: what killed guards may have left could not be looked at: {error}")
 
 
 def _require_terminal() -> None:
@@ -110,6 +143,8 @@ def check(json_: bool, watch: float, netns: str | None, recording: str | None) -
 
     if recording and (watch or netns):
         raise click.UsageError("--watch and --netns go with the live host, not with --from")
+    if not recording:
+        _put_right()
     found = replayed(recording) if recording else report(netns, watch)
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
     width = _width() if sys.stdout.isatty() else None

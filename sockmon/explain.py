@@ -23,6 +23,7 @@ from sockmon.symptoms import SYMPTOMS, Symptom
 from sockmon.topics import Topic, find
 from sockmon.tunables import TUNABLES, Tunable
 from sockmon.tunables.tunable import REACH
+from sockmon.tuning.unit import DIRECTIVES
 
 SCOPES = {
     "process": "each process",
@@ -121,7 +122,9 @@ def _first(ids: Iterable[str], now: Look) -> list[Section]:
 
 def _tunable(row: Tunable, now: Look, netns: str | None) -> Explanation:
     gone = f" · gone: {row.until}" if row.until else f" · since Linux {row.since}" if row.since else ""
-    found = values(row.keys, netns)
+    limit = row.kind == "limit"
+    whose = f"(each process has its own: sockmon tune show {row.key}@PID)"
+    found = {row.key: whose} if limit else values(row.keys, netns)
     # An alias that this kernel does not have says nothing where the key itself is there.
     shown = [key for key in row.keys if key == row.key or not found[key].startswith("(is not there")]
     said = [
@@ -129,14 +132,21 @@ def _tunable(row: Tunable, now: Look, netns: str | None) -> Explanation:
         *_unless_empty("Against myths", map(sentence, row.myths)),
         *(_use(row) if not row.until else ()),
         *_unless_empty("Part of", _states(row.ceilings, now)),
+        *_unless_empty("Try it", [f"sockmon prove {row.key}"] if row.writable else []),
     ]
     if row.writable and not row.until:
-        said += [
-            Section("Set it now", (f"sysctl -w {row.key}='VALUE'",)),
-            Section("For good", (f"{row.key} = VALUE in a file of /etc/sysctl.d/; then sysctl --system",)),
-        ]
+        at_once = f"sysctl -w {row.key}='VALUE'"
+        lasting = f"{row.key} = VALUE in a file of /etc/sysctl.d/; then sysctl --system"
+        if limit:
+            at_once = f"prlimit --pid PID --{row.key}=SOFT:HARD"
+            lasting = f"{DIRECTIVES[row.key]}=SOFT:HARD in the service's unit"
+        said += [Section("Set it now", (at_once,)), Section("For good", (lasting,))]
     return Explanation(
-        "sysctl", row.key, f"{row.key} · {row.unit}{gone}", row.words, (*said, Section("Source", (row.source,)))
+        "limit" if limit else "sysctl",
+        row.key,
+        f"{row.key} · {row.unit}{gone}",
+        row.words,
+        (*said, Section("Source", (row.source,))),
     )
 
 

@@ -69,6 +69,7 @@ def test_every_sysctl_explains_itself(key: str) -> None:
     assert key in words(explanation) or explanation.name in words(explanation)
     assert set(row.ceilings) <= set(ROWS)
     assert row.ceilings
+    assert (f"sockmon prove {row.key}" in words(explanation)) == row.writable
     # What is gone from Linux is not there, what is not is either there or says why not.
     here = explanation.sections[0].paragraphs[0]
     assert ("is not there" in here) if row.until else re.search(r"= .", here)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _READER = "conntrack"
 _NOT_LOADED = "nf_conntrack is not loaded"
-_GET = 0x0101  # NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET
-_ANY_FAMILY = struct.pack("=BBH", 0, 0, 0)  # struct nfgenmsg
+GET = 0x0101  # NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET
+ANY_FAMILY = struct.pack("=BBH", 0, 0, 0)  # struct nfgenmsg
 _SMALLEST = 20
 _SEEN_REPLY = 0x02  # IPS_SEEN_REPLY
 _TUPLE_ORIG, _STATUS, _PROTOINFO = 1, 3, 4
@@ -104,7 +104,7 @@ def table(door: Door) -> Steps[Table]:
         found.update(_columns(messages, length))
 
     try:
-        yield from dump(door.conntrack, "conntrack table", _GET, _ANY_FAMILY, absorb, _SMALLEST)
+        yield from dump(door.conntrack, "conntrack table", GET, ANY_FAMILY, absorb, _SMALLEST)
     except Absent:
         raise Absent("conntrack table", _NOT_LOADED) from None
     except Unreadable as error:

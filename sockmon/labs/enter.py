@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 from sockmon.labs import namespaces
@@ -18,16 +19,27 @@ _PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 def main() -> NoReturn:
     """Enter the namespaces of the process that argv names, and become the command or wait for it."""
     pid, _, *command = sys.argv[1:]
+    outside = _device(namespaces.HOME)
     try:
         waits = namespaces.join(int(pid))
     except (OSError, ValueError) as error:
         sys.exit(f"sockmon: process {pid} cannot be joined: {error}")
+    # Where it is still the host's nothing may be kept there.
+    own = _device(namespaces.HOME) != outside
+    os.environ[namespaces.HOME_NAME] = namespaces.HOME if own else ""
     if waits:
         _wait(command)
     else:
         # In a pid namespace the end of the lab is ours too; here nobody else would end us.
         namespaces.die_with_parent(signal.SIGTERM)
     _become(command)
+
+
+def _device(path: str) -> int | None:
+    """Which file system is there; None: nothing is."""
+    with suppress(OSError):
+        return os.stat(path).st_dev
+    return None
 
 
 def _wait(command: list[str]) -> None:

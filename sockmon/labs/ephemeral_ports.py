@@ -13,20 +13,23 @@ from sockmon.labs.loads.places import DATABASE
 from sockmon.labs.stage import Stage
 
 PORTS = 200
+MORE = 100
+"""Connections that the proxy would open besides, if it could."""
 
 
 def _one_more() -> Iterator[float]:
-    """A pool that wants to grow, and is told EADDRNOTAVAIL each time."""
+    """A pool that wants to grow, and is told EADDRNOTAVAIL each time; it grows where the wall is moved."""
+    pool: list[socket.socket] = []
     while True:
         try:
-            surplus: socket.socket = connect("127.0.0.1", DATABASE)
+            pool.append(connect("127.0.0.1", DATABASE))
         except OSError as refused:
             if refused.errno != errno.EADDRNOTAVAIL:
                 raise
-            yield 0.2
-        else:
-            surplus.close()
-            raise RuntimeError("there was a port left")
+        # A pool of its full size waits.
+        while len(pool) >= MORE:
+            yield 1.0
+        yield 0.2
 
 
 def _build(stage: Stage) -> None:

@@ -18,7 +18,13 @@ SERVICE = 1000
 KINDS = {"user": 0x10000000, "net": 0x40000000, "mnt": 0x00020000, "pid": 0x20000000}
 """/proc/PID/ns/KIND → its flag for unshare and setns, in the order in which they must be entered."""
 
+HOME = "/dev/shm"
+"""Where a lab with mounts of its own keeps what changes need, instead of in the host's /run, /var and /etc."""
+HOME_NAME = "SOCKMON_ROOT"
+"""What the environment calls it for those that run inside (sockmon.tuning.inside); empty: there is none."""
+
 _NOBODY = 65534
+_HOME_SIZE = b"size=16m,mode=1777"
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 0x2, 0x4, 0x8, 0x4000, 0x40000
 _PR_SET_PDEATHSIG = 1
 _SIOCGIFFLAGS = 0x8913
@@ -91,6 +97,13 @@ def _write_maps(pid: int, lines: str) -> bool:
 def mount_proc() -> None:
     """Let /proc show this pid namespace alone; OSError where that is refused, as in many containers."""
     _call("mount", b"proc", b"/proc", b"proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, None)
+
+
+def mount_home() -> None:
+    """Lay an empty file system of our own over HOME, with the directories that changes are kept in; OSError."""
+    _call("mount", b"tmpfs", HOME.encode(), b"tmpfs", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, _HOME_SIZE)
+    for name in ("run", "var/lib", "var/log", "etc/sysctl.d"):
+        Path(HOME, name).mkdir(mode=0o755, parents=True)
 
 
 def join(pid: int) -> bool:

@@ -186,6 +186,9 @@ def _first(lab: Lab, stage: Stage) -> NoReturn:
         namespaces.mount_proc()
     except OSError:
         os._exit(_NO_PROC)
+    # Without it nothing can be changed inside, and sockmon says so there.
+    with suppress(OSError):
+        namespaces.mount_home()
     _build(lab, stage)
 
 

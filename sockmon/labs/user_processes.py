@@ -18,25 +18,30 @@ from sockmon.labs.stage import Stage
 LIMIT = 200
 
 
-def _server(listener: socket.socket, service: int | None) -> Iterator[float]:
+def _server(listener: socket.socket) -> Iterator[float]:
     resource.setrlimit(resource.RLIMIT_NPROC, (LIMIT, LIMIT))
-    if service is not None:
-        os.setgroups([])
-        os.setresgid(service, service, service)
-        os.setresuid(service, service, service)
+    become_service()
     yield from serve_by_threads(listener)
 
 
-def _build(stage: Stage) -> None:
-    # The host's root is exempt. An ordinary user's root in here is not, and has no other user to become.
-    with listen(WEB) as listener:
-        stage.start("app-server", partial(_server, listener, SERVICE if _mapped(SERVICE) else None))
-    stage.start("clients", partial(until_refused, WEB))
+def become_service() -> None:
+    """Become a user that limits of tasks bind: the host's root is exempt. An ordinary user's root in here is not,
+    and has no other user to become."""
+    if _mapped(SERVICE):
+        os.setgroups([])
+        os.setresgid(SERVICE, SERVICE, SERVICE)
+        os.setresuid(SERVICE, SERVICE, SERVICE)
 
 
 def _mapped(uid: int) -> bool:
     with open("/proc/self/uid_map") as lines:
         return any(int(line.split()[0]) == uid for line in lines)
+
+
+def _build(stage: Stage) -> None:
+    with listen(WEB) as listener:
+        stage.start("app-server", partial(_server, listener))
+    stage.start("clients", partial(until_refused, WEB))
 
 
 LAB = Lab(

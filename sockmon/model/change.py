@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import msgspec
@@ -23,6 +24,11 @@ class Setting(msgspec.Struct, frozen=True):
     start: int = 0
     """The process's start time: pids are used again."""
 
+    @property
+    def name(self) -> str:
+        """The key that it is asked for by: `net.core.somaxconn`, or `nofile@1044`."""
+        return f"{self.key}@{self.pid}" if self.pid else self.key
+
 
 class Plan(msgspec.Struct, frozen=True):
     """What one transaction changes, in the order of writing; reverting goes the other way."""
@@ -31,6 +37,8 @@ class Plan(msgspec.Struct, frozen=True):
     netns: int
     """Inode of the network namespace that the values were read in."""
     boot_id: str
+    undoes: str = ""
+    """Id of the kept transaction that this takes back, with what it wrote to /etc/sysctl.d; empty: none."""
 
 
 class Preview(msgspec.Struct, frozen=True):
@@ -50,6 +58,8 @@ class Preview(msgspec.Struct, frozen=True):
     cost: int | None
     """Bytes of memory that the kernel may take more than before; None: not known, `risk` has the words."""
     warnings: tuple[str, ...]
+    boot: tuple[str, ...] = ()
+    """What a restart makes of it, whether `keep --persist` would last, who else sets it: a line each."""
 
 
 class Proposal(msgspec.Struct, frozen=True):
@@ -79,6 +89,14 @@ class Who(msgspec.Struct, frozen=True):
     terminal: str
 
 
+class Entry(msgspec.Struct, frozen=True):
+    """What our file in /etc/sysctl.d said of a key, and says since: our lines for it, as Latin-1; empty: none."""
+
+    key: str
+    before: str
+    after: str
+
+
 class Transaction(msgspec.Struct, frozen=True):
     """A plan that was acted on."""
 
@@ -95,6 +113,40 @@ class Transaction(msgspec.Struct, frozen=True):
     persisted: bool = False
     words: tuple[str, ...] = ()
     """What went wrong or differs, a sentence each."""
+    entries: tuple[Entry, ...] = ()
+    """What it changed in /etc/sysctl.d: undoing it changes that back."""
+
+
+def undoing(kept: Transaction, netns: int, boot_id: str) -> Plan:
+    """The plan that takes a kept change back, the last setting first, with what it wrote to /etc/sysctl.d; a guard
+    refuses it in another network namespace, and where somebody has changed the values since."""
+    settings = reversed(kept.plan.settings)
+    back = tuple(msgspec.structs.replace(each, old=each.new, new=each.old) for each in settings)
+    # Numbers of namespaces say nothing about those of another boot.
+    return Plan(back, kept.plan.netns if kept.plan.boot_id == boot_id else netns, boot_id, kept.id)
+
+
+def standing(newest_first: Iterable[Transaction]) -> Iterator[Transaction]:
+    """Of the history those changes that were kept, and not taken back since: newest first."""
+    undone = set()
+    for one in newest_first:
+        if one.state != "kept" or one.id in undone:
+            continue
+        if one.plan.undoes:
+            undone.add(one.plan.undoes)
+        else:
+            yield one
+
+
+class Rival(msgspec.Struct, frozen=True):
+    """A line that would decide a key at boot although our own file had one for it."""
+
+    program: str
+    """`systemd-sysctl` or `sysctl --system`."""
+    at: str
+    """`FILE:LINE`."""
+    value: str | None
+    """What it sets; None: it keeps the program from setting the key."""
 
 
 class Outlook(msgspec.Struct, frozen=True):
@@ -106,6 +158,12 @@ class Outlook(msgspec.Struct, frozen=True):
     """A sentence for each program: `systemd-sysctl: /etc/sysctl.d/99-x.conf:3 sets 5`; one where they agree."""
     managers: tuple[str, ...] = ()
     """Who else sets it, with where and what that means, a sentence each."""
+    rivals: tuple[Rival, ...] = ()
+    """What `keep --persist` would meet: it does not write a value that another line then undoes."""
+    unread: tuple[str, ...] = ()
+    """Files that may hold such a line and could not be read, with the reason."""
+    unit: str = ""
+    """Of a limit: the systemd unit of the process, whose drop-in makes it last; empty where there is none."""
 
 
 class Drift(msgspec.Struct, frozen=True):
@@ -119,3 +177,5 @@ class Drift(msgspec.Struct, frozen=True):
     """Of the transaction that kept it."""
     pid: int = 0
     words: str = ""
+    """Who kept it and when, and what it is now or why it does not last: a whole sentence. Where `now` is what was
+    kept it is about the file that would bring it back at boot."""

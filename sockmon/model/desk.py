@@ -73,6 +73,8 @@ class Standing(msgspec.Struct, frozen=True, tag="standing", tag_field="kind"):
     """What has a journal and no end, and could not be healed from here."""
     drift: tuple[Drift, ...] = ()
     """What was kept and is not there any more."""
+    healed: tuple[Transaction, ...] = ()
+    """What killed guards had left behind, as it was brought to its end since the desk is there."""
 
 
 class Told(msgspec.Struct, frozen=True, tag="told", tag_field="kind"):

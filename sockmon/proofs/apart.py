@@ -9,8 +9,10 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
+from sockmon.errors import LabUnavailable
 from sockmon.labs import namespaces
 from sockmon.labs.stage import Stage
 
@@ -18,8 +20,10 @@ from sockmon.labs.stage import Stage
 def apart(
     stage: Stage, seconds: float, measure: Callable[..., Any], *each: Sequence[Any], words: str = "measuring"
 ) -> list[Any]:
-    """What `measure(*arguments)` returned for `each` arguments, as plain JSON; RuntimeError with the reason of the
-    first that failed, SystemExit when whoever holds our stdin has gone. `seconds` is about how long it takes."""
+    """What `measure(*arguments)` returned for `each` arguments, as plain JSON, after about `seconds`.
+
+    LabUnavailable or RuntimeError with the reason of the first that failed, SystemExit when whoever holds our
+    stdin has gone."""
     doors = [_started(measure, arguments) for arguments in each]
     said = dict.fromkeys(doors, b"")
     begin, waiting = time.monotonic(), set(doors)
@@ -37,8 +41,22 @@ def apart(
     return [_result(said[door]) for door in doors]
 
 
+def in_a_new_namespace(key: str) -> str:
+    """The value of a sysctl in a network namespace that is made now, from within this one."""
+    door = _started(sysctl, (key,))
+    with os.fdopen(door, "rb") as said:
+        return str(_result(said.read()))
+
+
+def sysctl(key: str) -> str:
+    """Its value where we are, in single spaces."""
+    return " ".join(Path("/proc/sys", key.replace(".", "/")).read_text().split())
+
+
 def _result(said: bytes) -> Any:
     answer = json.loads(said or '{"failed": "the measurement died"}')
+    if "unavailable" in answer:
+        raise LabUnavailable(answer["unavailable"])
     if "failed" in answer:
         raise RuntimeError(answer["failed"])
     return answer["result"]
@@ -63,6 +81,8 @@ def _live(parent: int, writer: int, measure: Callable[..., Any], arguments: Sequ
         os.dup2(os.open(os.devnull, os.O_RDWR), 0)
         namespaces.enter(user_namespace=False)
         answer = {"result": measure(*arguments)}
+    except LabUnavailable as refused:
+        answer = {"unavailable": refused.message}
     except BaseException as failed:
         answer = {"failed": f"{type(failed).__name__}: {failed}"}
     with os.fdopen(writer, "wb") as out:

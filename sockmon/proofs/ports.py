@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
+from typing import Any
 
 from sockmon.labs.namespaces import set_sysctl
 from sockmon.labs.stage import Stage
 from sockmon.proofs import sockets
-from sockmon.proofs.apart import apart
+from sockmon.proofs.apart import apart, in_a_new_namespace, sysctl
 from sockmon.proofs.proof import Finding, Proof, Step
 
 _RANGE = "net.ipv4.ip_local_port_range"
@@ -17,17 +19,18 @@ _LOW = sockets.LOW
 _SECOND = sockets.PORT + 1
 
 
-def _fillings() -> list[int]:
-    """Connections towards one destination and a second, then more of the first with a wider range."""
+def _fillings() -> tuple[list[int], str]:
+    """Connections towards one destination and a second, then more of the first with a wider range; the range of a
+    namespace that is made then."""
     with sockets.server(), sockets.server(_SECOND):
         sockets.port_range(_FEW)
         first, second = sockets.fill(), sockets.fill(port=_SECOND)
         sockets.port_range(_MORE)
-        return [len(first), len(second), len(first + sockets.fill())]
+        return [len(first), len(second), len(first + sockets.fill())], in_a_new_namespace(_RANGE)
 
 
 def _port_range(stage: Stage) -> Finding:
-    [[first, second, wider]] = apart(stage, 1, _fillings, ())
+    [[[first, second, wider], elsewhere]] = apart(stage, 1, _fillings, ())
     few, more = f"{_LOW} {_LOW + _FEW - 1}", f"{_LOW} {_LOW + _MORE - 1}"
     steps = [
         Step(
@@ -42,6 +45,13 @@ def _port_range(stage: Stage) -> Finding:
             "it counts at once, and open connections stay",
             wider == _MORE,
         ),
+        Step(
+            f'{_RANGE}="{more}"',
+            f"a network namespace that was made then has {elsewhere}",
+            "each namespace begins with the default",
+            elsewhere != more,
+        ),
+        _inbound(stage),
     ]
     numbers = (
         f"{first} connections towards one destination, {second} more towards a second with ip_local_port_range of"
@@ -50,7 +60,31 @@ def _port_range(stage: Stage) -> Finding:
     return Finding(steps, numbers, "this limits the connections towards each destination, at once")
 
 
-def _reserving() -> dict[str, int]:
+def _accepting() -> list[int]:
+    """Connections that a server takes whose own range is far smaller; clients from two addresses."""
+    with sockets.server() as listener:
+        sockets.port_range(_FEW)
+        total = sum(len(sockets.fill(source=source)) for source in ("127.0.0.2", "127.0.0.3", "127.0.0.4"))
+        return [total, sockets.queued(listener)]
+
+
+def _inbound(stage: Stage) -> Step:
+    [[clients, accepted]] = apart(stage, 1, _accepting, ())
+    return Step(
+        f'{_RANGE}="{_LOW} {_LOW + _FEW - 1}"',
+        f"a server took {accepted} connections from three addresses",
+        "it does not limit a server, and each source address has as many",
+        clients == accepted == 3 * _FEW,
+    )
+
+
+def _write_nothing(key: str) -> None:
+    door = os.open(f"/proc/sys/{key.replace('.', '/')}", os.O_WRONLY)
+    os.write(door, b"")
+    os.close(door)
+
+
+def _reserving() -> dict[str, Any]:
     """Connections with ports reserved, whether one of those can be had by its number, and then without."""
     with sockets.server():
         sockets.port_range(_FEW)
@@ -58,10 +92,13 @@ def _reserving() -> dict[str, int]:
         held = sockets.fill()
         ours = [client.getsockname()[1] for client in held]
         by_number = socket.create_connection((sockets.LOOPBACK, sockets.PORT), source_address=("", _LOW))
+        _write_nothing(_RESERVED)
+        after = sysctl(_RESERVED)
         set_sysctl(_RESERVED, "\n")
         more = sockets.fill()
         by_number.close()
-        return {"first": len(held), "inside": sum(port < _LOW + _KEPT_BACK for port in ours), "then": len(more)}
+        inside = sum(port < _LOW + _KEPT_BACK for port in ours)
+        return {"first": len(held), "inside": inside, "after": after, "then": len(more)}
 
 
 def _reserved(stage: Stage) -> Finding:
@@ -73,6 +110,12 @@ def _reserved(stage: Stage) -> Finding:
             " by its number",
             "reserved ports are not handed out, except to who asks for one by its number",
             (found["first"], found["inside"]) == (_FEW - _KEPT_BACK, 0),
+        ),
+        Step(
+            f"{_RESERVED}=",
+            f"a write of no bytes reported no error, and left {found['after']}",
+            "it is emptied by a line feed, not by nothing",
+            bool(found["after"]),
         ),
         Step(
             f"{_RESERVED}=",

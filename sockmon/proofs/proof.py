@@ -1,4 +1,4 @@
-"""What a proof is: a measurement on this kernel that shows what one sysctl does, and what it does not."""
+"""What a proof is: a measurement on this kernel that shows what one setting does, and what it does not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Step(msgspec.Struct, frozen=True):
     """One setting, and what came of it."""
 
     setting: str
-    """What was written before, as sysctl(8) takes it."""
+    """What was written before, as sysctl(8) takes it, or a limit as prlimit(1) does."""
     measured: str
     """The numbers, with their units."""
     words: str
@@ -47,7 +47,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Proof(msgspec.Struct, frozen=True):
-    """How the effect of a sysctl is measured in namespaces of its own."""
+    """How the effect of a setting is measured in namespaces of its own."""
 
     key: str
     title: str

@@ -9,13 +9,11 @@ from pathlib import Path
 import msgspec
 
 from sockmon.errors import LabUnavailable
-from sockmon.labs import LABS
 from sockmon.labs.lab import Lab
 from sockmon.labs.running import refusal, running
 from sockmon.labs.stage import Stage
-from sockmon.proofs import BY_KEY, Finding, Proof, Step
+from sockmon.proofs import BY_KEY, ELSEWHERE, Finding, Proof, Step
 from sockmon.tunables import Tunable
-from sockmon.tunables.tunable import REACH
 
 Progress = Callable[[float, str], None]
 _DEADLINE = 300.0
@@ -73,13 +71,8 @@ def _gone(row: Tunable) -> Finding:
 
 def _unproved(key: str, row: Tunable) -> tuple[str, str]:
     """Why there is no proof of `key`, and what shows its effect instead."""
-    labs = [lab for lab in LABS if lab.ceiling in row.ceilings]
-    names = " or ".join(f"sockmon lab run {lab.name}" for lab in labs)
-    hint = (
-        f"what happens at that limit is shown by: {names}" if names else "sockmon prove lists what can be proved"
-    )
     if not row.writable:
-        return f"{key} is a count that cannot be set: there is nothing to prove", hint
-    if row.scope in ("host", "initial netns"):
-        return f"{key} cannot be proved without changing the host: it is {REACH[row.scope]}", hint
-    return f"there is no proof of {key}", hint
+        return f"{key} is a count that cannot be set: there is nothing to prove", ""
+    found = ELSEWHERE[key]
+    commands = " or ".join(f"sockmon {verb}" for verb in found.instead)
+    return f"{key} {found.why}", f"{found.shows}: {commands}" if commands else ""

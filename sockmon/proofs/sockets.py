@@ -17,12 +17,15 @@ from sockmon.labs.namespaces import set_sysctl
 
 PORT = 5432
 LOOPBACK = "127.0.0.1"
-SYN_RECV, FIN_WAIT2, TIME_WAIT = 3, 5, 6
+ESTABLISHED, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT = 1, 2, 3, 4, 5, 6
 """enum in include/net/tcp_states.h."""
+TIMESTAMPS, SACK, WINDOW_SCALING = 1, 2, 4
+"""TCPI_OPT_* of include/uapi/linux/tcp.h."""
 LOW = 20000
-_CLOSING = (4, FIN_WAIT2, 8, 9, 11)
+_CLOSING = (FIN_WAIT1, FIN_WAIT2, 8, 9, 11)
 """FIN_WAIT1 and 2, CLOSE_WAIT, LAST_ACK, CLOSING."""
-_TCP_INFO_UNACKED = 24
+IP_BIND_ADDRESS_NO_PORT = 24
+_TCP_INFO_OPTIONS, _TCP_INFO_UNACKED = 5, 24
 
 
 def port_range(ports: int) -> None:
@@ -35,17 +38,24 @@ def server(port: int = PORT, backlog: int = 4096, address: str = "") -> socket.s
     return socket.create_server((address, port), backlog=backlog)
 
 
-def fill(address: str = LOOPBACK, port: int = PORT, most: int = 200) -> list[socket.socket]:
-    """Connections until connect() finds no port (EADDRNOTAVAIL), or `most`; any other error is raised."""
+def fill(
+    address: str = LOOPBACK, port: int = PORT, most: int = 200, source: str = "", bound: bool = False
+) -> list[socket.socket]:
+    """Connections until there is no port (EADDRNOTAVAIL, or with `bound` EADDRINUSE), or `most`; other errors are
+    raised. `source` is the address that they come from; `bound` ones are bound to a port before they connect."""
     held: list[socket.socket] = []
     while len(held) < most:
         client = socket.socket()
         client.settimeout(5)
         try:
+            if source:
+                client.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+            if source or bound:
+                client.bind((source, 0))
             client.connect((address, port))
         except OSError as error:
             client.close()
-            if error.errno != errno.EADDRNOTAVAIL:
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.EADDRINUSE):
                 raise
             return held
         held.append(client)
@@ -61,6 +71,15 @@ def close_first(listener: socket.socket, clients: list[socket.socket]) -> None:
         connection.settimeout(5)
         connection.recv(1)
         connection.close()
+
+
+def close_second(listener: socket.socket, clients: list[socket.socket]) -> None:
+    """Close what `listener` accepted from `clients` and then these: TIME_WAIT is the server's."""
+    for connection in [listener.accept()[0] for _ in clients]:
+        connection.close()
+    for client in clients:
+        client.recv(1)
+        client.close()
 
 
 def close_after(listener: socket.socket, total: int) -> NoReturn:
@@ -95,6 +114,16 @@ def queued(listener: socket.socket) -> int:
     """Connections that wait to be accepted: tcp_get_info gives a listener's queue as tcpi_unacked."""
     info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_UNACKED + 4)
     return int(struct.unpack_from("I", info, _TCP_INFO_UNACKED)[0])
+
+
+def state(client: socket.socket) -> int:
+    """Its TCP state."""
+    return client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+
+
+def options(client: socket.socket) -> int:
+    """What both sides agreed on: TIMESTAMPS, SACK, WINDOW_SCALING."""
+    return client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_OPTIONS + 1)[_TCP_INFO_OPTIONS]
 
 
 def connected(client: socket.socket, seconds: float) -> bool:

@@ -24,12 +24,12 @@ _LENGTH = 60.0
 _SLACK = 0.125
 """A timer of the kernel's wheel may be late by an eighth of its length: kernel/time/timer.c."""
 _LOOKED_AT = {"FIN_WAIT2": sockets.FIN_WAIT2, "TIME_WAIT": sockets.TIME_WAIT}
-_PORTS, _PAUSE = 20, 1.5
+PORTS, PAUSE = 20, 1.5
 
 
-def _ends(seconds: int) -> dict[str, float]:
-    """How long a FIN_WAIT2 and a TIME_WAIT lasted with tcp_fin_timeout = `seconds`."""
-    set_sysctl(_FIN_TIMEOUT, str(seconds))
+def _ends(before: int, after: int) -> dict[str, float]:
+    """How long FIN_WAIT2 and TIME_WAIT lasted, closed while tcp_fin_timeout was `before`, then set to `after`."""
+    set_sysctl(_FIN_TIMEOUT, str(before))
     with sockets.server() as listener:
         kept, closed = sockets.fill(most=1)[0], sockets.fill(most=1)[0]
         forgetful, polite = listener.accept()[0], listener.accept()[0]
@@ -38,6 +38,8 @@ def _ends(seconds: int) -> dict[str, float]:
         polite.recv(1)
         polite.close()
         begin = time.monotonic()
+        sockets.settled(lambda: sockets.count(sockets.FIN_WAIT2), 1)
+        set_sysctl(_FIN_TIMEOUT, str(after))
         lasted = {"FIN_WAIT2": 0.0, "TIME_WAIT": 0.0}
         while time.monotonic() < begin + 2 * _LENGTH:
             now = round(time.monotonic() - begin, 1)
@@ -57,16 +59,22 @@ def _is(measured: float, expected: float) -> bool:
 
 
 def _fin_timeout(stage: Stage) -> Finding:
-    values = (60, 5)
-    found = apart(stage, 62, _ends, *((value,) for value in values))
+    cases = ((60, 60), (5, 5), (60, 5))
+    found = apart(stage, 62, _ends, *cases)
+    words = (
+        "FIN_WAIT2 ends after this, TIME_WAIT after 60 s",
+        "FIN_WAIT2 ends after this, TIME_WAIT after 60 s all the same",
+        "it counts for connections that are closed from then on",
+    )
     steps = [
         Step(
-            f"{_FIN_TIMEOUT}={value}",
-            f"FIN_WAIT2 lasted {each['FIN_WAIT2']:.1f} s, TIME_WAIT {each['TIME_WAIT']:.1f} s",
-            "FIN_WAIT2 ends after this, TIME_WAIT after 60 s",
-            _is(each["FIN_WAIT2"], value) and _is(each["TIME_WAIT"], _LENGTH),
+            f"{_FIN_TIMEOUT}={after}",
+            f"{f'closed while it was {before}: ' if before != after else ''}FIN_WAIT2 lasted"
+            f" {each['FIN_WAIT2']:.1f} s, TIME_WAIT {each['TIME_WAIT']:.1f} s",
+            word,
+            _is(each["FIN_WAIT2"], before) and _is(each["TIME_WAIT"], _LENGTH),
         )
-        for value, each in zip(values, found, strict=True)
+        for (before, after), each, word in zip(cases, found, words, strict=True)
     ]
     numbers = (
         f"a TIME_WAIT socket lasted {found[0]['TIME_WAIT']:.1f} s with tcp_fin_timeout=60 and"
@@ -76,20 +84,36 @@ def _fin_timeout(stage: Stage) -> Finding:
     return Finding(steps, numbers, "this shortens FIN_WAIT2, and does not shorten TIME_WAIT")
 
 
-def _freed(reuse: int, far: bool) -> int:
+def freed(reuse: int, far: bool) -> int:
     """Ports in TIME_WAIT that connect() gets again after 1.5 s, of 20; with `far` towards another host."""
     set_sysctl(_REUSE, str(reuse))
-    sockets.port_range(_PORTS)
-    address = another_host(_PORTS) if far else _here(_PORTS)
+    sockets.port_range(PORTS)
+    address = another_host(PORTS) if far else _here(PORTS)
     for client in sockets.fill(address):
         client.close()
-    if (waiting := sockets.settled(_waiting, _PORTS)) != _PORTS:
-        raise RuntimeError(f"{waiting} of {_PORTS} ports are in TIME_WAIT")
-    time.sleep(_PAUSE)
+    if (waiting := sockets.settled(_waiting, PORTS)) != PORTS:
+        raise RuntimeError(f"{waiting} of {PORTS} ports are in TIME_WAIT")
+    time.sleep(PAUSE)
     again = sockets.fill(address)
     for client in again:
         client.close()
     return len(again)
+
+
+def _taken(reuse: int, bound: bool) -> int:
+    """Of 20 ports in TIME_WAIT those that are had again after 1.5 s: with `bound` by who binds before it connects,
+    else by connections that come in to a server that closed first."""
+    set_sysctl(_REUSE, str(reuse))
+    sockets.port_range(PORTS)
+    listener = sockets.server()
+    clients = sockets.fill()
+    if bound:
+        sockets.close_first(listener, clients)
+    else:
+        sockets.close_second(listener, clients)
+    sockets.settled(_waiting, PORTS)
+    time.sleep(PAUSE)
+    return len(sockets.fill(bound=bound))
 
 
 def _waiting() -> int:
@@ -107,7 +131,7 @@ def _here(total: int) -> str:
 
 def _reuse(stage: Stage) -> Finding:
     cases = list(product((0, 1, 2), (False, True)))
-    found = dict(zip(cases, apart(stage, 3, _freed, *cases), strict=True))
+    found = dict(zip(cases, apart(stage, 3, freed, *cases), strict=True))
     words = {
         0: "no port in TIME_WAIT is taken again",
         1: "after 1 s every port may be taken again",
@@ -116,23 +140,35 @@ def _reuse(stage: Stage) -> Finding:
     expected = {
         (0, False): 0,
         (0, True): 0,
-        (1, False): _PORTS,
-        (1, True): _PORTS,
-        (2, False): _PORTS,
+        (1, False): PORTS,
+        (1, True): PORTS,
+        (2, False): PORTS,
         (2, True): 0,
     }
+    cases = list(product((0, 1), (False, True)))
+    others = dict(zip(cases, apart(stage, 2, _taken, *cases), strict=True))
     steps = [
         Step(
             f"{_REUSE}={value}",
-            f"on loopback {found[value, False]} of {_PORTS} ports were free after {_PAUSE} s, over a veth"
+            f"on loopback {found[value, False]} of {PORTS} ports were free after {PAUSE} s, over a veth"
             f" {found[value, True]}",
             words[value],
             all(found[value, far] == expected[value, far] for far in (False, True)),
         )
         for value in words
     ]
+    steps += [
+        Step(
+            f"{_REUSE}={value}",
+            f"{others[value, True]} of {PORTS} were free for sockets that bind() before they connect, and a server"
+            f" that closed first took {others[value, False]} of {PORTS} connections from the same ports",
+            "it does nothing for sockets that are bound, nor for inbound connections",
+            (others[value, True], others[value, False]) == (0, PORTS),
+        )
+        for value in (0, 1)
+    ]
     numbers = (
-        f"of {_PORTS} ports in TIME_WAIT, {_PAUSE} s later tcp_tw_reuse=0, 1 and 2 freed {found[0, False]},"
+        f"of {PORTS} ports in TIME_WAIT, {PAUSE} s later tcp_tw_reuse=0, 1 and 2 freed {found[0, False]},"
         f" {found[1, False]} and {found[2, False]} on loopback and {found[0, True]}, {found[1, True]} and"
         f" {found[2, True]} towards another host"
     )
@@ -165,7 +201,7 @@ def _delay(stage: Stage) -> Finding:
             f"{_DELAY}={value}",
             f"the port was free after {seconds:.2f} s",
             "the port is free after this",
-            value / 1000 <= seconds <= value / 1000 + 1,
+            value / 1000 <= seconds <= value / 1000 + 2,
         )
         for value, seconds in zip(values, found, strict=True)
     ]
@@ -208,7 +244,7 @@ def _buckets(stage: Stage) -> Finding:
 
 PROOFS = (
     Proof(_FIN_TIMEOUT, "it shortens FIN_WAIT2, and not TIME_WAIT", _fin_timeout, 62),
-    Proof(_REUSE, "1 frees ports in TIME_WAIT everywhere, 2 on loopback alone", _reuse, 3, ("ip",)),
+    Proof(_REUSE, "1 frees ports in TIME_WAIT everywhere, 2 on loopback alone", _reuse, 5, ("ip",)),
     Proof(_DELAY, "how long a port waits before tcp_tw_reuse takes it", _delay, 4, ("Linux 6.14",)),
     Proof(_BUCKETS, "it limits TIME_WAIT; what finds no room ends without", _buckets, 2),
 )

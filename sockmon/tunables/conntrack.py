@@ -106,7 +106,7 @@ CONNTRACK = (
     _timeout(
         "tcp_timeout_close_wait", 60, "How long a connection that only one side has closed stays in the table."
     ),
-    _timeout("tcp_timeout_fin_wait", 120, "How long a connection that is being closed stays in the table."),
-    _timeout("udp_timeout", 30, "How long a UDP flow without an answer stays in the table."),
-    _timeout("udp_timeout_stream", 120, "How long a UDP flow that goes both ways stays in the table."),
+    _timeout("tcp_timeout_fin_wait", 120, "How long a connection whose FIN has no answer yet stays there."),
+    _timeout("udp_timeout", 30, "How long a UDP flow without an answer stays there, and any at first."),
+    _timeout("udp_timeout_stream", 120, "How long a UDP flow that goes both ways stays there, after 2 s."),
 )

@@ -1,4 +1,4 @@
-"""What a tunable is: a row about one sysctl, which the kernel keeps under /proc/sys."""
+"""What a tunable is: a row about a sysctl, kept by the kernel under /proc/sys, or about a limit of a process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-Reach = Literal["netns", "initial netns", "host", "pid namespace", "user namespace"]
+Reach = Literal["netns", "initial netns", "host", "pid namespace", "user namespace", "process"]
 """What shares one value: `netns` has one of its own in each; `initial netns` is one for the host, which only the
 initial network namespace shows or may write."""
 REACH: dict[Reach, str] = {
@@ -16,18 +16,19 @@ REACH: dict[Reach, str] = {
     "pid namespace": "each pid namespace has its own since Linux 6.14, and those around it apply too; before that"
     " one for the host",
     "user namespace": "each user namespace has its own, and those around it apply too",
+    "process": "this process alone; those that it starts from now on inherit it, those that run already do not",
 }
-Kind = Literal["number", "numbers", "range", "ports", "switch"]
+Kind = Literal["number", "numbers", "range", "ports", "switch", "limit"]
 """How a value is written: one number, several in ascending order, a first and a last port, a list of ports and of
-ranges, or one of a few numbers that each mean something."""
+ranges, one of a few numbers that each mean something, or the soft and the hard limit of a process."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tunable:
-    """One sysctl: what it does, what it does not do, and when a new value counts."""
+    """One sysctl or limit: what it does, what it does not do, and when a new value counts."""
 
     key: str
-    """Dotted, as sysctl(8) takes it."""
+    """Dotted, as sysctl(8) takes it; of a limit its name, as prlimit(1) takes it."""
     unit: str
     scope: Reach
     default: str
@@ -70,6 +71,8 @@ class Tunable:
     """Bytes that the kernel takes at most with these numbers; the second argument is the size of a page."""
     couplings: Sequence[str] = ()
     """Keys that it must be looked at together with."""
+    unlimited: bool = False
+    """True for a limit that may be none at all."""
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What may be written to a sysctl: text becomes the one way to write a value that is in bounds, or BadValue.
+"""What may be written to a sysctl or a limit: text becomes the one way to write a value in bounds, or BadValue.
 
 The kernel reads `010` as 8, keeps the rest of a pair that is given one number, and takes -1 where it means
 nothing; none of that gets past `parse`.
@@ -17,6 +17,7 @@ LONGEST = 400_000
 """Characters: every port by itself takes 382,000."""
 SHOWN = 60
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
+_LIMIT = re.compile(rf"{_NUMBER.pattern}|unlimited")
 _PORTS = re.compile(r"[0-9]+(?:-[0-9]+)?(?:,[0-9]+(?:-[0-9]+)?)*")
 _MISTAKES = (
     (r"\Z", "is empty"),
@@ -30,6 +31,9 @@ _MISTAKES = (
 )
 Ranges = list[tuple[int, int]]
 """(first, last), both included, ascending, with a gap between any two."""
+UNLIMITED = "unlimited"
+ENDLESS = 2**64 - 1
+"""What `unlimited` is to the kernel (RLIM_INFINITY): more than any number."""
 
 
 def parse(tunable: Tunable, text: str, key: str = "") -> str:
@@ -44,6 +48,8 @@ def parse(tunable: Tunable, text: str, key: str = "") -> str:
     text = text.strip(" \t")
     if tunable.kind == "ports":
         return compressed(_ports(at, text))
+    if tunable.kind == "limit":
+        return _limit(at, text)
     parts = re.split(r"[ \t]+", text)
     if tunable.kind in ("number", "switch"):
         return str(_single(at, text, parts))
@@ -63,6 +69,20 @@ def numbers(text: str) -> list[int]:
         return [int(part) for part in text.split()]
     except ValueError:
         return []
+
+
+def limits(text: str) -> tuple[int, int] | None:
+    """Soft and hard limit of `1024:4096`; None where it is none."""
+    found = [ENDLESS if part == UNLIMITED else int(part) for part in text.split(":") if _LIMIT.fullmatch(part)]
+    return (found[0], found[1]) if len(found) == 2 else None
+
+
+def with_hard(text: str, old: str) -> str:
+    """`4096`, a soft limit alone, with the hard one of `old`, which is raised where it is lower."""
+    before = limits(old)
+    if ":" in text or before is None:
+        return text
+    return f"{text}:{text if _bound(text) > before[1] else old.partition(':')[2]}"
 
 
 def ranges(text: str) -> Ranges:
@@ -108,6 +128,9 @@ def allowed(tunable: Tunable) -> str:
     if tunable.kind == "switch":
         return ", ".join(f"{value} ({meaning})" for value, meaning in tunable.allowed.items())
     bounds = f"{tunable.least:,} to {tunable.most:,}"
+    if tunable.kind == "limit":
+        none = f", or {UNLIMITED}" if tunable.unlimited else ""
+        return f"SOFT:HARD, or the soft limit alone, {bounds}{none}"
     if tunable.kind == "ports":
         return f"ports and ranges of {bounds}, such as 8080,30000-32767, or nothing"
     if tunable.kind == "number":
@@ -136,6 +159,23 @@ def _single(at: _Place, text: str, parts: list[str]) -> int:
     if value not in at.tunable.allowed:
         raise at.bad(text, "is none of the values that mean something")
     return value
+
+
+def _limit(at: _Place, text: str) -> str:
+    """`SOFT:HARD`, or the soft limit alone."""
+    parts = text.split(":")
+    if len(parts) > 2:
+        raise at.bad(text, f"is {_count(parts)}, where two belong")
+    for part, field in zip(parts, at.tunable.fields, strict=False):
+        if part != UNLIMITED or not at.tunable.unlimited:
+            _number(at, part, field)
+    if len(parts) == 2 and _bound(parts[0]) > _bound(parts[1]):
+        raise at.bad(parts[0], "is more than the hard limit", "soft limit")
+    return text
+
+
+def _bound(text: str) -> int:
+    return ENDLESS if text == UNLIMITED else int(text)
 
 
 def _count(parts: list[str]) -> str:

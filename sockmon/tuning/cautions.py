@@ -12,6 +12,7 @@ from sockmon.tunables.value import compressed, numbers, ranges, within
 from sockmon.tuning.change import BUCKETS, Change
 from sockmon.tuning.effects import MOST, total, usable
 from sockmon.tuning.here import RANGE, RESERVED, UNPRIVILEGED, Here, span
+from sockmon.tuning.limits import cautions as limit_cautions
 
 NODE_PORTS = (30000, 32767)
 """What Kubernetes gives to services of type NodePort unless it is told otherwise."""
@@ -26,15 +27,11 @@ After = Mapping[str, str]
 
 def cautions(change: Change, after: After, here: Here) -> Iterator[str]:
     """What to think of, a sentence each."""
-    yield from _AT.get(change.key, _nothing)(change, after, here)
+    yield from _AT.get(change.key, limit_cautions)(change, after, here)
     most = total(change, change.new, here)
     if most and here.memory and most > MUCH_MEMORY * here.memory:
         share = words.ratio(most / here.memory)
         yield f"used to the full it takes {words.size(most)}, which is {share} of the memory of this machine"
-
-
-def _nothing(change: Change, after: After, here: Here) -> Iterator[str]:
-    yield from ()
 
 
 def _range(change: Change, after: After, here: Here) -> Iterator[str]:

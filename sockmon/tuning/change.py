@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sockmon.tunables import Tunable
-from sockmon.tunables.value import numbers, ranges, within
+from sockmon.tunables.value import limits, numbers, ranges, within
 from sockmon.tuning.here import RESERVED, UNPRIVILEGED
 
+NR_OPEN = "fs.nr_open"
 BUCKETS = "net.netfilter.nf_conntrack_buckets"
 THRESHOLD = "gc_thresh"
 
@@ -24,7 +25,9 @@ class Change:
 
     @property
     def less(self) -> bool:
-        """True where the last number becomes smaller."""
+        """True where the last number becomes smaller, of a limit the soft one."""
+        if self.row.kind == "limit":
+            return (limits(self.new) or (0, 0))[0] < (limits(self.old) or (0, 0))[0]
         before, after = numbers(self.old), numbers(self.new)
         return bool(before and after) and after[-1] < before[-1]
 
@@ -33,13 +36,14 @@ def ordered(changes: Iterable[Change]) -> tuple[Change, ...]:
     """So that the kernel takes each write, and nothing is worse in between; the reverse order leads back.
 
     The range of local ports may never begin below ip_unprivileged_port_start: either write is refused with EINVAL
-    otherwise (net/ipv4/sysctl_net_ipv4.c)."""
+    otherwise (net/ipv4/sysctl_net_ipv4.c). No hard limit of descriptors may be set above fs.nr_open: EPERM
+    (kernel/sys.c, do_prlimit)."""
     return tuple(sorted(changes, key=_rank))
 
 
 def _rank(change: Change) -> int:
     """Below 0: before the others, above 0: after them."""
-    if change.key in (UNPRIVILEGED, BUCKETS):
+    if change.key in (UNPRIVILEGED, BUCKETS, NR_OPEN):
         first = change.less if change.key == UNPRIVILEGED else not change.less
         return -1 if first else 1
     if change.key == RESERVED:

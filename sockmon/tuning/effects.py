@@ -9,9 +9,11 @@ from sockmon.ceilings.queues import subject
 from sockmon.tunables.value import numbers, ranges, within
 from sockmon.tuning.change import Change
 from sockmon.tuning.here import RANGE, RESERVED, Here, span
+from sockmon.tuning.limits import effect as limit_effect
 
 SOMAXCONN = "net.core.somaxconn"
-FREE = ("range", "ports", "switch")
+REUSE = "net.ipv4.tcp_tw_reuse"
+FREE = ("range", "ports", "switch", "limit")
 """Kinds of values that take no memory by themselves."""
 MOST = 5
 """Listeners that are named; of more their number is said."""
@@ -21,8 +23,11 @@ def effect(change: Change, after: Mapping[str, str], here: Here) -> str:
     """`28,232 -> 64,512 ports to each destination`."""
     if change.key in (RANGE, RESERVED):
         return _ports(change, after, here)
+    if change.row.kind == "limit":
+        return limit_effect(change, here)
     if change.row.kind == "switch":
-        return " -> ".join(_meaning(change, text) for text in (change.old, change.new))
+        meant = " -> ".join(_meaning(change, text) for text in (change.old, change.new))
+        return meant + (_reusable(change.new, here) if change.key == REUSE else "")
     if change.key == SOMAXCONN:
         return f"{_grouped(change)}: the longest backlog that listen() can get"
     return f"{_grouped(change)} {change.row.unit}{_sizes(change, here)}"
@@ -76,6 +81,21 @@ def _meaning(change: Change, text: str) -> str:
     found = numbers(text)
     meaning = change.row.allowed.get(found[0]) if found else None
     return f"{text} ({meaning})" if meaning else text
+
+
+def _reusable(value: str, here: Here) -> str:
+    """How many ports connect() may take again, towards the destination with the most of them in TIME_WAIT."""
+    ports = here.inside.ports if here.inside else None
+    groups = [row for row in ports.groups if value == "1" or _loopback(row.destination)] if ports else []
+    most = max(groups, key=lambda row: row.time_wait, default=None)
+    if value == "0" or most is None or not most.time_wait:
+        return ""
+    to = f"[{most.destination}]" if ":" in most.destination else most.destination
+    return f"; {most.time_wait:,} ports in TIME_WAIT towards {to}:{most.port} can be taken again"
+
+
+def _loopback(address: str) -> bool:
+    return address == "::1" or address.startswith("127.")
 
 
 def _grouped(change: Change) -> str:

@@ -16,6 +16,7 @@ import msgspec
 from sockmon.errors import NotTuned
 from sockmon.model.change import Plan, Setting, State, Transaction, Who
 from sockmon.tuning import history
+from sockmon.tuning.inside import not_ours
 from sockmon.tuning.journal import Applied, Begin, Extend, Journal, Write, Wrote
 from sockmon.tuning.places import Places
 from sockmon.tuning.recover import boot_id, heal, netns
@@ -123,6 +124,8 @@ class Guard:
         for setting in plan.settings:
             require_sound(setting)
             require_way_back(setting)
+            if not setting.pid and (why := not_ours(setting.key)):
+                raise NotTuned(f"{setting.key}: {why}")
         if plan.boot_id != boot_id():
             raise NotTuned("the plan is from before the machine was restarted", "make it anew")
         if plan.netns != netns():

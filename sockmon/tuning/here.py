@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sockmon.model.snapshot import Listener, Netns, Snapshot
+from sockmon.model.change import Outlook
+from sockmon.model.snapshot import Listener, Netns, Process, Snapshot
+from sockmon.tunables import process_of
 from sockmon.tunables.value import numbers
 
 RANGE = "net.ipv4.ip_local_port_range"
@@ -18,11 +20,15 @@ class Here:
     """One network namespace of a host, and what its sysctls are."""
 
     values: Mapping[str, str]
-    """By key, numbers separated by single spaces."""
+    """By key, numbers separated by single spaces; of `nofile@1044` SOFT:HARD."""
     netns: int
     boot_id: str
     refused: Mapping[str, str] = field(default_factory=dict)
     """Why a key cannot be changed here, by key."""
+    starts: Mapping[str, int] = field(default_factory=dict)
+    """Start time of the process of each `nofile@1044`, in clock ticks since boot."""
+    outlooks: Mapping[str, Outlook] = field(default_factory=dict)
+    """What a restart would make of it, by key."""
     door: str = ""
     """The namespace as it was asked for; empty for our own."""
     memory: int | None = None
@@ -47,6 +53,12 @@ class Here:
         """TCP listeners; none where they could not be seen."""
         found = self.inside.listeners if self.inside else None
         return tuple(each for each in found or () if each.protocol == "tcp")
+
+    def process(self, key: str) -> Process | None:
+        """The process of `nofile@1044`, unless the pid belongs to another one by now."""
+        rows = self.snapshot.processes.rows if self.snapshot and self.snapshot.processes else ()
+        pid, start = process_of(key), self.starts.get(key)
+        return next((row for row in rows if pid and row.pid == pid and row.start == start), None)
 
     def taken(self) -> set[int]:
         """Ports that no connect() gets because somebody listens on them, or is bound to them."""

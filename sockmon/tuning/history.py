@@ -10,18 +10,24 @@ from contextlib import suppress
 
 import msgspec
 
-from sockmon.errors import NotTuned, SockmonError
+from sockmon.errors import NotTuned
 from sockmon.model.change import Setting, State, Transaction, Who
 from sockmon.model.clean import clean
-from sockmon.tuning.journal import Done, Journal, Persisted, Story
-from sockmon.tuning.persist import persist
+from sockmon.tuning import filing, wall
+from sockmon.tuning.journal import Done, Journal, Story
 from sockmon.tuning.places import Places, open_ours
 
 NEWEST = 1000
 ID = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{8}")
 
 _LONGEST_WORD = 400
-_AUTHPRIV_NOTICE, _AUTHPRIV_CRITICAL = 10 * 8 + 5, 10 * 8 + 2
+_AUTHPRIV = 10 * 8
+_CRITICAL, _WARNING, _NOTICE = 2, 4, 5
+_PRIORITIES: dict[State, int] = {"stuck": _CRITICAL, "conflict": _WARNING}
+_LOUD: dict[State, str] = {
+    "stuck": "COULD NOT BE PUT BACK",
+    "conflict": "went back, but for what somebody else changed meanwhile",
+}
 _decoder = msgspec.json.Decoder(Transaction)
 
 
@@ -29,8 +35,9 @@ def told(story: Story, state: State, words: tuple[str, ...] = ()) -> Transaction
     """The transaction that a story tells of."""
     begin = story.begin
     assert begin is not None
+    persisted, entries = story.persist and story.filed, story.entries if story.filed else ()
     return Transaction(
-        begin.id, begin.plan, begin.who, begin.begun, begin.hold, story.deadline, state, story.persisted, words
+        begin.id, begin.plan, begin.who, begin.begun, begin.hold, story.deadline, state, persisted, words, entries
     )
 
 
@@ -38,35 +45,18 @@ def finish(places: Places, journal: Journal, state: State, words: list[str]) -> 
     """End a transaction: persist it where that was asked for, note it, and take the journal away once it is noted.
 
     What cannot be noted is said in its words: nothing here undoes what was done."""
-    if state == "kept" and journal.story.persist and not journal.story.persisted:
-        words = words + _persist(places, journal)
+    if state == "kept" and journal.story.done is None:
+        words = words + filing.file(places.root, journal, lambda id: read(places, id))
     done = told(journal.story, state, tuple(words))
     failed = _write(places, done)
     if journal.story.done is None:
         audit(places, done)
+        _cry_out(places, done)
         journal.try_append(Done(state, tuple(words)))
     if failed:
         return msgspec.structs.replace(done, words=(*done.words, failed))
     journal.remove()
     return done
-
-
-def _persist(places: Places, journal: Journal) -> list[str]:
-    """Write what was kept to /etc/sysctl.d too; what there is to say of it."""
-    begin = journal.story.begin
-    assert begin is not None
-    settings = [setting for setting in begin.plan.settings if not setting.pid]
-    why = ""
-    # To do it twice is to do it once: it may have failed after the file was there.
-    for _ in range(2):
-        try:
-            written = persist(settings, begin.who, begin.id, places.root, begin.begun)
-        except (SockmonError, OSError, ValueError) as error:
-            why = error.message if isinstance(error, SockmonError) else str(error)
-            continue
-        journal.try_append(Persisted())
-        return list(written.words)
-    return [f"it holds until a restart, and was not written to /etc/sysctl.d: {why}"]
 
 
 def _write(places: Places, done: Transaction) -> str:
@@ -100,6 +90,14 @@ def _prune(directory: int) -> None:
         os.unlink(name, dir_fd=directory)
 
 
+def _cry_out(places: Places, done: Transaction) -> None:
+    """Whatever is not as it was before is said to everybody who is logged in: nobody may be looking at sockmon."""
+    if done.state in _LOUD:
+        who = harmless_who(done.who)
+        heading = f"sockmon: change {done.id} by {who.login or who.user} {_LOUD[done.state]}"
+        wall.tell((heading, *done.words), places.root, (who.terminal,))
+
+
 def audit(places: Places, done: Transaction) -> None:
     """One line in the audit log, and one to syslog, as far as they can be written; also for what was refused."""
     line = _harmless(done)
@@ -109,7 +107,7 @@ def audit(places: Places, done: Transaction) -> None:
             os.write(number, line + b"\n")
         finally:
             os.close(number)
-    priority = _AUTHPRIV_CRITICAL if done.state == "stuck" else _AUTHPRIV_NOTICE
+    priority = _AUTHPRIV + _PRIORITIES.get(done.state, _NOTICE)
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as log:
         # Where syslog's own queue is full, nobody waits for it.
         log.sendto(b"<%d>sockmon: %s" % (priority, line), f"{places.root.rstrip('/')}/dev/log")
@@ -124,6 +122,7 @@ def _harmless(done: Transaction) -> bytes:
             "id": done.id,
             "state": done.state,
             "persisted": done.persisted,
+            "undoes": clean(done.plan.undoes, 32),
             "who": harmless_who(done.who),
             "netns": done.plan.netns,
             "settings": settings,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from sockmon.errors import NotTuned
-from sockmon.model.change import Plan, State, Who
+from sockmon.model.change import Entry, Plan, State, Who
 from sockmon.tuning.places import open_ours
 
 VERSION = 1
@@ -64,8 +64,14 @@ class Keep(msgspec.Struct, frozen=True, tag="KEEP", tag_field="record"):
     """Also to be written to /etc/sysctl.d."""
 
 
-class Persisted(msgspec.Struct, frozen=True, tag="PERSISTED", tag_field="record"):
-    """It is in /etc/sysctl.d as well."""
+class Filing(msgspec.Struct, frozen=True, tag="FILING", tag_field="record"):
+    """Our file in /etc/sysctl.d is changed next, and this is what it said before and will say."""
+
+    entries: tuple[Entry, ...]
+
+
+class Filed(msgspec.Struct, frozen=True, tag="FILED", tag_field="record"):
+    """It is as it shall be."""
 
 
 class Back(msgspec.Struct, frozen=True, tag="BACK", tag_field="record"):
@@ -85,7 +91,7 @@ class Done(msgspec.Struct, frozen=True, tag="DONE", tag_field="record"):
     words: tuple[str, ...] = ()
 
 
-Record = Begin | Write | Wrote | Applied | Extend | Keep | Persisted | Back | Restored | Done
+Record = Begin | Write | Wrote | Applied | Extend | Keep | Filing | Filed | Back | Restored | Done
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 
 
@@ -101,7 +107,8 @@ class Story:
     kept: bool = False
     back: bool = False
     persist: bool = False
-    persisted: bool = False
+    entries: tuple[Entry, ...] = ()
+    filed: bool = False
     done: Done | None = None
     stillborn: bool = False
     """Its writer died in its first line, before it touched anything."""
@@ -142,8 +149,11 @@ class Story:
                 self.kept, self.persist = not self.back, persist
             case Back():
                 self.back = True
-            case Persisted():
-                self.persisted = True
+            case Filing(entries):
+                # A second one is of whoever healed the first, and has seen what that wrote.
+                self.entries = self.entries or entries
+            case Filed():
+                self.filed = True
             case Done():
                 self.done = record
             case _:

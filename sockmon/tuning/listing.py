@@ -7,22 +7,27 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from sockmon.ceilings.sections import Section, sentence, setting
+from sockmon.model.change import Outlook
 from sockmon.model.report import Report
-from sockmon.tunables import BY_KEY, Tunable
+from sockmon.tunables import Tunable, row_of
 from sockmon.tunables.tunable import REACH
 from sockmon.tunables.value import allowed
-from sockmon.tuning.advice import advice
+from sockmon.tuning.advice import ALARMS, advice, knobs
 from sockmon.tuning.here import Here
+from sockmon.tuning.plan import names
+from sockmon.tuning.restart import shown
 
 CUT = "…"
 FIXED = " (fixed)"
 """Behind the value of a sysctl that nobody may write here."""
-_VALUE = 20
+_VALUE, _BOOT = 20, 12
 """Cells for a value; a longer one is cut."""
+_WIDE = 130
+"""Cells from which on a line has room for the value at boot."""
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One sysctl: its value here, and what it should be."""
+    """One sysctl or limit of a process: its value here, what it will be at boot, and what it should be."""
 
     key: str
     current: str | None
@@ -37,11 +42,22 @@ class Row(msgspec.Struct, frozen=True):
     allowed: str
     refused: str
     """Why it cannot be changed here; empty where it can."""
+    boot: str | None = None
+    """What the files of sysctl.d make it at boot; None where none sets it, or the two programs differ."""
+    outlook: Outlook | None = None
+    """Which file wins at boot, and who else sets it; None where that was not looked for."""
+
+
+def keys(report: Report | None) -> list[str]:
+    """Every sysctl that can be set, and the limits of processes that an alarm asks to raise."""
+    readings = report.readings if report else ()
+    advised = (knob.key for reading in readings if reading.severity in ALARMS for knob in knobs(reading))
+    return [*names(), *dict.fromkeys(key for key in advised if "@" in key)]
 
 
 def rows(keys: Iterable[str], here: Here, report: Report | None) -> list[Row]:
     """A Row for each key."""
-    return [_row(key, BY_KEY[key], here, report) for key in keys]
+    return [_row(key, row_of(key), here, report) for key in keys]
 
 
 def as_json(found: Sequence[Row]) -> str:
@@ -51,7 +67,7 @@ def as_json(found: Sequence[Row]) -> str:
 
 def one_as_json(row: Row) -> str:
     """One object: what `tune list` says of it, and what to know before it is changed."""
-    tunable = BY_KEY[row.key]
+    tunable = row_of(row.key)
     about = {
         "what": tunable.words,
         "takes_effect": tunable.effect,
@@ -68,21 +84,37 @@ def one_as_json(row: Row) -> str:
 def as_text(found: Sequence[Row], width: int | None) -> str:
     """A line for each; what does not fit a terminal of `width` cells is cut, with a sign."""
     room = max((len(row.key) for row in found), default=0)
-    lines = [f"{'KEY':<{room}}  {'NOW':<{_VALUE}}  {'ADVISED':<{_VALUE}}  {'SCOPE':<14}  DEFAULT"]
-    for row in found:
-        now = "(none here)" if row.current is None else row.current or "(empty)"
-        now += FIXED if row.refused and row.current is not None else ""
-        advised = row.advised or "–"
+    heads = ("KEY", "NOW", "ADVISED", "AT BOOT", "SCOPE", "DEFAULT")
+    table = [
+        heads,
+        *((row.key, _now(row), row.advised or "–", at_boot(row), row.scope, row.default) for row in found),
+    ]
+    lines = []
+    for key, now, advised, boot, scope, default in table:
+        seen = f"  {_cut(boot, _BOOT):<{_BOOT}}" if width is None or width >= _WIDE else ""
         lines.append(
-            f"{row.key:<{room}}  {_cut(now, _VALUE):<{_VALUE}}  {_cut(advised, _VALUE):<{_VALUE}}"
-            f"  {row.scope:<14}  {row.default}"
+            f"{key:<{room}}  {_cut(now, _VALUE):<{_VALUE}}  {_cut(advised, _VALUE):<{_VALUE}}{seen}"
+            f"  {scope:<14}  {default}"
         )
     return "\n".join(_cut(line.rstrip(), width) for line in lines)
 
 
+def at_boot(row: Row) -> str:
+    """The value after a restart; `–` where no file sets it, `two answers` where the two programs differ."""
+    if row.boot is not None:
+        return row.boot or "(empty)"
+    return "two answers" if row.outlook and len(row.outlook.boot) > 1 else "–"
+
+
+def _now(row: Row) -> str:
+    if row.current is None:
+        return "(none here)"
+    return (row.current or "(empty)") + (FIXED if row.refused else "")
+
+
 def one(row: Row, here: Here) -> tuple[str, str, tuple[Section, ...]]:
     """Title, what it does, and sections, as a page takes them."""
-    return f"{row.key} · {row.unit}", BY_KEY[row.key].words, tuple(_sections(row, BY_KEY[row.key], here))
+    return f"{row.key} · {row.unit}", row_of(row.key).words, tuple(_sections(row, row_of(row.key), here))
 
 
 def _sections(row: Row, tunable: Tunable, here: Here) -> Iterator[Section]:
@@ -96,6 +128,9 @@ def _sections(row: Row, tunable: Tunable, here: Here) -> Iterator[Section]:
         yield Section("Advised", ("Nothing: no alarm asks for another value.",))
     yield Section("Default", (sentence(tunable.default),))
     yield Section("Allowed", (sentence(row.allowed),))
+    boot = shown(row.key, row.advised or "SOFT:HARD", here)
+    if boot:
+        yield Section("At boot", boot)
     yield Section("Takes effect", (sentence(tunable.effect),))
     yield Section("Stays", (sentence(tunable.keeps),))
     yield Section("Whose", (sentence(REACH[tunable.scope]),))
@@ -104,12 +139,15 @@ def _sections(row: Row, tunable: Tunable, here: Here) -> Iterator[Section]:
         yield Section("Together with", tuple(setting(key, here.values.get(key)) for key in tunable.couplings))
     if tunable.myths:
         yield Section("Against myths", tuple(map(sentence, tunable.myths)))
-    yield Section("Try it", (f"sockmon tune plan {row.key}='{row.advised or 'VALUE'}'",))
+    yield Section(
+        "Try it", (f"sockmon tune plan {row.key}='{row.advised or 'VALUE'}'", f"sockmon prove {row.key}")
+    )
     yield Section("Source", (tunable.source,))
 
 
 def _row(key: str, tunable: Tunable, here: Here, report: Report | None) -> Row:
     advised = advice(report, tunable, key) if report else None
+    outlook = here.outlooks.get(key)
     return Row(
         key=key,
         current=here.values.get(key),
@@ -120,6 +158,8 @@ def _row(key: str, tunable: Tunable, here: Here, report: Report | None) -> Row:
         unit=tunable.unit,
         allowed=allowed(tunable),
         refused=here.refused.get(key, ""),
+        boot=outlook.value if outlook else None,
+        outlook=outlook,
     )
 
 

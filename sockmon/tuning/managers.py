@@ -41,6 +41,15 @@ class Manager(msgspec.Struct, frozen=True):
     """What that means for a value changed by hand."""
 
 
+def running(proc: str | Path = "/proc") -> frozenset[str]:
+    """The names of the processes that `proc` shows: /proc/PID/comm."""
+    names = set()
+    for directory in Path(proc).glob("[0-9]*"):
+        with suppress(OSError):
+            names.add((directory / "comm").read_bytes().decode("utf-8", "replace").rstrip("\n"))
+    return frozenset(names)
+
+
 def managers(key: str, root: str | Path, processes: Collection[str]) -> tuple[Manager, ...]:
     """What else sets `key` on the machine with its files below `root`, where processes called `processes` run."""
     running = (

@@ -10,6 +10,7 @@ from sockmon.tunables.value import numbers, ranges, within
 from sockmon.tuning.change import Change
 from sockmon.tuning.effects import total
 from sockmon.tuning.here import RANGE, RESERVED, UNPRIVILEGED, Here, span
+from sockmon.tuning.limits import objections as limit_objections
 
 MOST_OF_BUFFERS = 0.5
 """Share of memory that the buffers of one protocol may have at most."""
@@ -24,6 +25,7 @@ def objection(changes: Sequence[Change], after: Mapping[str, str], here: Here) -
         *_ports(keys, after),
         *_thresholds(keys, after),
         *_twins(keys, after),
+        *(refused for change in changes for refused in limit_objections(change, after, here)),
         *(refused for change in changes for refused in _alone(change, here)),
     ):
         return found

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from sockmon.model.change import Setting, Who
+from sockmon.model.change import Entry, Setting, Who
 from sockmon.model.clean import clean
 from sockmon.tuning.boot import Boot, boot
 from sockmon.tuning.folder import FILE, Folder, NotPersisted
-from sockmon.tuning.sysctl_d import path_of
+from sockmon.tuning.sysctl_d import Unread, path_of, read
 
-__all__ = ["FILE", "NotPersisted", "Persisted", "forget", "module_rule", "overruled", "persist"]
+__all__ = ["FILE", "NotPersisted", "Persisted", "module_rule", "overruled", "persist", "put_back", "trial"]
 
+TRIED = "sockmon"
+"""The value of our lines in a trial, which no other line has."""
 _MARK = b"# sockmon "
 _HEADER = (
     b"# Values that were changed with sockmon and kept. A comment that begins with `sockmon` belongs to the line\n"
@@ -39,8 +42,17 @@ class Persisted(msgspec.Struct, frozen=True):
     """What to know besides, a sentence each."""
 
 
+Announce = Callable[[tuple[Entry, ...]], object]
+"""Is told what the file says and will say before it is touched; where it raises, nothing is."""
+
+
 def persist(
-    settings: Sequence[Setting], who: Who, id: str, root: str | Path = "/", at: float | None = None
+    settings: Sequence[Setting],
+    who: Who,
+    id: str,
+    root: str | Path = "/",
+    at: float | None = None,
+    announce: Announce = lambda entries: None,
 ) -> Persisted:
     """Make the new values of `settings` last, as transaction `id`, begun by `who`; `at` is the wall clock.
 
@@ -52,28 +64,40 @@ def persist(
         before = folder.read()
         after = _merged(before or _HEADER, blocks)
         _refuse_if(overruled(settings, boot(root, {FILE: after})))
+        ours = _ours(before)
+        announce(tuple(Entry(key, ours.get(path_of(key), ""), _text(block)) for key, block in blocks.items()))
         words = folder.replace(after) if after != before else folder.settle()
     # Somebody may have added a file in the meantime: what is said is what is there now.
     late = overruled(settings, boot(root))
     return Persisted(FILE, (*words, *late, *_module_words(settings)))
 
 
-def forget(keys: Iterable[str], root: str | Path = "/") -> tuple[str, ...]:
-    """Take our lines for `keys` out again, and the file with the last of them; the keys that were in it.
+def put_back(
+    entries: Sequence[Entry], root: str | Path = "/", announce: Announce = lambda entries: None
+) -> tuple[str, ...]:
+    """Let our lines be again what they were before `entries`; a sentence for each key of which they say something
+    else by now, and stay.
 
-    Lines that are not ours stay, whatever they set. NotPersisted where the file cannot be written."""
+    Lines that are not ours stay, whatever they set; with the last of ours the file goes. NotPersisted where it
+    cannot be written. To do it twice is to do it once."""
     with Folder(Path(root)) as folder:
-        before = folder.read()
-        if before is None:
-            return ()
-        ours = {path_of(key): key for key in keys}
-        there = tuple(ours[path] for path in dict.fromkeys(_own_paths(before)) if path in ours)
-        after = _merged(before, dict.fromkeys(there, b""))
-        if after in (b"", _HEADER):
-            folder.remove()
-        elif after != before:
-            folder.replace(after)
-    return there
+        content = folder.read()
+        ours = _ours(content)
+        now = {entry.key: ours.get(path_of(entry.key), "") for entry in entries}
+        back = [entry for entry in entries if now[entry.key] == entry.after]
+        announce(tuple(Entry(entry.key, entry.after, entry.before) for entry in back))
+        words = _put(folder, content, {entry.key: entry.before.encode("latin-1") for entry in back})
+    changed = [entry.key for entry in entries if now[entry.key] not in (entry.before, entry.after)]
+    return (*words, *(f"{FILE} has another line for {key} by now: it was left alone" for key in changed))
+
+
+def _put(folder: Folder, content: bytes | None, blocks: dict[str, bytes]) -> tuple[str, ...]:
+    after = _merged(content or _HEADER, blocks)
+    if not blocks:
+        return folder.settle()
+    if after in (b"", _HEADER):
+        return folder.remove() if content is not None else ()
+    return folder.replace(after)
 
 
 def overruled(settings: Iterable[Setting], files: Boot) -> tuple[str, ...]:
@@ -88,6 +112,16 @@ def overruled(settings: Iterable[Setting], files: Boot) -> tuple[str, ...]:
                     f"{fate.winner.at} wins at boot under {fate.loader}: {setting.key} = {fate.winner.value}"
                 )
     return tuple(words)
+
+
+def trial(keys: Iterable[str], root: str | Path = "/") -> Boot:
+    """The files as they would be with a line of ours for each of `keys`, whatever its value; for a look at who
+    would win. A file of ours that cannot be read is in its `unread`."""
+    before = b""
+    with suppress(OSError, Unread):
+        before = read(Path(root, FILE.lstrip("/")))
+    blocks = {key: _MARK + b"\n" + f"{key} = {TRIED}\n".encode() for key in keys}
+    return boot(root, {FILE: _merged(before or _HEADER, blocks)})
 
 
 def module_rule(key: str) -> str:
@@ -173,5 +207,12 @@ def _path(chunk: bytes) -> str | None:
     return path_of(assignment.partition(b"=")[0].strip().decode("utf-8", "replace"))
 
 
-def _own_paths(raw: bytes) -> Iterable[str]:
-    return (path for chunk in _chunks(raw) if (path := _path(chunk)) is not None)
+def _ours(raw: bytes | None) -> dict[str, str]:
+    """Our lines by the path that they set, as whole lines."""
+    chunks = ((_path(chunk), chunk.rstrip(b"\n") + b"\n") for chunk in _chunks(raw or b""))
+    return {path: _text(chunk) for path, chunk in chunks if path is not None}
+
+
+def _text(block: bytes) -> str:
+    """Whatever somebody has made of our lines, byte for byte."""
+    return block.decode("latin-1")

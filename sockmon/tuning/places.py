@@ -15,8 +15,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from sockmon.errors import NotTuned
+from sockmon.tuning.inside import home
 
 RUN, LIBRARY, LOG = "run/sockmon", "var/lib/sockmon", "var/log/sockmon"
+TXN = f"{RUN}/txn"
+NOWHERE = -1
+"""In the place of the descriptor of a directory that is not there."""
 _SAFE = os.O_NOFOLLOW | os.O_CLOEXEC
 # A FIFO in the place of a file must not block us.
 _AT_ONCE = os.O_NONBLOCK
@@ -27,12 +31,14 @@ class Places:
 
     NotTuned where one cannot be made, is not ours alone, or is no directory."""
 
-    def __init__(self, root: str = "/") -> None:
-        self.root = root
-        self._open: list[int] = []
+    def __init__(self, root: str = "/", make: bool = True) -> None:
+        """Without `make` nothing is made: what is not there is NOWHERE, and nothing is found in it."""
+        self.root = home(root)
+        self._make = make
+        self._open: dict[str, int] = {}
         try:
             self.run = self._directory(RUN, 0o700)
-            self.txn = self._directory(f"{RUN}/txn", 0o700)
+            self.txn = self._directory(TXN, 0o700)
         except BaseException:
             self.close()
             raise
@@ -47,21 +53,23 @@ class Places:
         return self._directory(LOG, 0o750)
 
     def _directory(self, below: str, mode: int) -> int:
+        if below in self._open:
+            return self._open[below]
         path = Path(self.root, below)
         try:
-            # Parents as the distribution would make them, whatever our umask is.
-            before = os.umask(0o022)
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with suppress(FileExistsError):
-                    path.mkdir(mode)
-            finally:
-                os.umask(before)
+            if self._make:
+                _make(path, mode)
             number = os.open(path, os.O_RDONLY | os.O_DIRECTORY | _SAFE)
         except OSError as error:
+            if isinstance(error, FileNotFoundError) and not self._make:
+                return NOWHERE
             raise _refused(f"{path}", error) from error
-        self._open.append(number)
-        _require_ours(os.fstat(number), f"{path}")
+        try:
+            _require_ours(os.fstat(number), f"{path}")
+        except BaseException:
+            os.close(number)
+            raise
+        self._open[below] = number
         return number
 
     def lock(self) -> int | None:
@@ -93,7 +101,18 @@ class Places:
     def close(self) -> None:
         """Let go of the directories."""
         while self._open:
-            os.close(self._open.pop())
+            os.close(self._open.popitem()[1])
+
+
+def _make(path: Path, mode: int) -> None:
+    # Parents as the distribution would make them, whatever our umask is.
+    before = os.umask(0o022)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            path.mkdir(mode)
+    finally:
+        os.umask(before)
 
 
 def open_ours(name: str, flags: int, directory: int, mode: int = 0o600) -> int:
@@ -111,6 +130,25 @@ def open_ours(name: str, flags: int, directory: int, mode: int = 0o600) -> int:
         os.close(number)
         raise
     return number
+
+
+def unfit(root: str = "/") -> str:
+    """Why no transaction could be kept below `root`, without making or touching anything; empty: nothing is known
+    against it."""
+    try:
+        at = Path(home(root))
+        for below in (RUN, TXN):
+            with suppress(FileNotFoundError):
+                seen = os.lstat(at / below)
+                if not stat.S_ISDIR(seen.st_mode):
+                    return f"{at / below} is no directory"
+                _require_ours(seen, f"{at / below}")
+        there = at / RUN
+        while not there.exists():
+            there = there.parent
+    except (NotTuned, OSError) as error:
+        return str(error)
+    return "" if os.access(there, os.W_OK) else f"{there} cannot be written"
 
 
 def _require_ours(seen: os.stat_result, name: str) -> None:

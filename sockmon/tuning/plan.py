@@ -13,16 +13,18 @@ from difflib import get_close_matches
 from sockmon.errors import Refused
 from sockmon.model.change import Plan, Preview, Proposal, Setting
 from sockmon.model.clean import clean
-from sockmon.tunables import BY_KEY, TUNABLES, Tunable
+from sockmon.tunables import BY_KEY, TUNABLES, Tunable, process_of, row_of
 from sockmon.tunables.tunable import REACH
-from sockmon.tunables.value import parse, same
+from sockmon.tunables.value import parse, same, with_hard
 from sockmon.tuning.cautions import cautions
 from sockmon.tuning.change import Change, ordered
 from sockmon.tuning.effects import cost, effect, keeps
 from sockmon.tuning.here import Here
 from sockmon.tuning.objections import objection
+from sockmon.tuning.restart import restart
 
 _KEY = re.compile(r"[a-z0-9_]+([./][A-Za-z0-9_:@-]+)+")
+_LIMIT = re.compile(r"([a-z]+)(?:@([1-9][0-9]{0,9}))?")
 _LONGEST_COMMAND = 4000
 """Bytes of a value that sysctl(8) still writes whole; of a longer list it writes the head and reports success."""
 REVERT = (
@@ -41,6 +43,7 @@ def plan(wanted: Mapping[str, str], here: Here) -> Proposal:
     changes, already = [], []
     for key, (row, new) in _chosen(wanted).items():
         old = _current(key, row, here)
+        new = with_hard(new, old) if row.kind == "limit" else new
         if same(row, old, new):
             already.append(key)
         else:
@@ -50,7 +53,7 @@ def plan(wanted: Mapping[str, str], here: Here) -> Proposal:
     against = objection(changes, after, here)
     if against is not None:
         raise against
-    settings = tuple(Setting(change.key, change.old, change.new) for change in changes)
+    settings = tuple(_setting(change, here) for change in changes)
     return Proposal(
         plan=Plan(settings, here.netns, here.boot_id),
         previews=tuple(_preview(change, after, here) for change in changes),
@@ -62,28 +65,34 @@ def plan(wanted: Mapping[str, str], here: Here) -> Proposal:
 
 
 def find(key: str) -> tuple[str, Tunable]:
-    """The row of `key`, and the key that it is called by first; Refused with the nearest names where none is."""
+    """The row of `key`, a sysctl or `nofile@1044`, and the key that it is called by first; Refused with the
+    nearest names where none is."""
     dotted = key.removeprefix("/proc/sys/")
+    if (limit := _LIMIT.fullmatch(dotted)) and limit[1] in BY_KEY:
+        return dotted, BY_KEY[limit[1]]
     if _KEY.fullmatch(dotted) and dotted.replace("/", ".") in BY_KEY:
         dotted = dotted.replace("/", ".")
         row = BY_KEY[dotted]
         return (row.key if dotted in row.aliases else dotted), row
-    raise Refused(f"`{clean(key, 80)}` is not among the sysctls that can be changed here", _nearest(dotted))
+    raise Refused(f"`{clean(key, 80)}` is not among what can be changed here", _nearest(dotted))
 
 
 def names() -> list[str]:
-    """Every key that can be set, an alias not twice."""
-    return [key for row in TUNABLES if row.settable for key in row.keys if key not in row.aliases]
+    """Every sysctl that can be set, an alias not twice."""
+    rows = (row for row in TUNABLES if row.settable and row.kind != "limit")
+    return [key for row in rows for key in row.keys if key not in row.aliases]
 
 
 def needed(keys: Iterable[str]) -> list[str]:
     """`keys`, and those that have to be looked at together with them."""
-    wanted = [find(key)[0] for key in keys]
-    return list(dict.fromkeys([*wanted, *(other for key in wanted for other in BY_KEY[key].couplings)]))
+    wanted = [_whole(*find(key)) for key in keys]
+    return list(dict.fromkeys([*wanted, *(other for key in wanted for other in row_of(key).couplings)]))
 
 
 def command(key: str, value: str, door: str = "") -> str:
     """What sets it by hand, in the namespace `door`."""
+    if pid := process_of(key):
+        return f"prlimit --pid {pid} --{key.partition('@')[0]}={value}"
     if len(value) > _LONGEST_COMMAND:
         return (
             f"# {key}: its {len(value):,} characters are too many for sysctl(8), which would write a part of them"
@@ -109,6 +118,7 @@ def _chosen(wanted: Mapping[str, str]) -> dict[str, tuple[Tunable, str]]:
     chosen: dict[str, tuple[Tunable, str]] = {}
     for name, text in wanted.items():
         key, row = find(name)
+        _whole(key, row)
         if not row.settable:
             raise Refused(f"{key} cannot be set: {row.until or row.words}", next(iter(row.myths), ""))
         new = parse(row, text, key)
@@ -116,6 +126,13 @@ def _chosen(wanted: Mapping[str, str]) -> dict[str, tuple[Tunable, str]]:
             raise Refused(f"{key} is asked for twice, under two names, with different values")
         chosen[key] = (row, new)
     return chosen
+
+
+def _whole(key: str, row: Tunable) -> str:
+    """`key`; Refused where it is a limit and nobody said of which process."""
+    if row.kind == "limit" and not process_of(key):
+        raise Refused(f"{key} is a limit of each process", f"name the process: {key}@PID")
+    return key
 
 
 def _current(key: str, row: Tunable, here: Here) -> str:
@@ -131,7 +148,7 @@ def _current(key: str, row: Tunable, here: Here) -> str:
 
 def _preview(change: Change, after: Mapping[str, str], here: Here) -> Preview:
     return Preview(
-        setting=Setting(change.key, change.old, change.new),
+        setting=_setting(change, here),
         unit=change.row.unit,
         effect=effect(change, after, here),
         when=change.row.effect,
@@ -140,7 +157,13 @@ def _preview(change: Change, after: Mapping[str, str], here: Here) -> Preview:
         risk=change.row.risk,
         cost=cost(change, here),
         warnings=tuple(cautions(change, after, here)),
+        boot=restart(change, here),
     )
+
+
+def _setting(change: Change, here: Here) -> Setting:
+    name = change.key.partition("@")[0]
+    return Setting(name, change.old, change.new, process_of(change.key), here.starts.get(change.key, 0))
 
 
 def _nearest(key: str) -> str:

@@ -41,7 +41,7 @@ def by_hand(proposal: Proposal) -> list[str]:
 
 def _page(preview: Preview) -> Page:
     old, new = (_shown(text) for text in (preview.setting.old, preview.setting.new))
-    return preview.setting.key, f"{old} -> {new}", tuple(_sections(preview))
+    return preview.setting.name, f"{old} -> {new}", tuple(_sections(preview))
 
 
 def _sections(preview: Preview) -> Iterator[Section]:
@@ -53,6 +53,8 @@ def _sections(preview: Preview) -> Iterator[Section]:
     yield Section("Whose", (sentence(preview.scope),))
     yield Section("Risk", (sentence(preview.risk),))
     yield Section("Memory", (_cost(preview.cost),))
+    if preview.boot:
+        yield Section("At boot", preview.boot)
 
 
 def _cost(cost: int | None) -> str:

@@ -10,9 +10,10 @@ from contextlib import suppress
 
 from sockmon.errors import NotTuned
 from sockmon.model.change import Transaction
-from sockmon.tuning.history import ID, finish, told
+from sockmon.tuning.history import ID, audit, finish, read, told
+from sockmon.tuning.inside import home
 from sockmon.tuning.journal import VERSION, Begin, Journal, Story
-from sockmon.tuning.places import Places
+from sockmon.tuning.places import TXN, Places
 from sockmon.tuning.restore import close_targets, open_targets, restore
 from sockmon.tuning.targets import require_sound
 
@@ -34,6 +35,24 @@ def recover(root: str = "/") -> list[Transaction]:
             os.close(lock)
     finally:
         places.close()
+
+
+def left_behind(root: str = "/") -> tuple[str, ...]:
+    """Names of the journals below `root`, of a guard that holds or of dead ones; makes nothing, and is cheap.
+
+    None where there is no directory, or it is not ours to open; OSError where it cannot be known."""
+    try:
+        names = os.listdir(os.path.join(home(root), TXN))
+    except (FileNotFoundError, PermissionError, NotTuned):
+        return ()
+    return tuple(sorted(name for name in names if name.endswith(_SUFFIX)))
+
+
+def recover_at_start(root: str = "/") -> list[Transaction]:
+    """What every start of sockmon with the privilege does: the same as `recover`, where there is something.
+
+    Where nothing is, no directory is made and the lock is left to whoever wants it."""
+    return recover(root) if os.geteuid() == 0 and left_behind(root) else []
 
 
 def heal(places: Places) -> list[Transaction]:
@@ -76,6 +95,11 @@ def _heal_one(places: Places, name: str) -> list[Transaction]:
 def _end(places: Places, journal: Journal, name: str) -> Transaction:
     story = journal.story
     begin = _believable(story, name)
+    if (ended := read(places, begin.id)) is not None:
+        # It had only to be taken away; or somebody has brought it back, with what was long undone.
+        audit(places, ended)
+        journal.remove()
+        return ended
     if story.done is not None:
         return finish(places, journal, story.done.state, list(story.done.words))
     if story.kept:
@@ -111,6 +135,14 @@ def _elsewhere(begin: Begin) -> str:
     if begin.plan.netns == netns() or all(setting.pid for setting in begin.plan.settings):
         return ""
     return f"it changed the network namespace net:[{begin.plan.netns}]; run sockmon there to put it right"
+
+
+def in_words(found: Transaction) -> str:
+    """A sentence about what a dead guard had left behind."""
+    keys = ", ".join(setting.key for setting in found.plan.settings)
+    words = f": {'; '.join(found.words)}" if found.words else ""
+    ended = "is not put right yet" if found.state == "applying" else f"is {found.state} now"
+    return f"change {found.id} ({keys}), which a killed guard had left behind, {ended}{words}"
 
 
 def boot_id() -> str:

@@ -14,7 +14,7 @@ from typing import Literal
 from sockmon.errors import NotTuned
 from sockmon.model.change import Setting, State
 from sockmon.tuning.journal import Back, Journal, Restored, Write
-from sockmon.tuning.targets import Target, open_target
+from sockmon.tuning.targets import Target, by_hand, open_target
 
 Outcome = Literal["as it was", "conflict", "stuck"]
 
@@ -44,7 +44,9 @@ def restore(journal: Journal, targets: Mapping[int, Target], gone: Mapping[int, 
 def _put_back(journal: Journal, n: int, setting: Setting, target: Target | None, gone: str) -> tuple[Outcome, str]:
     if target is None:
         # A process that has ended, an interface that was removed: nothing is left that has the value.
-        return ("stuck", f"{setting.key}: {gone}") if gone else ("as it was", f"{setting.key} is gone")
+        if not gone:
+            return "as it was", f"{setting.key} is gone"
+        return "stuck", f"{setting.key} could not be put back: {gone}; by hand: {by_hand(setting)}"
     for attempt in range(_TRIES):
         if attempt:
             time.sleep(_PAUSE)
@@ -56,7 +58,7 @@ def _put_back(journal: Journal, n: int, setting: Setting, target: Target | None,
         return "as it was", f"{setting.key}: {refused}, so nothing is left to put back"
     return "stuck", (
         f"{setting.key} could not be put back to {setting.old or 'nothing'}: {refused};"
-        f" by hand: {target.by_hand(setting.old)}"
+        f" by hand: {by_hand(setting)}"
     )
 
 
@@ -65,7 +67,10 @@ def _try_put_back(journal: Journal, n: int, setting: Setting, target: Target) ->
     if target.same(now, setting.old):
         return "as it was", ""
     if not _is_ours(journal, n, setting, target, now):
-        return "conflict", f"{setting.key} is {now}, which somebody else wrote: it was left alone"
+        return "conflict", (
+            f"{setting.key} is {now or 'empty'}, which somebody else wrote: it was left alone;"
+            f" what it was before: {by_hand(setting)}"
+        )
     refused: OSError | None = None
     # A long list is written piece by piece: whoever finds half of it must know that it is ours.
     journal.try_append(Write(n, setting.key))

@@ -41,9 +41,6 @@ class Target(Protocol):
     def same(self, one: str, other: str) -> bool:
         """Whether two values mean the same."""
 
-    def by_hand(self, value: str) -> str:
-        """The command with which a person sets it."""
-
     def close(self) -> None:
         """Let go of it."""
 
@@ -106,9 +103,6 @@ class Sysctl:
             return _ports(one) == _ports(other)
         return one.split() == other.split()
 
-    def by_hand(self, value: str) -> str:
-        return f"sysctl -w '{self.key}={value}'"
-
     def close(self) -> None:
         if self._file >= 0:
             os.close(self._file)
@@ -168,13 +162,28 @@ class ProcessLimit:
     def same(self, one: str, other: str) -> bool:
         return one == other
 
-    def by_hand(self, value: str) -> str:
-        return f"prlimit --pid {self._pid} --{self.key}={value}"
-
     def close(self) -> None:
         if self._stat >= 0:
             os.close(self._stat)
             self._stat = -1
+
+
+def has_ended(setting: Setting) -> bool:
+    """Whether it is a limit of a process that is no more."""
+    if not setting.pid:
+        return False
+    try:
+        ProcessLimit(setting).close()
+    except FileNotFoundError:
+        return True
+    return False
+
+
+def by_hand(setting: Setting) -> str:
+    """The command with which a person puts the old value back."""
+    if setting.pid:
+        return f"prlimit --pid {setting.pid} --{setting.key}={setting.old}"
+    return f"sysctl -w '{setting.key}={setting.old}'"
 
 
 def require_way_back(setting: Setting) -> None:

@@ -1,15 +1,14 @@
-"""The process that a change runs in: `python -m sockmon.tuning.watcher`, the order on its stdin.
+"""The two processes that a change runs in: `python -m sockmon.tuning.watcher ROOT`, the order a line on its stdin.
 
-It leaves its caller's session, so that no terminal can take it along, forks the guard, and heals what a killed
-guard leaves behind. What became of the order is one line of JSON on stdout.
+Both are there before the order comes, so that a host without free processes can still be changed, and put right.
+They leave their caller's session, so that no terminal can take them along; the guard carries the order out, the
+watcher heals what a killed guard leaves behind. On stdout comes an empty line when they are ready, and a line of
+JSON with what became of the order. Without an order they end as their stdin does, and nothing was touched.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
-import resource
-import signal
 import sys
 from contextlib import suppress
 
@@ -17,52 +16,63 @@ import msgspec
 
 from sockmon.errors import NotTuned
 from sockmon.model.change import Plan, Transaction, Who
+from sockmon.tuning.apart import stay, withdraw
 from sockmon.tuning.guard import Guard
 from sockmon.tuning.hold import hold
-from sockmon.tuning.recover import recover
+from sockmon.tuning.recover import left_behind, recover
+from sockmon.tuning.scope import own_scope
 
-_MCL_CURRENT, _MCL_ONFAULT = 1, 4
-_IGNORED = ("HUP", "INT", "QUIT", "TERM", "PIPE", "USR1", "USR2", "TSTP", "TTIN", "TTOU", "ALRM")
-_SCORE = b"-900"
+LONGEST_ORDER = 64 << 20
+"""Bytes; a list of ports takes up to half a MiB, and a plan has 64 settings, each with an old and a new one."""
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What a guard is started with."""
+    """What a guard carries out."""
 
     plan: Plan
     who: Who
     hold: float
-    root: str
 
 
 def main() -> None:
-    """Carry out the order on stdin."""
-    order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
+    """Be ready for the order on stdin."""
+    root = sys.argv[1]
     # Whoever started us waits for this process alone.
     if os.fork():
         os._exit(0)
-    _detach()
+    withdraw()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 2)
     guard = os.fork()
     if guard == 0:
-        _guard(order)
+        _guard(root, nothing)
+    # Or the end of the guard would not be the end of the pipe for whoever writes into it.
+    os.dup2(nothing, 0)
     _, status = os.waitpid(guard, 0)
     if status:
         # Ours is the newest; whoever started us reads one line.
-        for healed in reversed(_heal(order.root)):
+        for healed in reversed(_heal(root)):
             _tell(healed)
     os._exit(0)
 
 
-def _guard(order: Order) -> None:
+def _guard(root: str, nothing: int) -> None:
     """The guard's whole life; never returns. Another end than 0 has it healed."""
     code = 1
     try:
         os.setsid()
-        _stay()
-        guard = Guard(order.plan, order.who, order.hold, order.root)
+        os.write(1, b"\n")
+        line = _ordered()
+        if not line:
+            os._exit(0)
+        order = msgspec.json.decode(line, type=Order)
+        stay()
+        guard = Guard(order.plan, order.who, order.hold, root)
+        guard.words += own_scope(os.getpid(), os.getppid())
         transaction = guard.begin()
         _tell(transaction)
-        os.dup2(0, 1)
+        os.dup2(nothing, 0)
+        os.dup2(nothing, 1)
         if transaction.state == "holding":
             hold(guard)
         code = 0
@@ -70,28 +80,24 @@ def _guard(order: Order) -> None:
         os._exit(code)
 
 
-def _detach() -> None:
-    os.setsid()
-    os.umask(0o077)
-    os.chdir("/")
-    for name in _IGNORED:
-        signal.signal(getattr(signal, f"SIG{name}"), signal.SIG_IGN)
-    nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 0)
-    os.dup2(nothing, 2)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _stay() -> None:
-    """Be in memory, and the last to be taken from it, as far as we may: going back must not wait for a disk."""
-    ctypes.CDLL(None).mlockall(_MCL_CURRENT | _MCL_ONFAULT)
-    with suppress(OSError), open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
-        file.write(_SCORE)
+def _ordered() -> bytes:
+    """The line on stdin; nothing where it ended before, or has no end."""
+    parts = []
+    length = 0
+    while length <= LONGEST_ORDER:
+        part = os.read(0, 1 << 16)
+        if not part:
+            return b""
+        parts.append(part)
+        length += len(part)
+        if part.endswith(b"\n"):
+            return b"".join(parts)
+    return b""
 
 
 def _heal(root: str) -> list[Transaction]:
     try:
-        return recover(root)
+        return recover(root) if left_behind(root) else []
     except (NotTuned, OSError):
         return []
 

@@ -1,4 +1,4 @@
-"""The app: themes, the feed, what is on top of the stack, and the keys that work everywhere."""
+"""The app: themes, the feeds, what is on top of the stack, and the keys that work everywhere."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from collections.abc import Iterable
 from functools import partial
 from typing import ClassVar
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.screen import Screen
 
 from sockmon.assess import Assessment, Assessor
 from sockmon.errors import SockmonError
+from sockmon.model.change import Proposal
 from sockmon.model.clean import clean
 from sockmon.model.detail import Focus, Request, SetInterval
 from sockmon.model.report import Reading
@@ -23,18 +24,29 @@ from sockmon.sources import Source
 from sockmon.ui import commands, feed, keys, settings, styles, themes
 from sockmon.ui.ascii import Ascii, needed
 from sockmon.ui.header import Status
+from sockmon.ui.holding import Holding
 from sockmon.ui.messages import Answered, Sampled, SourceLost
 from sockmon.ui.screens import Shows, opening
 from sockmon.ui.screens.help import HelpScreen
+from sockmon.ui.screens.history import HistoryScreen
 from sockmon.ui.screens.main import MainScreen
+from sockmon.ui.screens.preview import PreviewScreen
+from sockmon.ui.screens.prove import ProveScreen
+from sockmon.ui.screens.tune import TuneScreen
+from sockmon.ui.tuning import Tuning
 
 
-class SockmonApp(App[None]):
-    """Draws a source's stream; never opens the kernel, never writes."""
+class SockmonApp(Holding):
+    """Draws a source's stream and asks the desk; never opens the kernel, never writes."""
 
     TITLE = "sockmon"
     # All of them at the start: with no descriptor left a screen could not be opened that reads its own.
-    CSS_PATH: ClassVar[list[str]] = ["app.tcss", "screens/main.tcss", "screens/detail.tcss"]  # type: ignore[assignment]
+    CSS_PATH: ClassVar[list[str]] = [  # type: ignore[assignment]
+        "app.tcss",
+        "screens/main.tcss",
+        "screens/detail.tcss",
+        "screens/tune.tcss",
+    ]
     BINDINGS: ClassVar[list[BindingType]] = list(keys.bindings("app"))
     ENABLE_COMMAND_PALETTE = True
 
@@ -45,17 +57,22 @@ class SockmonApp(App[None]):
         read_only: bool = False,
         assessor: Assessor | None = None,
         story: str = "",
+        desk: feed.Desk | None = None,
+        no_desk: str = "",
     ) -> None:
         # NO_COLOR means none at all, which Textual does for ANSI themes only; elsewhere it makes greys.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.source = source
         self.settings = chosen
         self.read_only = read_only or chosen.read_only
+        if self.read_only and desk is not None:
+            # Nobody may be there who could be asked.
+            desk.close()
+            desk = None
+        self.tuning = Tuning(desk, "it was started read-only" if self.read_only else no_desk)
         self.assessor = assessor or Assessor()
         self.story = story
         """Two lines about what is shown: what happens, what to look for. Empty: a host like any other."""
-        self.newest: Assessment | None = None
-        """The last Assessment that came, shown or not."""
         self.failure: SockmonError | None = None
         """Why there was never anything to show."""
         self.keys, self._bad_keys = keys.sound(chosen.keys)
@@ -107,9 +124,12 @@ class SockmonApp(App[None]):
         self.set_interval(1.0, self._notice_silence)
         work = partial(feed.run, self.source, self.assessor, self.post_message)
         self.run_worker(work, thread=True, exclusive=True, group="source", exit_on_error=False)
+        self._begin_hearing()
 
     def on_unmount(self) -> None:
         self.source.close()
+        if self.tuning.desk is not None:
+            self.tuning.desk.close()
 
     def _fatal_error(self) -> None:
         """A fault of ours, in a sentence: Textual would draw all that is in memory, for seconds."""
@@ -158,6 +178,7 @@ class SockmonApp(App[None]):
         top = self.screen if self.screen_stack else None
         if self._shown is not None and isinstance(top, Shows) and top.is_mounted:
             top.show(self._shown)
+        self.draw_hold()
         self._say_status()
 
     def _notice_silence(self) -> None:
@@ -175,6 +196,44 @@ class SockmonApp(App[None]):
 
     # Going places
 
+    def tune(self, reading: Reading | None = None) -> None:
+        """Open the panel, with the advice of `reading` filled in; without one go back to it where it is open."""
+        if reading is not None or not self._return_to(TuneScreen):
+            self.push_screen(TuneScreen(reading))
+
+    def preview(self, proposal: Proposal) -> None:
+        """Show what a plan does, to be confirmed there."""
+        self.push_screen(PreviewScreen(proposal))
+
+    def history(self) -> None:
+        """Show what was changed."""
+        if not self._return_to(HistoryScreen):
+            self.push_screen(HistoryScreen())
+
+    def board(self) -> None:
+        """Back to the board, from however deep."""
+        self._return_to(MainScreen)
+
+    def _return_to(self, kind: type[Screen[None]]) -> bool:
+        """Go back to the screen of that kind; False where none is open."""
+        if not any(isinstance(screen, kind) for screen in self.screen_stack):
+            return False
+        while not isinstance(self.screen, kind):
+            self.pop_screen()
+        return True
+
+    def prove(self, key: str) -> None:
+        """Measure what `key` does."""
+        self.push_screen(ProveScreen(key))
+
+    def action_tune(self) -> None:
+        """Open the panel, on the board for the alarm under the cursor."""
+        self.tune(self.screen.alarm if isinstance(self.screen, MainScreen) else None)
+
+    def action_history(self) -> None:
+        """Show what was changed."""
+        self.history()
+
     def open(self, thing: Focus | Reading) -> None:
         """Go deeper: a reading opens its ceiling, a focus its process, port group or listener."""
         self.push_screen(opening.screen_for(thing))
@@ -187,8 +246,10 @@ class SockmonApp(App[None]):
         """Never: a link in what another program wrote must not start anything."""
 
     async def action_back(self) -> None:
-        """One step back; nothing on the main screen."""
-        if isinstance(self.screen, MainScreen):
+        """One step back; what is only told goes first, nothing on the main screen."""
+        if self.tuning.hold.hide():
+            self.draw_hold()
+        elif isinstance(self.screen, MainScreen):
             self.screen.back()
         else:
             self.pop_screen()
@@ -205,7 +266,7 @@ class SockmonApp(App[None]):
         if isinstance(self.screen, HelpScreen):
             self.pop_screen()
         else:
-            self.push_screen(HelpScreen(keys.effective(self.keys)))
+            self.push_screen(HelpScreen(keys.effective(self.keys), self.read_only))
 
     # Time
 

@@ -20,7 +20,7 @@ _TABLE = str.maketrans(
     | dict.fromkeys("─━╌┄▔", "-")
     | dict.fromkeys("│┃▕", "|")
     | dict.fromkeys("╭╮╰╯┌┐└┘├┤┬┴┼", "+")
-    | dict(zip("●▲◆✖▾▴▸→·–—…‖∞⏎↑↓⇧×", "o!!Xv^>>.--~|%<^v^x", strict=True))
+    | dict(zip("●▲◆✖▾▴▸→·–—…‖∞⏎↑↓⇧×✔◀◷", "o!!Xv^>>.--~|%<^v^x*<@", strict=True))
 )
 
 

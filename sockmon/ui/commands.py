@@ -14,10 +14,13 @@ from sockmon.ui import keys
 def commands(app: App[None], screen: Screen[object], chosen: Mapping[str, str]) -> Iterator[SystemCommand]:
     """What can be done from `screen`; each command says its keys in force."""
     for action in keys.ACTIONS:
-        if action.place != "table" and action.id != "palette":
+        # What is held is decided by a key that is meant for it, not by a name that is half typed.
+        if action.place not in ("table", "held") and action.id != "palette":
             shown = keys.show_keys(keys.effective(chosen)[action.id])
-            target = screen if action.place == "main" else app
-            if hasattr(target, f"action_{action.action.partition('(')[0]}"):
+            everywhere = action.place == "app" or action.action.startswith("app.")
+            target = app if everywhere else screen
+            name = action.action.removeprefix("app.").partition("(")[0]
+            if hasattr(target, f"action_{name}") and target.check_action(name, ()):
                 run = partial(app.run_action, action.action, target)
                 yield SystemCommand(f"{action.description}  {shown}", action.tooltip, run)
     for name in sorted(app.available_themes):

@@ -9,7 +9,8 @@ from typing import Literal, NamedTuple
 from textual.binding import Binding
 from textual.keys import KEY_NAME_REPLACEMENTS, Keys, key_to_character
 
-Place = Literal["app", "main", "table"]
+Place = Literal["app", "main", "table", "held", "tune"]
+"""Where a key lives: everywhere, on the main screen, in a table, where something is held, where one tunes."""
 
 
 class Action(NamedTuple):
@@ -25,6 +26,8 @@ class Action(NamedTuple):
     place: Place
     footer: bool = False
     priority: bool = False
+    writes: bool = False
+    """Whether it leads to a change of the system: `--read-only` hides it."""
 
 
 ACTIONS: tuple[Action, ...] = (
@@ -51,6 +54,22 @@ ACTIONS: tuple[Action, ...] = (
     Action("filter", "slash,f4", "filter", "Filter", "port: state: proc: user: or words", "Look", "main", True),
     Action("sort", "s", "sort", "Sort", "Sort by the next column", "Look", "table", True),
     Action("sort.reverse", "S", "reverse", "Reverse", "Turn the order round", "Look", "table"),
+    Action("tune", "t", "tune", "Tune", "What can be changed, what it would do", "Tune", "app", True),
+    Action("tune.advice", "a", "advise", "Advice", "Plan the advised value", "Tune", "tune", True, writes=True),
+    Action("tune.drop", "x", "drop", "Drop", "Take it out of the plan", "Tune", "tune", True, writes=True),
+    Action(
+        "tune.preview", "v", "preview", "Preview", "What the plan does; then do it", "Tune", "tune", True,
+        writes=True,
+    ),
+    Action("prove", "P", "prove", "Prove", "Measure now what a setting does", "Tune", "tune", True),
+    Action("history", "h", "app.history", "History", "What was changed, by whom", "Tune", "tune", True),
+    Action("undo", "u", "undo", "Undo", "Plan to take back what was kept", "Tune", "tune", True, writes=True),
+    Action("keep", "K", "keep", "Keep", "While held: let it stay", "Hold", "held", priority=True, writes=True),
+    Action(
+        "keep.persist", "P", "keep_persist", "Keep, persist", "While held: let it stay for good", "Hold", "held",
+        priority=True, writes=True,
+    ),
+    Action("revert", "U", "revert", "Revert", "While held: undo it", "Hold", "held", priority=True, writes=True),
     Action("pause", "p", "pause", "Pause", "Hold the screen still; counting goes on", "Time", "app", True),
     Action("refresh", "r", "refresh_now", "Refresh", "Draw the newest data, even paused", "Time", "app"),
     Action("slower", "plus,equals_sign", "pace(2)", "Slower", "Sample half as often", "Time", "app"),
@@ -66,21 +85,27 @@ ACTIONS: tuple[Action, ...] = (
 BY_ID = {action.id: action for action in ACTIONS}
 
 
+WRITING = frozenset(action.action for action in ACTIONS if action.writes)
+"""Actions that lead to a change of the system."""
+
+
 def bindings(place: Place) -> list[Binding]:
     """The bindings of a place, for its `BINDINGS`."""
-    return [
-        Binding(
-            action.keys,
-            f"app.{action.action}" if place == "app" else action.action,
-            action.description,
-            show=action.footer,
-            tooltip=action.tooltip,
-            id=action.id,
-            priority=action.priority,
-        )
-        for action in ACTIONS
-        if action.place == place
-    ]
+    return [binding(action.id) for action in ACTIONS if action.place == place]
+
+
+def binding(id: str) -> Binding:
+    """The binding of one action, for a screen that has not all of its place."""
+    action = BY_ID[id]
+    return Binding(
+        action.keys,
+        f"app.{action.action}" if action.place in ("app", "held") else action.action,
+        action.description,
+        show=action.footer,
+        tooltip=action.tooltip,
+        id=action.id,
+        priority=action.priority,
+    )
 
 
 def show_keys(keys: str) -> str:
@@ -157,11 +182,12 @@ def _is_character(name: str) -> bool:
 
 
 def _clash(chosen: Mapping[str, str]) -> tuple[str, str, str] | None:
-    """A key that stands for two actions because of `chosen`, and those."""
+    """A key that stands for two actions because of `chosen`, and those; what is held may share one by default."""
     taken: dict[str, str] = {}
     for name, keys in effective(chosen).items():
         for key in _split(keys):
             other = taken.setdefault(_NAMES.get(key, key), name)
-            if other != name and (name in chosen or other in chosen):
+            shared = all(key in _split(BY_ID[each].keys) for each in (name, other))
+            if other != name and not shared and (name in chosen or other in chosen):
                 return key, other, name
     return None

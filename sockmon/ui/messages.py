@@ -8,6 +8,7 @@ from textual.message import Message
 
 from sockmon.assess import Assessment
 from sockmon.errors import SockmonError
+from sockmon.model.desk import Answer
 from sockmon.model.detail import Detail
 
 
@@ -34,3 +35,17 @@ class SourceLost(Message):
     """The stream ended; `error` says why, None where a recording came to its end."""
 
     error: SockmonError | None
+
+
+@dataclass
+class Heard(Message):
+    """The desk said something."""
+
+    answer: Answer
+
+
+@dataclass
+class DeskEnded(Message):
+    """The desk is gone; `why` says more where something is known."""
+
+    why: str

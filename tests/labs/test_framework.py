@@ -27,8 +27,8 @@ from sockmon.labs.running import running
 from sockmon.labs.stage import Group, Stage
 from sockmon.model.report import Reading, Report
 from tests.netns import ROOT, child_environment
+from tests.terminal import on_terminal
 from tests.test_cli import sockmon
-from tests.test_terminal import on_terminal
 
 inside = pytest.mark.usefixtures("needs_userns")
 

@@ -11,16 +11,18 @@ from hypothesis import strategies as st
 from sockmon.errors import BadValue
 from sockmon.model.clean import clean
 from sockmon.tunables import BY_KEY, TUNABLES, Tunable
-from sockmon.tunables.value import allowed, compressed, parse, ranges, same
+from sockmon.tunables.value import allowed, compressed, limits, parse, ranges, same, with_hard
 
 SETTABLE = [row for row in TUNABLES if row.settable]
 SOMAXCONN = BY_KEY["net.core.somaxconn"]
 RANGE = BY_KEY["net.ipv4.ip_local_port_range"]
 RESERVED = BY_KEY["net.ipv4.ip_local_reserved_ports"]
 TCP_MEM = BY_KEY["net.ipv4.tcp_mem"]
+NOFILE = BY_KEY["nofile"]
 PORTS = st.integers(1, 65535)
 
 likely = st.text(alphabet="0123456789 ,-\t", max_size=30)
+pairs = st.tuples(*[st.one_of(st.integers(-1, 2**31).map(str), st.just("unlimited"))] * 2).map(":".join)
 numbers = st.lists(st.integers(-(2**65), 2**65), max_size=4).map(lambda each: " ".join(map(str, each)))
 
 
@@ -37,7 +39,7 @@ def outcome(row: Tunable, text: str) -> str | BadValue:
         return error
 
 
-@given(st.sampled_from(SETTABLE), st.one_of(st.text(max_size=40), likely, numbers))
+@given(st.sampled_from(SETTABLE), st.one_of(st.text(max_size=40), likely, numbers, pairs))
 def test_whatever_comes_out_is_canonical_and_in_bounds(row: Tunable, text: str) -> None:
     value = outcome(row, text)
     if isinstance(value, BadValue):
@@ -46,8 +48,11 @@ def test_whatever_comes_out_is_canonical_and_in_bounds(row: Tunable, text: str) 
         assert value.allowed == allowed(row)
         assert clean(value.message, 1000) == value.message
         return
-    assert re.fullmatch(r"[0-9 ,-]*", value)
     assert parse(row, value) == value
+    if row.kind == "limit":
+        check_limit(row, value)
+        return
+    assert re.fullmatch(r"[0-9 ,-]*", value)
     found = [int(number) for number in re.findall(r"[0-9]+", value)]
     assert all(str(number) in re.split(r"[ ,-]", value) for number in found), "a number is not written plainly"
     if row.kind == "switch":
@@ -57,6 +62,16 @@ def test_whatever_comes_out_is_canonical_and_in_bounds(row: Tunable, text: str) 
     if row.kind in ("numbers", "range"):
         assert len(found) == len(row.fields)
         assert found == sorted(found)
+
+
+def check_limit(row: Tunable, value: str) -> None:
+    parts = value.split(":")
+    assert len(parts) in (1, 2)
+    for part in parts:
+        assert (part == "unlimited" and row.unlimited) or row.least <= int(part) <= row.most
+        assert part == "unlimited" or str(int(part)) == part
+    soft, hard = limits(value if len(parts) == 2 else f"{value}:{value}") or (1, 0)
+    assert soft <= hard
 
 
 @given(
@@ -98,7 +113,13 @@ def test_s7_only_plain_decimal_numbers(text: str, reason: str) -> None:
 
 @pytest.mark.parametrize(
     ("row", "text"),
-    [(RANGE, "1024 65535 7"), (SOMAXCONN, "1 2"), (TCP_MEM, "1 2 3 4"), (BY_KEY["net.ipv4.tcp_tw_reuse"], "1 1")],
+    [
+        (RANGE, "1024 65535 7"),
+        (SOMAXCONN, "1 2"),
+        (TCP_MEM, "1 2 3 4"),
+        (BY_KEY["net.ipv4.tcp_tw_reuse"], "1 1"),
+        (NOFILE, "64:128:256"),
+    ],
 )
 def test_s5_a_value_too_many_is_caught(row: Tunable, text: str) -> None:
     assert "numbers, where" in refusal(row, text).reason
@@ -123,6 +144,11 @@ def test_s6_half_a_pair_is_caught(row: Tunable, text: str) -> None:
         ("net.ipv4.tcp_tw_reuse", "3", ""),
         ("net.ipv4.ip_local_reserved_ports", "0-5", "port"),
         ("net.ipv4.ip_local_reserved_ports", "9-5", "port"),
+        ("nofile", "4096:1024", "soft limit"),
+        ("nofile", "3", "soft limit"),
+        ("nofile", "64:unlimited", "hard limit"),
+        ("nofile", "-1", "soft limit"),
+        ("nproc", "64:99999999", "hard limit"),
     ],
 )
 def test_s8_what_no_host_can_want_is_refused_and_the_field_named(key: str, text: str, field: str) -> None:
@@ -158,5 +184,19 @@ def test_every_row_says_what_matters_and_takes_its_own_bounds(row: Tunable) -> N
         assert parse(row, str(row.least)) == str(row.least)
         assert parse(row, str(row.most)) == str(row.most)
         refusal(row, str(row.most + 1))
-    assert bool(row.fields) == (row.kind in ("numbers", "range"))
+    assert bool(row.fields) == (row.kind in ("numbers", "range", "limit"))
     assert bool(row.allowed) == (row.kind == "switch")
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "whole"),
+    [
+        ("2048", "1024:4096", "2048:4096"),
+        ("8192", "1024:4096", "8192:8192"),
+        ("512", "1024:unlimited", "512:unlimited"),
+        ("unlimited", "1024:4096", "unlimited:unlimited"),
+        ("64:128", "1024:4096", "64:128"),
+    ],
+)
+def test_a_soft_limit_alone_leaves_the_hard_one_unless_it_is_lower(text: str, old: str, whole: str) -> None:
+    assert with_hard(text, old) == whole

@@ -19,7 +19,8 @@ from sockmon.tuning.boot import boot
 from sockmon.tuning.sysctl_d import DIRECTORIES, PROCPS, SYSTEMD, Loader, path_of
 
 _CLONE_NEWNS = 0x00020000
-_MS_RDONLY, _MS_REMOUNT, _MS_REC, _MS_PRIVATE = 0x1, 0x20, 0x4000, 0x40000
+_MS_RDONLY, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 0x1, 0x20, 0x1000, 0x4000, 0x40000
+_MNT_DETACH = 2
 _SIOCSIFFLAGS, _SIOCSIFNAME = 0x8914, 0x8923
 
 COMMANDS: dict[Loader, list[str] | None] = {
@@ -133,6 +134,20 @@ def cover(directory: str, options: str, read_only: bool = False) -> None:
     """Mount an empty tmpfs, or make one read-only that is there already."""
     flags = _MS_REMOUNT | _MS_RDONLY if read_only else 0
     _call("mount", b"tmpfs", os.fsencode(directory), b"tmpfs", flags, options.encode())
+
+
+def bind(source: str, target: str, read_only: bool = False) -> None:
+    """Show `source` at `target` too, in the mounts of this process."""
+    _call("mount", os.fsencode(source), os.fsencode(target), None, _MS_BIND | _MS_REC, None)
+    if read_only:
+        # A user namespace may not take away what /proc has: nosuid, nodev, noexec.
+        flags = _MS_REMOUNT | _MS_BIND | _MS_RDONLY | 0x2 | 0x4 | 0x8
+        _call("mount", b"none", os.fsencode(target), None, flags, None)
+
+
+def uncover(directory: str) -> None:
+    """Take away what was mounted there last, also where it is in use."""
+    _call("umount2", os.fsencode(directory), _MNT_DETACH)
 
 
 def _call(name: str, *arguments: object) -> None:

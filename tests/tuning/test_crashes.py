@@ -6,17 +6,19 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from sockmon.model.change import Plan, undoing
 from sockmon.tuning.guard import Guard
-from sockmon.tuning.recover import recover
+from sockmon.tuning.recover import boot_id, netns, recover
 from tests.netns import inside
-from tests.tuning.changes import ME, NEW, OLD, RESERVED, journals, past, plan, values, write
+from tests.tuning.changes import ME, NEW, OLD, RESERVED, ROOM, SOMAXCONN, journals, past, plan, values, write
 from tests.tuning.stepping import needs_stepping, step
 
 pytestmark = [needs_stepping, pytest.mark.usefixtures("needs_userns")]
@@ -26,105 +28,173 @@ if os.environ.get("SOCKMON_CRASHES") == "all":
     ERRORS += (errno.EACCES, errno.EMFILE, errno.ENOMEM, errno.EROFS, errno.EINVAL, errno.ENOENT)
 
 
+Note = Callable[[str, object], None]
+FILE = "etc/sysctl.d/90-sockmon.conf"
+FIRST = {SOMAXCONN: "9000"}
+"""What a change of before that was persisted made of one of OLD; NEW has another value for it."""
+
+
 def _apply(root: str) -> None:
-    Guard(plan(), ME, 60.0, root).begin()
+    _guard(plan(), root)
 
 
 def _keep(root: str) -> None:
-    guard = Guard(plan(), ME, 60.0, root)
-    if guard.begin().state == "holding":
+    if guard := _guard(plan(), root):
         guard.keep()
 
 
 def _persist(root: str) -> None:
-    Path(root, "etc/sysctl.d").mkdir(parents=True, exist_ok=True)
-    guard = Guard(plan(), ME, 60.0, root)
-    if guard.begin().state == "holding":
+    if guard := _guard(plan(), root):
         guard.keep(persist=True)
 
 
 def _revert(root: str) -> None:
-    guard = Guard(plan(), ME, 60.0, root)
-    if guard.begin().state == "holding":
+    if guard := _guard(plan(), root):
         guard.revert()
 
 
-ACTS: dict[str, Callable[[str], object]] = {
-    "apply": _apply,
-    "keep": _keep,
-    "persist": _persist,
-    "revert": _revert,
-    "recover": recover,
+def _undo(root: str) -> None:
+    if guard := _guard(undoing(past(Path(root))[0], netns(), boot_id()), root):
+        guard.keep()
+
+
+def _guard(made: Plan, root: str) -> Guard | None:
+    guard = Guard(made, ME, 60.0, root)
+    return guard if guard.begin().state == "holding" else None
+
+
+def _from_old(root: str) -> None:
+    write(OLD)
+
+
+def _from_persisted(root: str) -> None:
+    """Two changes were persisted, one over the other: undoing the last brings a line of the first back."""
+    write(OLD)
+    for made in (plan(OLD, FIRST), plan({**OLD, **FIRST}, NEW)):
+        guard = _guard(made, root)
+        assert guard is not None
+        assert guard.keep(persist=True).persisted
+
+
+@dataclass(frozen=True)
+class Act:
+    """Something to die in: how it begins, what it makes of values, and of our lines in /etc/sysctl.d."""
+
+    do: Callable[[str], object]
+    stays: bool
+    """It may end as kept."""
+    old: dict[str, str] = field(default_factory=lambda: OLD)
+    new: dict[str, str] = field(default_factory=lambda: NEW)
+    filed_old: dict[str, str] = field(default_factory=dict)
+    filed_new: dict[str, str] = field(default_factory=dict)
+    prepare: Callable[[str], None] = _from_old
+
+
+ACTS = {
+    "apply": Act(_apply, False),
+    "keep": Act(_keep, True),
+    "persist": Act(_persist, True, filed_new=NEW),
+    "revert": Act(_revert, False),
+    "undo": Act(_undo, True, NEW, {**OLD, **FIRST}, NEW, FIRST, _from_persisted),
 }
 
 
-def crash(act: str, error: int = 0, before: str = "") -> tuple[int, int, list[str]]:
-    """Do `act` again and again, with a death (or `error`) at each of its system calls, and heal after each;
-    `before` is an act that was killed in its midst beforehand. How many calls were tried, how many changes stayed,
-    and what was neither old nor kept."""
-    tried, stayed, wrong = 0, 0, []
-    points = _length(before) if before else 0
-    for at in range(100_000):
-        root = Path(tempfile.mkdtemp(prefix="sockmon-crash-"))
-        try:
-            write(OLD)
-            if before:
-                # Another place to die in for each, spread over all of the first act.
-                step(lambda root=root: ACTS[before](str(root)), at * 7 % points)  # type: ignore[misc]
-            reached = step(lambda root=root: ACTS[act](str(root)), at, error)  # type: ignore[misc]
-            recover(str(root))
-            recover(str(root))
-            word = _wrong(root)
-            tried += 1
-            stayed += values() == NEW
-            wrong += [f"{act} {at} {error}: {word}"] if word else []
-        finally:
-            shutil.rmtree(root)
-        if not reached:
-            return tried, stayed, wrong
-    raise AssertionError("it has no end")
+AT_ONCE = 80
+"""Points that are tried in one namespace: a busy machine takes its time."""
 
 
-def _length(act: str) -> int:
-    """How many system calls it has."""
-    write(OLD)
-    with tempfile.TemporaryDirectory() as root:
-        at = 64
-        while step(lambda: ACTS[act](root), at):
+def crash(name: str, error: int, recovery: bool, first: int) -> tuple[int, int, list[str], bool]:
+    """Do an act again and again, with a death (or `error`) at one system call after the other from `first` on, and
+    heal after each; with `recovery` it is killed in its midst, and the healing of that is what dies. How many
+    calls were tried, how many changes stayed, what was neither old nor kept, and whether there are more."""
+    act, stayed, wrong = ACTS[name], 0, []
+    points = _length(act) if recovery else 0
+    for at in range(first, first + AT_ONCE):
+        with tempfile.TemporaryDirectory(dir=ROOM) as root:
+            _begin(act, root)
+            before = {one.id for one in past(Path(root))}
+            if recovery:
+                # Another place to die in for each, spread over all of the act.
+                step(partial(act.do, root), at * 7 % points)
+            reached = step(partial(recover if recovery else act.do, root), at, error)
             recover(root)
-            write(OLD)
-            at += 32
-        recover(root)
-        return at
+            recover(root)
+            word = _wrong(act, Path(root), before)
+            stayed += values() == act.new
+            wrong += [f"{name} {at} {error}: {word}"] if word else []
+        if not reached:
+            return at - first + 1, stayed, wrong, False
+    return AT_ONCE, stayed, wrong, True
 
 
-def _wrong(root: Path) -> str:
-    found, told = values(), past(root)
-    state = told[0].state if told else "none"
-    file = root / "etc/sysctl.d/90-sockmon.conf"
-    if file.exists() != bool(told and told[0].persisted):
-        return f"{state}, and {file.name} does not agree"
+def every_crash(name: str, error: int = 0, recovery: bool = False) -> tuple[int, int, list[str]]:
+    """The same for all of its system calls."""
+    tried, stayed, wrong, more = 0, 0, list[str](), True
+    while more:
+        now = inside(crash, name, error, recovery, tried)
+        tried, stayed, wrong, more = tried + now[0], stayed + now[1], wrong + now[2], now[3]
+    return tried, stayed, wrong
+
+
+def _begin(act: Act, root: str) -> None:
+    Path(root, "etc/sysctl.d").mkdir(parents=True)
+    act.prepare(root)
+
+
+def _length(act: Act) -> int:
+    """How many system calls it has."""
+    at = 64
+    while True:
+        with tempfile.TemporaryDirectory(dir=ROOM) as root:
+            _begin(act, root)
+            reached = step(partial(act.do, root), at)
+            recover(root)
+        if not reached:
+            return at
+        at += 32
+
+
+def _wrong(act: Act, root: Path, before: set[str]) -> str:
+    found, filed = values(), lasting(root)
+    told = [one for one in past(root) if one.id not in before]
+    state, words = (told[0].state, told[0].words) if told else ("none", ())
     if journals(root):
         return f"{journals(root)} is left"
-    if found == NEW and state == "kept":
-        return ""
-    if found == OLD and state in ("reverted", "none"):
-        return ""
+    if found == act.new and state == "kept":
+        # A file that is said not to be there has none of our lines to take back.
+        said = any(word.startswith("it holds until a restart") or word.endswith("left alone") for word in words)
+        unfiled = filed == act.filed_old and said
+        good = unfiled or (filed == act.filed_new and told[0].persisted == (act is ACTS["persist"]))
+        return "" if good else f"kept, and the file has {filed}: {words}"
+    if found == act.old and state in ("reverted", "none"):
+        return "" if filed == act.filed_old else f"{state}, and the file has {filed}"
     return f"{state}, and the values are {found}"
 
 
-@pytest.mark.parametrize("act", ["apply", "keep", "persist", "revert"])
-def test_t1_killed_at_any_system_call(act: str) -> None:
-    tried, stayed, wrong = inside(crash, act)
+def lasting(root: Path) -> dict[str, str]:
+    """What our file sets."""
+    try:
+        lines = (root / FILE).read_text().splitlines()
+    except FileNotFoundError:
+        return {}
+    pairs = (line.partition(" =") for line in lines if not line.startswith("#"))
+    return {key: value.strip() for key, _, value in pairs}
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_T1_T9_killed_at_any_system_call(name: str, record_property: Note) -> None:
+    tried, stayed, wrong = every_crash(name)
+    record_property("points", tried)
     assert wrong == []
     assert tried > 90
     # Only what was kept stays, and some of those that were to be kept had been when they died.
-    assert (stayed > 0) == (act in ("keep", "persist"))
+    assert (stayed > 0) == ACTS[name].stays
 
 
-@pytest.mark.parametrize("before", ["apply", "keep", "persist", "revert"])
-def test_t2_killed_at_any_system_call_of_recovery(before: str) -> None:
-    tried, _, wrong = inside(crash, "recover", 0, before)
+@pytest.mark.parametrize("name", ACTS)
+def test_T2_killed_at_any_system_call_of_recovery(name: str, record_property: Note) -> None:
+    tried, _, wrong = every_crash(name, 0, True)
+    record_property("points", tried)
     assert wrong == []
     assert tried > 10
 
@@ -134,7 +204,7 @@ def crash_in_a_long_list() -> tuple[int, list[int]]:
     old, new = {RESERVED: ",".join(str(port) for port in range(20001, 24001, 2))}, {RESERVED: "5"}
     wrong = []
     for at in range(100_000):
-        with tempfile.TemporaryDirectory() as root:
+        with tempfile.TemporaryDirectory(dir=ROOM) as root:
             write(old)
             # Alive when it is stepped: only going back is killed.
             guard = Guard(plan(old, new), ME, 60.0, root)
@@ -149,22 +219,25 @@ def crash_in_a_long_list() -> tuple[int, list[int]]:
     raise AssertionError("it has no end")
 
 
-def test_t1_s9_killed_in_the_midst_of_a_long_list() -> None:
+def test_T1_S9_killed_in_the_midst_of_a_long_list() -> None:
     tried, wrong = inside(crash_in_a_long_list)
     assert wrong == []
     assert tried > 60
 
 
-@pytest.mark.parametrize("act", ["apply", "keep", "persist", "revert"])
+@pytest.mark.parametrize("name", ACTS)
 @pytest.mark.parametrize("error", ERRORS, ids=errno.errorcode.__getitem__)
-def test_t3_any_system_call_fails(act: str, error: int) -> None:
-    tried, _, wrong = inside(crash, act, error)
+def test_T3_any_system_call_fails(name: str, error: int, record_property: Note) -> None:
+    tried, _, wrong = every_crash(name, error)
+    record_property("points", tried)
     assert wrong == []
     assert tried > 80
 
 
+@pytest.mark.parametrize("name", ["keep", "undo"])
 @pytest.mark.parametrize("error", ERRORS, ids=errno.errorcode.__getitem__)
-def test_t3_any_system_call_of_recovery_fails(error: int) -> None:
-    tried, _, wrong = inside(crash, "recover", error, "keep")
+def test_T3_any_system_call_of_recovery_fails(name: str, error: int, record_property: Note) -> None:
+    tried, _, wrong = every_crash(name, error, True)
+    record_property("points", tried)
     assert wrong == []
     assert tried > 10

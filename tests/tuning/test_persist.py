@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sockmon.model.change import Setting, Who
-from sockmon.tuning.persist import FILE, NotPersisted, forget, persist
+from sockmon.model.change import Entry, Setting, Who
+from sockmon.tuning.persist import FILE, NotPersisted, persist, put_back
 from tests.netns import child_environment, inside
 from tests.tuning.loaders import COMMANDS, cover, done, hide_the_machines, private_mounts, rename_loopback
 
@@ -59,10 +59,40 @@ def test_T24_a_new_file_and_out_again(root: Path) -> None:
     assert _file(root).stat().st_mode & 0o7777 == 0o644
     persist((SETTING, RANGE), WHO, "t1", root, DAY)
     assert _file(root).read_bytes() == content
-    assert forget([RANGE.key, "vm.swappiness"], root) == (RANGE.key,)
-    assert forget([KEY], root) == (KEY,)
-    assert forget([KEY], root) == ()
+    first, second = (Entry(KEY, "", OURS.decode()), Entry(RANGE.key, "", content.split(OURS)[1].decode()))
+    assert put_back([second], root) == ()
+    assert _file(root).read_bytes() == content.split(OURS)[0] + OURS
+    assert put_back([first], root) == ()
+    assert put_back([first], root) == ()
     assert _names(root) == []
+
+
+def test_P14_T24_each_undo_brings_back_the_lines_that_were_there_before(root: Path) -> None:
+    said: list[tuple[Entry, ...]] = []
+    persist((SETTING,), WHO, "t1", root, DAY, said.append)
+    persist((Setting(KEY, "8192", "9000"), RANGE), WHO, "t2", root, DAY, said.append)
+    with _file(root).open("ab") as file:
+        file.write(b"vm.swappiness = 5\n")
+    put_back(said[1], root, said.append)
+    assert OURS in _file(root).read_bytes()
+    assert RANGE.key.encode() not in _file(root).read_bytes()
+    # And the undoing can be undone.
+    put_back(said[2], root)
+    assert _file(root).read_bytes().count(b"= 9000\n") == 1
+    assert RANGE.key.encode() in _file(root).read_bytes()
+    put_back(said[1], root)
+    put_back(said[0], root)
+    assert _file(root).read_bytes().endswith(b"alone.\nvm.swappiness = 5\n")
+    assert put_back([Entry(KEY, "", "")], root) == ()
+
+
+def test_T14_T24_lines_of_ours_that_somebody_changed_are_left_alone(root: Path) -> None:
+    persist((SETTING,), WHO, "t1", root, DAY)
+    changed = _file(root).read_bytes().replace(b"= 8192", b"= 8192\xff")
+    _file(root).write_bytes(changed)
+    (word,) = put_back([Entry(KEY, "", OURS.decode())], root)
+    assert word == f"{FILE} has another line for {KEY} by now: it was left alone"
+    assert _file(root).read_bytes() == changed
 
 
 @pytest.mark.parametrize(
@@ -84,7 +114,7 @@ def test_T24_lines_of_others_stay_byte_for_byte(root: Path, foreign: bytes) -> N
     persist((Setting(KEY, "8192", "9000"),), WHO, "t2", root, DAY)
     later = OURS.replace(b"t1", b"t2").replace(b"4096", b"8192").replace(b"= 8192", b"= 9000")
     assert _file(root).read_bytes() == foreign + end + later + b"vm.swappiness = 5\n"
-    assert forget([KEY], root) == (KEY,)
+    assert put_back([Entry(KEY, "", later.decode())], root) == ()
     assert _file(root).read_bytes() == foreign + end + b"vm.swappiness = 5\n"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from pathlib import Path
 
 import msgspec
@@ -15,7 +14,7 @@ from sockmon.tunables import BY_KEY
 from sockmon.tuning.guard import Guard
 from sockmon.tuning.recover import boot_id, netns, recover
 from tests.netns import inside
-from tests.tuning.changes import BUCKETS, ME, NEW, OLD, RANGE, RESERVED, SOMAXCONN, plan, values, write
+from tests.tuning.changes import BUCKETS, ME, NEW, OLD, RANGE, RESERVED, SOMAXCONN, plan, sleeper, values, write
 from tests.tuning.test_transaction import old_values
 
 pytestmark = pytest.mark.usefixtures("needs_userns")
@@ -145,32 +144,21 @@ def test_t17_what_the_kernel_does_not_take_back_is_said_with_the_command() -> No
     assert f"by hand: sysctl -w '{START}=1024'" in ended.words[-1]
 
 
-def _limit_of(child: subprocess.Popen[bytes]) -> Setting:
-    start = int(Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[19])
-    return Setting("nofile", "300:400", "350:400", child.pid, start)
-
-
 def limits() -> tuple[list[str], list[str]]:
-    with old_values() as root:
-        child = subprocess.Popen(["prlimit", "--nofile=300:400", "sleep", "600"])
+    with old_values() as root, sleeper() as (child, limit):
         states, found = [], []
-        try:
-            # Until prlimit has become sleep.
-            while Path(f"/proc/{child.pid}/comm").read_text() != "sleep\n":
-                os.sched_yield()
-            made = Plan((_limit_of(child),), netns(), boot_id())
-            guard = Guard(made, ME, 60.0, root)
-            for act in (guard.begin, guard.revert):
-                states.append(act().state)
-                lines = Path(f"/proc/{child.pid}/limits").read_text().splitlines()
-                found.append(" ".join(next(line for line in lines if "open files" in line).split()[3:5]))
-            other = msgspec.structs.replace(made.settings[0], start=1)
-            states.append(_begin(msgspec.structs.replace(made, settings=(other,)), root).state)
-            guard = Guard(made, ME, 60.0, root)
-            states.append(guard.begin().state)
-        finally:
-            child.kill()
-            child.wait()
+        made = Plan((limit,), netns(), boot_id())
+        guard = Guard(made, ME, 60.0, root)
+        for act in (guard.begin, guard.revert):
+            states.append(act().state)
+            lines = Path(f"/proc/{child.pid}/limits").read_text().splitlines()
+            found.append(" ".join(next(line for line in lines if "open files" in line).split()[3:5]))
+        other = msgspec.structs.replace(limit, start=1)
+        states.append(_begin(msgspec.structs.replace(made, settings=(other,)), root).state)
+        guard = Guard(made, ME, 60.0, root)
+        states.append(guard.begin().state)
+        child.kill()
+        child.wait()
         ended = guard.revert()
         return [*states, ended.state, ended.words[0]], found
 
@@ -184,9 +172,7 @@ def test_limits_of_a_process_and_of_one_that_ends_meanwhile() -> None:
 
 def killed_with_a_limit() -> tuple[str, dict[str, str]]:
     """A sysctl and a dead process in one journal, healed by another process."""
-    with old_values() as root, subprocess.Popen(["sleep", "600"]) as child:
-        hard = Path(f"/proc/{child.pid}/limits").read_text().split("Max open files")[1].split()[:2]
-        limit = msgspec.structs.replace(_limit_of(child), old=":".join(hard), new=f"64:{hard[1]}")
+    with old_values() as root, sleeper() as (child, limit):
         made = Plan((Setting(BUCKETS, OLD[BUCKETS], NEW[BUCKETS]), limit), netns(), boot_id())
         guard = os.fork()
         if guard == 0:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import subprocess
 import sys
+import termios
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -55,29 +59,120 @@ def test_apply_keep_undo_history() -> None:
     inside(whole_way)
 
 
-def typed(word: str) -> tuple[str, str]:
-    """What the value is after `word` was typed at the prompt, and a paste before it was ignored."""
+@contextmanager
+def person(root: str) -> Iterator[int]:
+    """The terminal of somebody who is asked for the word, after a paste that came before the question."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        argv = [*TUNE, "apply", f"{SOMAXCONN}=8192", "--hold", "600", "--root", root]
+        os.execve(argv[0], argv, child_environment() | {"TERM": "dumb"})
+    os.write(terminal, b"apply\n")
+    seen(terminal, b"leave it): ")
+    try:
+        yield terminal
+    finally:
+        os.close(terminal)
+        os.waitpid(pid, 0)
+
+
+def seen(terminal: int, words: bytes) -> bytes:
+    """All that is drawn until `words` are."""
+    found = b""
+    while words not in found:
+        found += os.read(terminal, 4096)
+    return found
+
+
+def the_end(terminal: int) -> bytes:
+    """All that is drawn until nobody draws any more."""
+    found = b""
+    with suppress(OSError):
+        while part := os.read(terminal, 4096):
+            found += part
+    return found
+
+
+def type_slowly(terminal: int, word: bytes) -> bytes:
+    """As a finger does, once it could be read, each letter when the last was taken; what is drawn meanwhile."""
+    time.sleep(0.5)
+    drawn = b""
+    with suppress(OSError):
+        for letter in word:
+            os.write(terminal, bytes([letter]))
+            if select.select([terminal], [], [], 10.0 if letter in b"aply" else 0.3)[0]:
+                drawn += os.read(terminal, 4096)
+            time.sleep(0.07)
+    return drawn
+
+
+def by_hand(word: str) -> tuple[str, str, bool]:
+    """What was held and said after `word` was typed, and whether the terminal is as it was."""
+    with old_values() as root, person(root) as terminal:
+        assert values()[SOMAXCONN] == "4096"
+        words = (type_slowly(terminal, word.encode()) + the_end(terminal)).decode()
+        whole = termios.tcgetattr(terminal)[3] & termios.ECHO and termios.tcgetattr(terminal)[3] & termios.ICANON
+        return values()[SOMAXCONN], words, bool(whole)
+
+
+@pytest.mark.parametrize(
+    ("word", "after", "words"),
+    [
+        ("apply", "8192", "holding"),
+        ("app\x7fpxapply", "8192", "holding"),
+        ("yes\x04", "4096", "nothing was changed"),
+        ("appl\n\n\x04", "4096", "nothing was changed"),
+        ("appl\x03", "4096", "nothing was changed"),
+    ],
+    ids=["the word", "mended", "another word", "enter", "ctrl-c"],
+)
+def test_T20_only_the_word_typed_after_the_preview_counts(word: str, after: str, words: str) -> None:
+    found, said, whole = inside(by_hand, word)
+    assert found == after, said
+    assert words in said
+    assert whole
+
+
+def pasted() -> tuple[str, int]:
+    """And T5: the terminal is closed then, and `keep` comes from another one."""
     with old_values() as root:
-        person, terminal = pty.fork()
-        if person == 0:
-            argv = [*TUNE, "apply", f"{SOMAXCONN}=8192", "--hold", "600", "--root", root]
-            os.execve(argv[0], argv, child_environment() | {"TERM": "dumb"})
-        os.write(terminal, b"apply\n")
-        seen = b""
-        while b"Type apply" not in seen:
-            seen += os.read(terminal, 4096)
-        time.sleep(0.3)
-        before = values()[SOMAXCONN]
-        os.write(terminal, word.encode() + b"\n")
-        try:
-            while os.read(terminal, 4096):
-                pass
-        except OSError:
-            pass
-        os.waitpid(person, 0)
-        return before, values()[SOMAXCONN]
+        with person(root) as terminal:
+            time.sleep(0.5)
+            os.write(terminal, b"apply\n")
+            seen(terminal, b"pasted text does nothing here")
+            time.sleep(0.5)
+            # A paste whose last letter comes alone, and a mouse that is moved.
+            os.write(terminal, b"appl")
+            time.sleep(0.01)
+            os.write(terminal, b"y\x1b[<35;10;10M")
+            seen(terminal, b"letter by letter")
+            assert values()[SOMAXCONN] == "4096"
+            if b"holding" not in type_slowly(terminal, b"apply"):
+                seen(terminal, b"holding")
+        code = tune(root, "keep")[0]
+        return values()[SOMAXCONN], code
 
 
-@pytest.mark.parametrize(("word", "after"), [("apply", "8192"), ("yes", "4096")])
-def test_t20_only_the_word_typed_after_the_preview_counts(word: str, after: str) -> None:
-    assert inside(typed, word) == ("4096", after)
+def test_T5_T20_a_paste_does_nothing_and_the_word_can_be_typed_and_kept_from_elsewhere() -> None:
+    assert inside(pasted) == ("8192", 0)
+
+
+def left() -> tuple[int, int]:
+    """Exit codes after Ctrl-C, and after the terminal was closed."""
+    codes = []
+    with old_values() as root:
+        for leave in (lambda terminal: os.write(terminal, b"\x03"), os.close):
+            pid, terminal = pty.fork()
+            if pid == 0:
+                argv = [*TUNE, "apply", f"{SOMAXCONN}=8192", "--root", root]
+                os.execve(argv[0], argv, child_environment() | {"TERM": "dumb"})
+            seen(terminal, b"leave it): ")
+            leave(terminal)
+            codes.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        assert values() == OLD
+    return codes[0], codes[1]
+
+
+def test_ctrl_c_and_a_closed_terminal_change_nothing() -> None:
+    interrupted, closed = inside(left)
+    assert interrupted == 130
+    assert closed != 0

@@ -60,6 +60,7 @@ class Stand(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("app"))
     CSS_PATH = Path(screens.__file__).with_name("detail.tcss")
     source = SimpleNamespace(live=False)
+    keys: ClassVar[dict[str, str]] = {}
 
     def __init__(self, screen: Screen[None], assessment: Assessment, detail: Detail | None = None) -> None:
         super().__init__()

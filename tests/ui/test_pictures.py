@@ -6,8 +6,13 @@ import time
 from collections.abc import Callable
 
 import pytest
+from textual.pilot import Pilot
 
 from screenshots.make import PICTURES, Picture, go
+from sockmon.ui.app import SockmonApp
+from sockmon.ui.settings import Settings
+from tests.ui.desk import FakeDesk, seen, until
+from tests.ui.stage import FakeAssessor, StageSource, readings
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
@@ -16,3 +21,25 @@ def test_picture(picture: Picture, snap_compare: Callable[..., bool], monkeypatc
     time.tzset()
 
     assert snap_compare(picture.app(), terminal_size=picture.size, run_before=lambda pilot: go(pilot, picture))
+
+
+@pytest.mark.parametrize("size", [(160, 50), (80, 24)], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_tuning(size: tuple[int, int], snap_compare: Callable[..., bool]) -> None:
+    """The panel and the preview on the stage, from a ceiling on."""
+    app = SockmonApp(StageSource(), Settings(theme="sockmon"), assessor=FakeAssessor(), desk=FakeDesk())
+
+    async def preview(pilot: Pilot[None]) -> None:
+        await plan(pilot)
+        await pilot.press("v")
+        await pilot.pause(0.2)
+
+    async def plan(pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: app.newest is not None and app.standing is not None)
+        app.tune(readings("busy", 60)[0])
+        await until(pilot, lambda: "1 change" in seen(app))
+        await pilot.press("j", "a", "a")
+        await until(pilot, lambda: "3 changes" in seen(app))
+        await pilot.pause(0.2)
+
+    run = plan if size[0] == 160 else preview
+    assert snap_compare(app, terminal_size=size, run_before=run)

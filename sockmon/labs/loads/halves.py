@@ -45,11 +45,16 @@ def try_to_connect(port: int, deaf: bool = False) -> socket.socket:
     client.setblocking(False)
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, 20)
     if deaf:
-        drop_all = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
-        program = struct.pack("HxxxxxxP", 1, ctypes.addressof(drop_all))
-        client.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+        deafen(client)
     client.connect_ex(("127.0.0.1", port))
     return client
+
+
+def deafen(one: socket.socket) -> None:
+    """Let `one` hear nothing more: a filter drops all that comes for it, acknowledgements included."""
+    drop_all = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
+    program = struct.pack("HxxxxxxP", 1, ctypes.addressof(drop_all))
+    one.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
 
 
 def syn_recv(crew: Crew, total: int) -> None:
@@ -87,7 +92,7 @@ def _halves(port: int, total: int, keep_server: bool) -> Iterator[float]:
             client.shutdown(socket.SHUT_WR)
             _await_state(client, _FIN_WAIT2)
             held.append(server if keep_server else client)
-            _vanish(client if keep_server else server)
+            vanish(client if keep_server else server)
     yield FOREVER
     del held
 
@@ -99,7 +104,7 @@ def _await_state(one: socket.socket, state: int) -> None:
             raise TimeoutError(f"no socket came to state {state}")
 
 
-def _vanish(one: socket.socket) -> None:
+def vanish(one: socket.socket) -> None:
     """Close without a word to the peer: tcp(7), TCP_REPAIR."""
     one.setsockopt(socket.IPPROTO_TCP, _TCP_REPAIR, 1)
     one.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from sockmon.assess import Assessment
+from sockmon.model.desk import Answer
 from sockmon.model.detail import Detail
 
 
@@ -17,3 +18,11 @@ class Shows(Protocol):
 
     def answer(self, detail: Detail) -> None:
         """Take a Detail that may be the answer to what this screen asked."""
+
+
+@runtime_checkable
+class Hears(Protocol):
+    """A screen that listens to the desk while it is on top."""
+
+    def hear(self, answer: Answer) -> None:
+        """Take what the desk says: an answer to this screen's request, or how things stand."""

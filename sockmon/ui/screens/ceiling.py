@@ -16,6 +16,8 @@ from sockmon.ceilings.sections import Section, sections
 from sockmon.model.detail import Focus
 from sockmon.model.report import Reading, Remedy, Report
 from sockmon.model.snapshot import Snapshot
+from sockmon.tuning.advice import Knob, knobs
+from sockmon.ui import keys
 from sockmon.ui.panes.pane import ALARMS
 from sockmon.ui.screens.drill import Drill, clock, severity
 from sockmon.ui.screens.who import join, who
@@ -33,7 +35,9 @@ class CeilingScreen(Drill):
     """One ceiling for one subject, for as long as it is there, and its last state after that."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "subject", "Open the subject", key_display="⏎", id="open")
+        Binding("enter", "subject", "Open the subject", key_display="⏎", id="open"),
+        Binding(keys.BY_ID["tune"].keys, "tune", "Tune", tooltip=keys.BY_ID["tune"].tooltip, id="tune"),
+        keys.binding("prove"),
     ]
 
     VERTICAL_BREAKPOINTS = [(0, "-short"), (36, "-high")]  # noqa: RUF012
@@ -108,20 +112,47 @@ class CeilingScreen(Drill):
         if owners := who(self.key[0], self._focus, assessment.snapshot):
             yield Fact("Who", owners)
         yield Fact("", Text())
+        settable = [knob.text for knob in knobs(reading)]
         for number, remedy in enumerate(reading.remedies, 1):
-            yield Fact("What to do" if number == 1 else "", advice(number, remedy), hang=2)
+            # What is proved by one key is the first of them.
+            lead = ("tune", "prove") if settable[:1] == [remedy.text] else ("tune",)
+            hint = self._hint(*lead) if remedy.text in settable else Text()
+            yield Fact("What to do" if number == 1 else "", advice(number, remedy, hint), hang=2)
         yield Fact("", Text())
         for name, readings in others(assessment.report, self.key):
             yield Fact(name, join(map(in_short, readings)))
 
+    def _hint(self, *ids: str) -> Text:
+        """The keys that lead on from a remedy that can be set."""
+        shown = keys.effective(self.sockmon.keys)
+        text = Text()
+        for id in ids:
+            text.append(f"  {keys.show_keys(shown[id])}", "heading").append(f" {id}", "muted")
+        return text
+
+    @property
+    def _knobs(self) -> list[Knob]:
+        return knobs(self._reading) if self._reading else []
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Enter is offered only where there is something to open."""
+        """A key is offered only where it leads somewhere."""
+        if action == "prove":
+            return bool(self._knobs)
         return self._focus is not None if action == "subject" else True
 
     def action_subject(self) -> None:
         """Open the process, the port group or the listener that this is about."""
         if self._focus is not None:
             self.open_focus(self._focus)
+
+    def action_tune(self) -> None:
+        """Open the tuning panel with what this ceiling advises; it says so where nothing can be set."""
+        self.sockmon.tune(self._reading)
+
+    def action_prove(self) -> None:
+        """Measure here what the first setting that is advised does."""
+        for knob in self._knobs[:1]:
+            self.sockmon.prove(knob.key.partition("@")[0])
 
 
 def find_reading(assessment: Assessment, key: Key, last: Reading | None) -> Reading | None:
@@ -209,9 +240,9 @@ def in_short(reading: Reading) -> Text:
     )
 
 
-def advice(number: int, remedy: Remedy) -> Text:
-    """`1 sysctl  key = value` and below it what it brings."""
+def advice(number: int, remedy: Remedy, keys: Text) -> Text:
+    """`1 sysctl  key = value  t tune` and below it what it brings."""
     text = Text.assemble((f"{number} ", "strong"), (remedy.kind, "accent"))
     if remedy.key:
         text.append(f"  {remedy.key} = {remedy.value}" if remedy.value else f"  {remedy.key}", "strong")
-    return text.append("\n").append(remedy.text)
+    return text.append_text(keys).append("\n").append(remedy.text)

@@ -136,9 +136,14 @@ class Drill(Screen[None]):
         self._gone = self._gone or assessment.snapshot.wall
         return f"since {clock(self._gone)}"
 
+    @property
+    def sockmon(self) -> SockmonApp:
+        """The app that this is a screen of."""
+        return cast("SockmonApp", self.app)
+
     def open_focus(self, focus: Focus) -> None:
         """Go deeper."""
-        cast("SockmonApp", self.app).open(focus)
+        self.sockmon.open(focus)
 
     def on_table_opened(self, event: Table.Opened) -> None:
         """Enter on an owner or a socket opens the process, on a listener the listener."""

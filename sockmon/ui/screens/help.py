@@ -32,6 +32,7 @@ READING = (
     "USED / LIMIT are the kernel's own numbers; the limit is the one in force.",
     "? is not 0: what could not be read is never shown as a number.",
     "Enter on any row goes deeper: why, who, and what to do. Esc comes back.",
+    "HOLD: a change goes back by itself unless it is kept in time, also when this screen dies.",
     "Parts that need a dump of all sockets are read less often: their age is said.",
 )
 
@@ -51,9 +52,10 @@ class HelpScreen(ModalScreen[None]):
         binding for binding in keys.bindings("app") if binding.id in ("back", "help", "quit", "quit.now")
     ]
 
-    def __init__(self, chosen: Mapping[str, str]) -> None:
+    def __init__(self, chosen: Mapping[str, str], read_only: bool = False) -> None:
         super().__init__()
         self._keys = chosen
+        self._read_only = read_only
 
     def compose(self) -> ComposeResult:
         page = Page(Facts(id="words"), id="help")
@@ -78,6 +80,8 @@ class HelpScreen(ModalScreen[None]):
     def _actions(self) -> Iterator[Fact]:
         group = ""
         for action in keys.ACTIONS:
+            if action.writes and self._read_only:
+                continue
             if action.group != group:
                 group = action.group
                 yield Fact("", Text())

@@ -21,6 +21,7 @@ from sockmon.ui.board import Board
 from sockmon.ui.filter import Filter, parse
 from sockmon.ui.header import CLOCK_WIDTH, Status, banner, clock, header
 from sockmon.ui.panes import PANES, Pane, View
+from sockmon.ui.panes.pane import ALARMS
 from sockmon.ui.widgets.table import Table
 from sockmon.ui.widgets.words import Words
 
@@ -245,6 +246,13 @@ class MainScreen(Screen[None]):
         self.query_one("#matching", Words).show(Text.assemble((text, "muted")))
 
     # Going deeper
+
+    @property
+    def alarm(self) -> Reading | None:
+        """The alarm under the cursor of the board, where the keys go there."""
+        table = self.focused
+        row = table.selected if isinstance(table, Table) and table.id == "readings" else None
+        return row if isinstance(row, Reading) and row.severity in ALARMS else None
 
     @on(Table.Opened)
     def _opened(self, event: Table.Opened) -> None:
