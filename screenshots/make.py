@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import queue
 import re
 import subprocess
 import sys
@@ -23,10 +24,12 @@ from textual.pilot import Pilot
 
 from screenshots.render import svg
 from sockmon.labs import BY_NAME
+from sockmon.model import desk
 from sockmon.model.detail import Detail
 from sockmon.model.snapshot import Cgroups, MemoryCgroup, PidsCgroup, Snapshot
 from sockmon.sources.replay import Replay
 from sockmon.sources.wire import encode, hello
+from sockmon.tuning.here import seen
 from sockmon.ui.app import SockmonApp
 from sockmon.ui.settings import Settings
 
@@ -38,6 +41,8 @@ LOAD = (
     "--established 5200 --time-wait 60 --ports 186:200 --fds 200:256 --leak 0.4 --stuck-listener 128 --overflow 6 "
     "--conntrack 4000 --close-wait 31 --fin-wait2 12 --v6 90 --v4-mapped 20 --udp 24 --churn 12:200"
 )
+PREVIEW = ("j", "j", "j", "t", "v")
+"""The lab's proxy that has no ports left: its ceiling, the panel, what the advice would do."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,15 @@ class Picture:
     size: tuple[int, int]
     keys: tuple[str, ...] = ()
     recording: str = RECORDING.stem
+    tunes: bool = False
+    """Whether a desk is there: a recording has none."""
 
     def app(self) -> SockmonApp:
         """The app over the recording; of a lab it tells the story."""
         lab = BY_NAME.get(self.recording)
         ended = Ended(HERE / f"{self.recording}.jsonl")
-        return SockmonApp(ended, Settings(theme=self.theme), story=lab.story if lab else "")
+        there = Desk(HERE / f"{self.recording}.jsonl") if self.tunes else None
+        return SockmonApp(ended, Settings(theme=self.theme), story=lab.story if lab else "", desk=there)
 
 
 PICTURES = (
@@ -64,6 +72,7 @@ PICTURES = (
     Picture("ceiling-sockmon", "sockmon", (120, 40), ("b", "j", "enter")),
     Picture("ports-colourblind", "colourblind", (120, 40), ("3", "z")),
     Picture("four-plateaus", "sockmon", (120, 40), recording=PUZZLE),
+    Picture("tuning-preview", "sockmon", (120, 40), PREVIEW, recording=PUZZLE, tunes=True),
 )
 
 
@@ -88,6 +97,31 @@ class Ended:
         """Nothing stays open."""
 
 
+class Desk:
+    """Knows the sysctls that were recorded, so that a plan can be made; it changes nothing."""
+
+    def __init__(self, recording: Path) -> None:
+        *_, last = (line for line in Replay(str(recording), pace=False).lines() if isinstance(line, Snapshot))
+        self._here = seen(last)
+        self._says: queue.Queue[desk.Answer | None] = queue.Queue()
+        self._says.put(desk.Standing(None))
+
+    def ask(self, request: desk.Request) -> bool:
+        """What was recorded of all keys, whichever were asked for."""
+        here = self._here
+        self._says.put(desk.Looked(dict(here.values), {}, {}, {}, here.netns, here.boot_id, None, ""))
+        return True
+
+    def answers(self) -> Iterator[desk.Answer]:
+        """One for each request."""
+        while (answer := self._says.get()) is not None:
+            yield answer
+
+    def close(self) -> None:
+        """End `answers`."""
+        self._says.put(None)
+
+
 async def draw(picture: Picture) -> None:
     """Run the app over the whole recording and write what is on the screen then."""
     app = picture.app()
@@ -101,7 +135,10 @@ async def draw(picture: Picture) -> None:
 
 async def go(pilot: Pilot[Any], picture: Picture) -> None:
     """To the end of the recording, and from there where the picture's keys lead."""
-    await pilot.app.workers.wait_for_complete()
+    for worker in pilot.app.workers:
+        # The desk is heard to the end of the app.
+        if worker.group == "source":
+            await worker.wait()
     await pilot.pause(0.2)
     for key in picture.keys:
         await pilot.press(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from sockmon.model.clean import clean
 from sockmon.model.report import Reading, Remedy, Report, Severity
 from sockmon.model.snapshot import Missing, Snapshot
 from sockmon.sources.replay import Replay
+from sockmon.tuning.advice import knobs
 
 EXIT: dict[Severity, int] = {"ok": 0, "warning": 1, "critical": 2, "hit": 2, "unknown": 3}
 ALARMS = ("warning", "critical", "hit")
@@ -32,6 +34,7 @@ COLOURS: dict[Severity, str] = {"ok": "32", "warning": "33", "critical": "35", "
 INTERVAL = 1.0
 SECOND_LOOK = 0.3
 """Seconds until a queue that was full is looked at again."""
+PLAN = "sockmon tune plan"
 COUNTERS_LOOK = 1.0
 """Seconds until counters are read again that prove a hit, where they have ever moved."""
 
@@ -90,16 +93,17 @@ def schema() -> str:
     return msgspec.json.format(msgspec.json.encode(msgspec.json.schema(Report)), indent=2).decode()
 
 
-def as_text(report: Report, colour: bool, width: int | None = None) -> str:
+def as_text(report: Report, colour: bool, width: int | None = None, plan: str = PLAN) -> str:
     """The same in words, alarms with their evidence and remedies, the rest a line each; `width` is that of the
-    terminal that it is for, whose last line says what its first one did."""
+    terminal that it is for, whose last line says what its first one did. `plan` is the command that previews a
+    remedy, empty where none can be carried out: on a recording."""
     lines = [f"{report.host} · {report.kernel} · netns {report.netns} · {_mark(report.verdict, colour)}"]
     room = max((len(_numbers(reading)) for reading in report.readings), default=0)
     for reading in report.readings:
         first, *rest = _wrapped(_line(reading, room), 33, width)
         lines += [first.replace(_mark(reading.severity, False), _mark(reading.severity, colour), 1), *rest]
         if reading.severity in ALARMS:
-            lines += _why(reading, width)
+            lines += _why(reading, width, plan)
     for missing in _unsaid(report):
         lines += _wrapped(f"? not seen: {missing.reader}: {missing.reason}", 2, width)
     if width is not None and report.verdict in ALARMS:
@@ -108,11 +112,14 @@ def as_text(report: Report, colour: bool, width: int | None = None) -> str:
     return "\n".join(lines)
 
 
-def _why(reading: Reading, width: int | None) -> Iterator[str]:
+def _why(reading: Reading, width: int | None, plan: str) -> Iterator[str]:
     for sentence in reading.evidence:
         yield from _wrapped(f"      {sentence}", 8, width)
     for at, remedy in enumerate(reading.remedies, 1):
         yield from _wrapped(f"      {at}. {advice(remedy)}", 9, width)
+    for knob in knobs(reading)[:1] if plan else ():
+        # To be copied, so that it stays whole.
+        yield f"      try: {plan} {knob.key}={shlex.quote(knob.value)}"
 
 
 def _unsaid(report: Report) -> list[Missing]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -139,7 +140,7 @@ def _keyboard_from_terminal() -> None:
 @click.option("--from", "recording", metavar="FILE", help="Report on the end of a recording.")
 def check(json_: bool, watch: float, netns: str | None, recording: str | None) -> None:
     """One report. Exit 0 ok, 1 warning, 2 critical or hit, 3 unknown."""
-    from sockmon.check import EXIT, as_json, as_text, replayed, report
+    from sockmon.check import EXIT, PLAN, as_json, as_text, replayed, report
 
     if recording and (watch or netns):
         raise click.UsageError("--watch and --netns go with the live host, not with --from")
@@ -148,12 +149,13 @@ def check(json_: bool, watch: float, netns: str | None, recording: str | None) -
     found = replayed(recording) if recording else report(netns, watch)
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
     width = _width() if sys.stdout.isatty() else None
-    click.echo(as_json(found) if json_ else as_text(found, colour, width), color=True)
+    plan = "" if recording else f"{PLAN} --netns {shlex.quote(netns)}" if netns else PLAN
+    click.echo(as_json(found) if json_ else as_text(found, colour, width, plan), color=True)
     sys.stdout.flush()
     sys.exit(EXIT[found.verdict])
 
 
-@sockmon.command(name="explain")
+@sockmon.command(name="explain", short_help="A ceiling, number, error or counter, and this machine.")
 @click.argument("what", nargs=-1, metavar="CEILING|SYSCTL|NUMBER|ERROR|COUNTER")
 @click.option("--json", "json_", is_flag=True, help="One object with the same words.")
 @click.option("--netns", metavar="NAME|PID|PATH", help=NETNS_HELP)
@@ -180,7 +182,7 @@ def _lab_commands() -> dict[str, list[str]]:
     return commands
 
 
-@sockmon.command()
+@sockmon.command(short_help="The stream of Snapshots, one JSON object a line.")
 @click.option(
     "--interval", type=click.FloatRange(0.2, 60), default=1.0, metavar="SECONDS", help="Between Snapshots."
 )
@@ -195,7 +197,7 @@ def agent(interval: float, netns: str | None, attached: bool) -> None:
         Serve(kernel, attached=attached).run()
 
 
-@sockmon.command()
+@sockmon.command(short_help="Write the stream to FILE, until Ctrl-C.")
 @click.argument("file")
 @click.option(
     "--interval", type=click.FloatRange(0.2, 60), default=1.0, metavar="SECONDS", help="Between Snapshots."
@@ -217,7 +219,7 @@ def record(file: str, interval: float, seconds: float | None, netns: str | None)
         click.echo(f"look at it with: sockmon --from {file}", err=True)
 
 
-@sockmon.group()
+@sockmon.group(short_help="Every ceiling brought about, in private namespaces.")
 def lab() -> None:
     """Every ceiling brought about for real, in private namespaces that leave nothing behind."""
 

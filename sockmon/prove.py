@@ -19,7 +19,7 @@ LONG = 5
 """Seconds from which on one is told before how long it takes."""
 
 
-@click.command()
+@click.command(short_help="Measure what a sysctl does, on this kernel.")
 @click.argument("key", required=False)
 @click.option("--json", "json_", is_flag=True, help="One object, or without KEY one array of them.")
 def prove(key: str | None, json_: bool) -> None:

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 NETNS_HELP = "In a network namespace: its name, a PID that lives in it, or a path."
 
 
-@click.group()
+@click.group(short_help="Change a sysctl or a limit; it goes back unless kept.")
 def tune() -> None:
     """Sysctls and limits that cap connections: what they are, what they should be, what a change would do."""
 
 
-@tune.command("list")
+@tune.command("list", short_help="All that can be changed, and what is advised here.")
 @click.option("--json", "json_", is_flag=True, help="One object with all of them.")
 @click.option("--netns", metavar="NAME|PID|PATH", help=NETNS_HELP)
 def list_(json_: bool, netns: str | None) -> None:
@@ -43,7 +43,7 @@ def list_(json_: bool, netns: str | None) -> None:
     click.echo(listing.as_json(rows) if json_ else listing.as_text(rows, width))
 
 
-@tune.command()
+@tune.command(short_help="One of them: its value, bounds, effect and risk.")
 @click.argument("key")
 @click.option("--json", "json_", is_flag=True, help="One object with the same.")
 @click.option("--netns", metavar="NAME|PID|PATH", help=NETNS_HELP)
@@ -65,7 +65,7 @@ def show(key: str, json_: bool, netns: str | None) -> None:
         click.echo(page(*listing.one(row, here), *_paper()), color=True)
 
 
-@tune.command()
+@tune.command(short_help="What a change would do, in numbers; changes nothing.")
 @click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...")
 @click.option("--json", "json_", is_flag=True, help="One object with the same.")
 @click.option("--netns", metavar="NAME|PID|PATH", help=NETNS_HELP)
@@ -79,7 +79,7 @@ def plan(settings: tuple[str, ...], json_: bool, netns: str | None) -> None:
     click.echo(proposal.as_json(found) if json_ else preview(found), color=True)
 
 
-@tune.command()
+@tune.command(short_help="Whether everything that was kept is still so.")
 @click.option("--json", "json_", is_flag=True, help="One object with the same.")
 @click.option("--root", hidden=True, default="/", help="Where run, var and etc are.")
 def verify(json_: bool, root: str) -> None:

@@ -16,9 +16,19 @@ if TYPE_CHECKING:
 
 SHORTEST, USUAL, LONGEST = 10, 60, 3600
 _ROOT = click.option("--root", hidden=True, default="/", help="Where run, var and etc are.")
+
+
+def _a_time(context: click.Context, option: click.Parameter, seconds: float) -> float:
+    """A range refuses no nan, which is neither too short nor too long."""
+    if not SHORTEST <= seconds <= LONGEST:
+        raise click.BadParameter(f"{seconds} is no number of seconds")
+    return seconds
+
+
 _HOLD = click.option(
     "--hold",
     type=click.FloatRange(SHORTEST, LONGEST),
+    callback=_a_time,
     default=USUAL,
     show_default=True,
     metavar="SECONDS",
@@ -28,7 +38,7 @@ _YES = click.option("--yes", is_flag=True, help="Do not ask: for scripts.")
 _JSON = click.option("--json", "json_", is_flag=True, help="One object with all of it, on standard output.")
 
 
-@click.command()
+@click.command(short_help="Change values; they go back by themselves unless kept.")
 @click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...")
 @_HOLD
 @_YES
@@ -50,7 +60,7 @@ def apply(settings: tuple[str, ...], hold: float, yes: bool, json_: bool, root: 
         click.echo("null")
 
 
-@click.command()
+@click.command(short_help="Let the change that is held stay.")
 @click.argument("id", required=False)
 @click.option("--persist", is_flag=True, help="Write it to /etc/sysctl.d too, so that it survives a restart.")
 @_JSON
@@ -75,7 +85,7 @@ def _lasts(kept: Transaction, persist: bool, root: str) -> bool:
     return wrote & {setting.key for setting in kept.plan.settings} <= {entry.key for entry in kept.entries}
 
 
-@click.command()
+@click.command(short_help="Put the change that is held back now.")
 @click.argument("id", required=False)
 @_JSON
 @_ROOT
@@ -89,7 +99,7 @@ def revert(id: str | None, json_: bool, root: str) -> None:
         sys.exit(1)
 
 
-@click.command()
+@click.command(short_help="Take back a change that was kept.")
 @click.argument("id", required=False)
 @_HOLD
 @_YES
@@ -145,13 +155,22 @@ def _of_the_living(plan: Plan) -> Plan:
 @click.option("--json", "json_", is_flag=True, help="One object a line, newest first.")
 @_ROOT
 def history(json_: bool, root: str) -> None:
-    """What was changed, newest first, and what became of it."""
-    import msgspec
-
+    """What was changed, newest first, and what became of it. What is held now comes first of all."""
+    from sockmon.model.change import undone
+    from sockmon.tuning.transaction import held
     from sockmon.tuning.transaction import history as read
 
-    for one in read(root):
-        click.echo(msgspec.json.encode(one).decode() if json_ else _line(one))
+    past = read(root)
+    gone = undone(past)
+    now = []
+    try:
+        now = [one for one in (held(root),) if one is not None]
+    except (NotTuned, OSError) as error:
+        click.echo(f"sockmon: what is held now cannot be seen: {error}", err=True)
+    if not (now or past or json_):
+        click.echo("nothing was changed yet", err=True)
+    for one in (*now, *past):
+        click.echo(_as_json(one) if json_ else _line(one, one.id in gone))
 
 
 VERBS = (apply, keep, revert, undo, history)
@@ -173,17 +192,34 @@ def _carry_out(plan: Plan, hold: float, yes: bool, json_: bool, root: str) -> No
 
 def _tell(one: Transaction, json_: bool) -> None:
     """The id and the state on standard output, or all of it as JSON; the words on standard error."""
-    import msgspec
-
     line = f"{one.id} {one.state}{', persisted' if one.persisted else ''}"
-    click.echo(msgspec.json.encode(one).decode() if json_ else line)
+    click.echo(_as_json(one) if json_ else line)
     for word in one.words:
         click.echo(clean(word, 2000), err=True)
 
 
-def _line(one: Transaction) -> str:
+def _as_json(one: Transaction) -> str:
+    """JSON escapes the controls of ASCII only, and a person may look at it in a terminal."""
+    import msgspec
+
+    text = msgspec.json.encode(one).decode()
+    return clean(text, len(text))
+
+
+def _line(one: Transaction, undone: bool) -> str:
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one.begun))
-    what = ", ".join(f"{setting.name} {setting.old} -> {setting.new}" for setting in one.plan.settings)
+    steps = (f"{each.name} {each.old or 'empty'} -> {each.new or 'empty'}" for each in one.plan.settings)
     who = one.who.login or one.who.user
-    undoes = f" (undoes {one.plan.undoes})" if one.plan.undoes else ""
-    return clean(f"{one.id}  {when}  {one.state:<9} {who:<10} {what}{undoes}", 2000)
+    about = [
+        *(["persisted"] if one.persisted else []),
+        *(["undone since"] if undone else []),
+        *([f"undoes {one.plan.undoes}"] if one.plan.undoes else []),
+        *([f"goes back in {_left(one):.0f} s"] if one.state == "holding" else []),
+    ]
+    more = f" ({', '.join(about)})" if about else ""
+    return clean(f"{one.id}  {when}  {one.state:<9} {who:<10} {', '.join(steps)}{more}", 2000)
+
+
+def _left(held: Transaction) -> float:
+    """Seconds until it goes back by itself."""
+    return max(0.0, held.deadline - time.clock_gettime(time.CLOCK_BOOTTIME))

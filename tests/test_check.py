@@ -6,6 +6,7 @@ import msgspec
 
 from sockmon.check import as_text
 from sockmon.model.snapshot import Missing
+from sockmon.tuning import listing
 from tests.ui import stage
 
 REPORT = stage.assess(stage.busy(70)).report
@@ -36,3 +37,17 @@ def test_what_an_unknown_reading_says_is_not_said_again() -> None:
     said = as_text(msgspec.structs.replace(REPORT, missing=(shown, other)), colour=False)
     assert said.count(shown.reason) == 1
     assert "? not seen: conntrack table: needs CAP_NET_ADMIN" in said
+
+
+def test_an_alarm_ends_with_the_command_that_previews_its_remedy() -> None:
+    lines = as_text(REPORT, colour=False, width=80).splitlines()
+    assert "      try: sockmon tune plan net.ipv4.tcp_tw_reuse=1" in lines
+    assert "sockmon tune plan" not in as_text(REPORT, colour=False, plan="")
+
+
+def test_a_list_of_tunables_at_80_columns_shows_the_advice_whole() -> None:
+    long = listing.Row(
+        "net.netfilter.nf_conntrack_tcp_timeout_established", "432000", "", "1024 65535", "", "netns", "", "", ""
+    )
+    line = listing.as_text([long], 80).splitlines()[1]
+    assert line.split() == ["net.netfilter.nf_co…_timeout_established", "432000", "1024", "65535"]

@@ -196,6 +196,7 @@ class NetnsSampler:
             groups=grouped.groups,
             groups_total=grouped.groups_total,
             other_used=grouped.other_used,
+            beyond=() if idle is None else tuple(sorted(idle.beyond)),
         )
         return _Ports(ports, grouped, families)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sockmon.ceilings.ceiling import Ceiling, Levels, Measure, Window, Words, moved, raised, unknown
+from sockmon.ceilings.ceiling import Ceiling, Levels, Measure, Window, Words, moved, number, raised, unknown
 from sockmon.model.report import Remedy
 
 UDP_MEM = "net.ipv4.udp_mem"
 ABORTS = "TcpExt.TCPAbortOnMemory"
 PRESSURES = "TcpExt.TCPMemoryPressures"
+RETRIES = "net.ipv4.tcp_orphan_retries"
+FEW_RETRIES = 2
 INITIAL_ONLY = "{} is visible in the initial network namespace only"
 
 
@@ -153,9 +155,17 @@ def _tcp_orphans_remedies(window: Window, measure: Measure) -> list[Remedy]:
     wanted = str(raised(measure.limit)) if measure.limit else None
     return [
         Remedy("application", None, None, "peers that do not answer the last FIN: look at FIN_WAIT1 and LAST_ACK"),
-        Remedy("sysctl", "net.ipv4.tcp_orphan_retries", "2", "give up on them sooner (0 means 8, about 100 s)"),
+        *_fewer_retries(window),
         Remedy("sysctl", "net.ipv4.tcp_max_orphans", wanted, "raise the limit; up to 64 kB of memory each"),
     ]
+
+
+def _fewer_retries(window: Window) -> list[Remedy]:
+    """Nothing where they are so few already."""
+    now = number(window.netns.sysctls, RETRIES)
+    if now is not None and 0 < now <= FEW_RETRIES:
+        return []
+    return [Remedy("sysctl", RETRIES, str(FEW_RETRIES), "give up on them sooner (0 means 8, about 100 s)")]
 
 
 TCP_MEMORY = Ceiling(

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sockmon.kernel import sock_diag
-from sockmon.kernel.bytecode import local_port_in
 from sockmon.kernel.netlink import Steps
 from sockmon.model.snapshot import BoundSource
 
@@ -39,6 +38,8 @@ class Idle(NamedTuple):
     ports: Mapping[bytes, set[int]]
     """By address, IPv4 for v4-mapped ones."""
     inodes: Mapping[bytes, array[int]]
+    beyond: frozenset[int] = frozenset()
+    """Ports outside of the range, of whatever address."""
 
     def all_ports(self) -> set[int]:
         """The ports of every address."""
@@ -57,7 +58,8 @@ class Bound(NamedTuple):
 
 
 def idle_bound(diag: socket.socket, low: int, high: int) -> Steps[Idle | None]:
-    """Who holds ports of low..high with sockets that are bound and neither connected nor listening; Unreadable.
+    """Who holds ports of low..high with sockets that are bound and neither connected nor listening, and which are
+    held beyond; Unreadable.
 
     None before Linux 6.8: older kernels do not know the state BOUND_INACTIVE and answer with nothing, which
     must not pass for "none". There is no way to ask but to bind a port, so the release decides."""
@@ -65,6 +67,7 @@ def idle_bound(diag: socket.socket, low: int, high: int) -> Steps[Idle | None]:
         return None
     ports: defaultdict[bytes, set[int]] = defaultdict(set)
     inodes: defaultdict[bytes, array[int]] = defaultdict(lambda: array("Q"))
+    beyond: set[int] = set()
 
     def absorb(block: bytes, stride: int) -> None:
         rows = zip(
@@ -74,13 +77,16 @@ def idle_bound(diag: socket.socket, low: int, high: int) -> Steps[Idle | None]:
             strict=True,
         )
         for at, port, inode in rows:
+            if not low <= port <= high:
+                beyond.add(port)
+                continue
             source = sock_diag.unmapped(sock_diag.addresses(block, at)[0])
             ports[source].add(port)
             if inode and len(inodes[source]) < INODES:
                 inodes[source].append(inode)
 
-    yield from sock_diag.tcp(diag, sock_diag.BOUND_INACTIVE, absorb, local_port_in([(low, high)]))
-    return Idle(ports, inodes)
+    yield from sock_diag.tcp(diag, sock_diag.BOUND_INACTIVE, absorb)
+    return Idle(ports, inodes, frozenset(beyond))
 
 
 def _knows_bound_inactive(release: str) -> bool:

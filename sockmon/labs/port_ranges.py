@@ -14,6 +14,8 @@ from sockmon.labs.loads.places import DATABASE
 from sockmon.labs.stage import Stage
 
 PORTS, RESERVED = 200, 20
+MOST = 300
+"""Connections of the pool, if it could: no limit of descriptors may end it."""
 INSIDE = LOW + 7
 
 
@@ -25,9 +27,12 @@ def _database(listener: socket.socket) -> Iterator[float]:
 
 
 def _pool() -> Iterator[float]:
-    """Connect until the kernel says that there is no port, and go on trying."""
-    held = []
+    """Connect until the kernel says that there is no port, and go on trying; it grows where the wall is moved."""
+    held: list[socket.socket] = []
     while True:
+        # A pool of its full size waits.
+        while len(held) >= MOST:
+            yield 1.0
         try:
             held.append(connect("127.0.0.1", DATABASE))
         except OSError as refused:

@@ -128,14 +128,18 @@ def undoing(kept: Transaction, netns: int, boot_id: str) -> Plan:
 
 def standing(newest_first: Iterable[Transaction]) -> Iterator[Transaction]:
     """Of the history those changes that were kept, and not taken back since: newest first."""
-    undone = set()
+    past = list(newest_first)
+    gone = undone(past)
+    yield from (one for one in past if one.state == "kept" and not one.plan.undoes and one.id not in gone)
+
+
+def undone(newest_first: Iterable[Transaction]) -> set[str]:
+    """Ids of what was taken back since; an undo that was taken back itself took back nothing."""
+    found: set[str] = set()
     for one in newest_first:
-        if one.state != "kept" or one.id in undone:
-            continue
-        if one.plan.undoes:
-            undone.add(one.plan.undoes)
-        else:
-            yield one
+        if one.state == "kept" and one.plan.undoes and one.id not in found:
+            found.add(one.plan.undoes)
+    return found
 
 
 class Rival(msgspec.Struct, frozen=True):

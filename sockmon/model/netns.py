@@ -132,6 +132,8 @@ class Ports(msgspec.Struct, frozen=True):
     """Sockets of the groups that are not listed."""
     sources: tuple[BoundSource, ...] = ()
     """Source addresses that bind before they connect, most ports first."""
+    beyond: tuple[int, ...] = ()
+    """Ports outside of the range held by bound, unconnected sockets: a wider one would not hand them out."""
 
 
 class UdpPorts(msgspec.Struct, frozen=True):

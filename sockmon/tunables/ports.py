@@ -23,7 +23,7 @@ PORTS = (
         kind="range",
         most=65535,
         fields=("first port", "last port"),
-        keeps="open connections keep their ports",
+        keeps="open connections keep their ports; one that was bound to its port before keeps it from all others",
         risk="a listener whose port lies inside may not start again while an outgoing connection has that port",
         couplings=("net.ipv4.ip_local_reserved_ports", "net.ipv4.ip_unprivileged_port_start"),
     ),

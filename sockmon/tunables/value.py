@@ -16,6 +16,7 @@ from sockmon.tunables.tunable import Tunable
 LONGEST = 400_000
 """Characters: every port by itself takes 382,000."""
 SHOWN = 60
+_INT_MAX = 2**31 - 1
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 _LIMIT = re.compile(rf"{_NUMBER.pattern}|unlimited")
 _PORTS = re.compile(r"[0-9]+(?:-[0-9]+)?(?:,[0-9]+(?:-[0-9]+)?)*")
@@ -61,6 +62,18 @@ def parse(tunable: Tunable, text: str, key: str = "") -> str:
             earlier, later = tunable.fields[number - 1 : number + 1]
             raise at.bad(parts[number], f"is less than the {earlier}", later)
     return " ".join(map(str, values))
+
+
+def misread(tunable: Tunable, text: str) -> str:
+    """Why the kernel may refuse `text`, or make another value of it, whoever wrote it; empty: it takes it as it
+    stands, perhaps beyond bounds of our own."""
+    if tunable.kind == "number" and _NUMBER.fullmatch(text) and int(text) <= max(tunable.most, _INT_MAX):
+        return ""
+    try:
+        parse(tunable, text)
+    except BadValue as error:
+        return error.reason
+    return ""
 
 
 def numbers(text: str) -> list[int]:

@@ -10,7 +10,7 @@ from sockmon.model.snapshot import Listener
 from sockmon.tunables import BY_KEY
 from sockmon.tunables.value import compressed, numbers, ranges, within
 from sockmon.tuning.change import BUCKETS, Change
-from sockmon.tuning.effects import MOST, total, usable
+from sockmon.tuning.effects import MOST, TIMESTAMPS, total, usable
 from sockmon.tuning.here import RANGE, RESERVED, UNPRIVILEGED, Here, span
 from sockmon.tuning.limits import cautions as limit_cautions
 
@@ -51,9 +51,6 @@ def _range(change: Change, after: After, here: Here) -> Iterator[str]:
     yield from _listening(inside, after)
     if here.inside is None or here.inside.listeners is None:
         yield "who listens inside the new range could not be seen"
-    kept = within(reserved, low, high)
-    if kept:
-        yield f"{kept:,} of its ports are in {RESERVED}, and are not handed out"
     yield from _node_ports(low, high, reserved, here)
     if (high - low) % 2 == 0 and high > low:
         parity = "odd" if low % 2 else "even"
@@ -89,7 +86,8 @@ def _fewer(after: After, here: Here) -> Iterator[str]:
     ports = here.inside.ports if here.inside else None
     busiest = max((group.used for group in ports.groups), default=0) if ports else 0
     if before is not None and then is not None and then < before:
-        yield f"{before - then:,} ports fewer than now to each destination"
+        ports_fewer = "1 port" if before - then == 1 else f"{before - then:,} ports"
+        yield f"{ports_fewer} fewer than now to each destination"
         if busiest >= then:
             yield f"towards one destination {busiest:,} are in use now: new connections there fail at once"
 
@@ -106,20 +104,23 @@ def _unprivileged(change: Change, after: After, here: Here) -> Iterator[str]:
     if not (old and new):
         return
     if change.less:
-        yield f"any user of this namespace may then listen on the ports {new[0]}-{old[0] - 1} that are free"
+        below = f"port {new[0]}, if it is" if new[0] == old[0] - 1 else f"the ports {new[0]}-{old[0] - 1} that are"
+        yield f"any user of this namespace may then listen on {below} free"
     caught = [subject(row) for row in here.listeners if old[0] <= row.port < new[0] and row.uid]
     if caught:
-        yield f"{', '.join(caught[:MOST])} needs privilege to start again"
+        named = f"{', '.join(caught[:MOST])}{f' and {len(caught) - MOST} more' if len(caught) > MOST else ''}"
+        yield f"{named} {'needs' if len(caught) == 1 else 'need'} privilege to start again"
 
 
 def _reuse(change: Change, after: After, here: Here) -> Iterator[str]:
-    if numbers(after.get("net.ipv4.tcp_timestamps", "")) == [0]:
+    # Where the plan itself takes them away, that line of it says so.
+    if numbers(after.get(TIMESTAMPS, "")) == numbers(here.values.get(TIMESTAMPS, "")) == [0]:
         yield "net.ipv4.tcp_timestamps = 0: without timestamps no port in TIME_WAIT is taken again"
 
 
 def _timestamps(change: Change, after: After, here: Here) -> Iterator[str]:
     if change.new == "0" and numbers(after.get("net.ipv4.tcp_tw_reuse", "")) != [0]:
-        yield "ports in TIME_WAIT are then not taken again, whatever net.ipv4.tcp_tw_reuse says"
+        yield "connections opened from then on leave TIME_WAITs whose ports net.ipv4.tcp_tw_reuse cannot give out"
 
 
 def _syn_backlog(change: Change, after: After, here: Here) -> Iterator[str]:
@@ -145,15 +146,21 @@ def _files(change: Change, after: After, here: Here) -> Iterator[str]:
     above = [row for row in rows if row.soft is not None and each and row.soft > each[0]]
     if change.key == "fs.nr_open" and above:
         names = ", ".join(f"{row.name}[{row.pid}]" for row in above[:MOST])
-        yield f"{len(above):,} processes may have more than that now: {names}; they stop at the new number"
+        many = "1 process" if len(above) == 1 else f"{len(above):,} processes"
+        yield f"{many} may have more than that now, and not from then on: {names}"
 
 
 def _time_wait(change: Change, after: After, here: Here) -> Iterator[str]:
     if change.less:
         yield "lowering it cures no shortage: connections lose the protection of TIME_WAIT"
-    new = numbers(change.new)
-    if here.inside and new and here.inside.sockstat.time_wait > new[0]:
-        yield f"{here.inside.sockstat.time_wait:,} are in TIME_WAIT now; they stay until their 60 s are over"
+
+
+def _user_inotify(change: Change, after: After, here: Here) -> Iterator[str]:
+    twin = f"fs.inotify.max_user_{change.key.rpartition('_')[2]}"
+    new, host = numbers(change.new), numbers(here.values.get(twin, ""))
+    # In the initial user namespace both are one number.
+    if new and host and new[0] > host[0] and numbers(change.old) != host:
+        yield f"{twin} = {host[0]:,} of the host is lower, and binds before"
 
 
 _AT: dict[str, Callable[[Change, After, Here], Iterator[str]]] = {
@@ -166,6 +173,8 @@ _AT: dict[str, Callable[[Change, After, Here], Iterator[str]]] = {
     "fs.nr_open": _files,
     "net.ipv4.tcp_max_syn_backlog": _syn_backlog,
     "net.ipv4.tcp_max_tw_buckets": _time_wait,
-    "net.ipv4.tcp_timestamps": _timestamps,
+    TIMESTAMPS: _timestamps,
+    "user.max_inotify_instances": _user_inotify,
+    "user.max_inotify_watches": _user_inotify,
     "net.ipv4.tcp_tw_reuse": _reuse,
 }

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from sockmon import format as words
 from sockmon.ceilings.queues import subject
 from sockmon.tunables.value import numbers, ranges, within
 from sockmon.tuning.change import Change
-from sockmon.tuning.here import RANGE, RESERVED, Here, span
+from sockmon.tuning.here import RANGE, RESERVED, UNPRIVILEGED, Here, span
 from sockmon.tuning.limits import effect as limit_effect
 
 SOMAXCONN = "net.core.somaxconn"
 REUSE = "net.ipv4.tcp_tw_reuse"
+TIMESTAMPS = "net.ipv4.tcp_timestamps"
+TW_BUCKETS = "net.ipv4.tcp_max_tw_buckets"
 FREE = ("range", "ports", "switch", "limit")
 """Kinds of values that take no memory by themselves."""
 MOST = 5
@@ -30,17 +32,45 @@ def effect(change: Change, after: Mapping[str, str], here: Here) -> str:
         return meant + (_reusable(change.new, here) if change.key == REUSE else "")
     if change.key == SOMAXCONN:
         return f"{_grouped(change)}: the longest backlog that listen() can get"
+    if change.key == UNPRIVILEGED:
+        return f"{change.old} -> {change.new}: the first port that needs no privilege"
     return f"{_grouped(change)} {change.row.unit}{_sizes(change, here)}"
 
 
-def keeps(change: Change, here: Here) -> tuple[str, ...]:
+def keeps(change: Change, after: Mapping[str, str], here: Here) -> tuple[str, ...]:
     """What stays as it is."""
-    if change.key != SOMAXCONN:
-        return (change.row.keeps,)
+    more = _BESIDES.get(change.key)
+    return (change.row.keeps, *(more(after, here) if more else ()))
+
+
+def _backlogs(after: Mapping[str, str], here: Here) -> Iterator[str]:
     rows = sorted(here.listeners, key=lambda row: row.backlog)
-    named = [f"{subject(row)} keeps its backlog of {row.backlog:,} until it calls listen() again" for row in rows]
-    more = [f"and {len(named) - MOST} more listeners"] if len(named) > MOST else []
-    return (change.row.keeps, *named[:MOST], *more)
+    for row in rows[:MOST]:
+        yield f"{subject(row)} keeps its backlog of {row.backlog:,} until it calls listen() again"
+    if len(rows) > MOST:
+        yield f"and {len(rows) - MOST} more listener{'s' if len(rows) > MOST + 1 else ''}"
+
+
+def _kept_back(after: Mapping[str, str], here: Here) -> Iterator[str]:
+    found = span(after)
+    kept = within(ranges(after.get(RESERVED, "")), *found) if found else 0
+    if kept:
+        yield f"{RESERVED} keeps {words.count(kept)} of its ports back"
+    for source in here.inside.ports.sources if here.inside and here.inside.ports else ():
+        yield f"{source.source} binds before it connects: no other address gets its {source.used:,} ports"
+
+
+def _in_time_wait(after: Mapping[str, str], here: Here) -> Iterator[str]:
+    now, most = here.inside.sockstat.time_wait if here.inside else 0, numbers(after.get(TW_BUCKETS, ""))
+    if most and now > most[0]:
+        yield f"{now:,} are in TIME_WAIT now; they stay until their 60 s are over"
+
+
+_BESIDES: dict[str, Callable[[Mapping[str, str], Here], Iterator[str]]] = {
+    SOMAXCONN: _backlogs,
+    RANGE: _kept_back,
+    TW_BUCKETS: _in_time_wait,
+}
 
 
 def cost(change: Change, here: Here) -> int | None:
@@ -73,7 +103,7 @@ def _ports(change: Change, after: Mapping[str, str], here: Here) -> str:
     )
     if change.key == RESERVED:
         kept = [sum(last - first + 1 for first, last in ranges(each)) for each in (change.old, change.new)]
-        return f"{kept[0]:,} -> {kept[1]:,} ports kept back; {text}"
+        return f"{kept[0]:,} -> {kept[1]:,} port{'' if kept[1] == 1 else 's'} kept back; {text}"
     return text
 
 
@@ -88,10 +118,12 @@ def _reusable(value: str, here: Here) -> str:
     ports = here.inside.ports if here.inside else None
     groups = [row for row in ports.groups if value == "1" or _loopback(row.destination)] if ports else []
     most = max(groups, key=lambda row: row.time_wait, default=None)
-    if value == "0" or most is None or not most.time_wait:
+    timestamps = numbers(here.values.get(TIMESTAMPS, ""))
+    if value == "0" or most is None or not most.time_wait or timestamps == [0]:
         return ""
     to = f"[{most.destination}]" if ":" in most.destination else most.destination
-    return f"; {most.time_wait:,} ports in TIME_WAIT towards {to}:{most.port} can be taken again"
+    ports_again = "1 port" if most.time_wait == 1 else f"{most.time_wait:,} ports"
+    return f"; {ports_again} in TIME_WAIT towards {to}:{most.port} can be taken again"
 
 
 def _loopback(address: str) -> bool:

@@ -106,7 +106,7 @@ class Guard:
         for n, setting in enumerate(self._plan.settings):
             self._targets[n] = _open(setting)
         for n, setting in enumerate(self._plan.settings):
-            _require_fresh(self._targets[n], setting)
+            _require_fresh(self._targets[n], setting, self._plan.undoes)
         self.listener = _listen(self._places)
         self._journal = Journal(f"{self._begin.id}.wal", self._places.txn, new=True)
         self._journal.append(self._begin)
@@ -146,7 +146,7 @@ class Guard:
             self._targets[n].write(setting.old)
         except OSError as error:
             raise NotTuned(f"{setting.key}: its present value cannot be written back: {error.strerror}") from error
-        _require_fresh(self._targets[n], setting)
+        _require_fresh(self._targets[n], setting, self._plan.undoes)
 
     def _refuse(self, why: str) -> Transaction:
         self.words.append(why)
@@ -254,11 +254,16 @@ def _open(setting: Setting) -> Target:
         raise NotTuned(f"{setting.key}: {error.strerror}", hint) from error
 
 
-def _require_fresh(target: Target, setting: Setting) -> None:
+def _require_fresh(target: Target, setting: Setting, undoes: str) -> None:
     try:
         now = target.read()
     except OSError as error:
         raise NotTuned(f"{setting.key} cannot be read: {error.strerror}") from error
+    if not target.same(now, setting.old) and undoes:
+        raise NotTuned(
+            f"{setting.key} is {now or 'empty'} now, and change {undoes} left {setting.old or 'empty'}",
+            "somebody has set it since: sockmon tune apply sets what it shall be",
+        )
     if not target.same(now, setting.old):
         raise NotTuned(
             f"{setting.key} is {now or 'empty'}, and was {setting.old or 'empty'} when the plan was made",

@@ -63,7 +63,8 @@ class Here:
     def taken(self) -> set[int]:
         """Ports that no connect() gets because somebody listens on them, or is bound to them."""
         ports = self.inside.ports if self.inside else None
-        return {each.port for each in self.listeners} | set((ports and ports.bound) or ())
+        bound = (*(ports.bound or ()), *ports.beyond) if ports else ()
+        return {each.port for each in self.listeners}.union(bound)
 
 
 def seen(snapshot: Snapshot, fixed: str = "") -> Here:

@@ -21,6 +21,8 @@ NEWEST = 1000
 ID = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{8}")
 
 _LONGEST_WORD = 400
+_END_OF_TIME = float(1 << 36)
+"""Seconds since the epoch, some 2,000 years on: no calendar has to say what is beyond."""
 _AUTHPRIV = 10 * 8
 _CRITICAL, _WARNING, _NOTICE = 2, 4, 5
 _PRIORITIES: dict[State, int] = {"stuck": _CRITICAL, "conflict": _WARNING}
@@ -147,9 +149,10 @@ def read(places: Places, id: str) -> Transaction | None:
     with suppress(OSError, NotTuned, msgspec.DecodeError):
         number = open_ours(f"{id}.json", os.O_RDONLY, places.history())
         try:
-            return _decoder.decode(os.read(number, 8 << 20))
+            found = _decoder.decode(os.read(number, 8 << 20))
         finally:
             os.close(number)
+        return found if found.id == id and 0 <= found.begun < _END_OF_TIME else None
     return None
 
 

@@ -84,11 +84,14 @@ def _answer(guard: Guard, connection: socket.socket) -> tuple[Transaction | None
         request = _requests.decode(receive_line(connection, LONGEST_REQUEST))
         if request.id not in ("", guard.status().id):
             raise NotTuned(f"what is held is {guard.status().id}")
+        _require_waiting(connection)
         transaction = _act(guard, request)
     except NotTuned as error:
         return None, Reply(error=error.message)
-    except (OSError, msgspec.DecodeError):
+    except msgspec.DecodeError:
         return None, Reply(error="this is no request")
+    except OSError as error:
+        return None, Reply(error=f"nothing was decided: {error.strerror or error}")
     return (None if transaction.state == "holding" else transaction), Reply(transaction)
 
 
@@ -106,6 +109,14 @@ def _require_allowed(connection: socket.socket) -> None:
     _, uid, _ = struct.unpack("3i", credentials)
     if uid not in (0, os.geteuid()):
         raise NotTuned(f"user {uid} may not ask")
+
+
+def _require_waiting(connection: socket.socket) -> None:
+    """Whoever has given up was told that nothing came of it: a guard that was stopped must not do it later."""
+    connection.settimeout(0)
+    with suppress(BlockingIOError):
+        if not connection.recv(1, socket.MSG_PEEK):
+            raise NotTuned("the other side hung up")
 
 
 def receive_line(connection: socket.socket, longest: int, patience: float = _PATIENCE) -> bytes:

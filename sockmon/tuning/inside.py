@@ -23,7 +23,8 @@ def home(root: str = "/") -> str:
         return root
     if not lab or not private():
         raise NotTuned(
-            "nothing can be changed in this lab: it has no directories of its own", "sockmon tune plan works here"
+            "nothing can be changed in this lab: it has no directories of its own",
+            f"sockmon tune plan works here; if this is no lab: unset {HOME}",
         )
     return lab
 

@@ -23,7 +23,8 @@ def effect(change: Change, here: Here) -> str:
     said = (f"{name} {_count(old)}" + (f" -> {_count(new)}" if new != old else "") for name, old, new in pairs)
     used = in_use(change, here)
     unit = change.row.unit.partition(":")[0]
-    room = "" if new_soft == ENDLESS else f", so that {_count(new_soft, used or 0)} more fit"
+    left = _count(new_soft, used or 0)
+    room = "" if new_soft == ENDLESS else f", so that {left} more fit{'s' if left == '1' else ''}"
     has = "" if used is None else f"; {_user(change, here)} has {used:,}{room}"
     return f"{', '.join(said)} {unit}{has}"
 
@@ -91,7 +92,8 @@ def _files(process: Process, soft: int, after: After, here: Here) -> Iterator[st
     files = here.snapshot.files if here.snapshot else None
     if files and soft - (process.fds or 0) > files.maximum - files.allocated:
         room = max(files.maximum - files.allocated, 0)
-        yield f"the whole host has room for {room:,} more files until fs.file-max = {files.maximum:,}"
+        more = "1 more file" if room == 1 else f"{room:,} more files"
+        yield f"the whole host has room for {more} until fs.file-max = {files.maximum:,}"
 
 
 def _tasks(process: Process, soft: int, after: After, here: Here) -> Iterator[str]:

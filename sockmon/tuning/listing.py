@@ -11,9 +11,11 @@ from sockmon.model.change import Outlook
 from sockmon.model.report import Report
 from sockmon.tunables import Tunable, row_of
 from sockmon.tunables.tunable import REACH
-from sockmon.tunables.value import allowed
-from sockmon.tuning.advice import ALARMS, advice, knobs
+from sockmon.tunables.value import allowed, misread
+from sockmon.tuning.advice import ALARMS, Advice, advice, knobs
+from sockmon.tuning.change import Change
 from sockmon.tuning.here import Here
+from sockmon.tuning.objections import objection
 from sockmon.tuning.plan import names
 from sockmon.tuning.restart import shown
 
@@ -24,6 +26,8 @@ _VALUE, _BOOT = 20, 12
 """Cells for a value; a longer one is cut."""
 _WIDE = 130
 """Cells from which on a line has room for the value at boot."""
+_NARROW = 100
+"""Cells below which a line has room for the key and two values only."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -83,7 +87,10 @@ def one_as_json(row: Row) -> str:
 
 def as_text(found: Sequence[Row], width: int | None) -> str:
     """A line for each; what does not fit a terminal of `width` cells is cut, with a sign."""
+    narrow = width is not None and width < _NARROW
     room = max((len(row.key) for row in found), default=0)
+    value = 18 if narrow else _VALUE
+    room = min(room, max(width - 2 * (2 + value), 20)) if narrow and width else room
     heads = ("KEY", "NOW", "ADVISED", "AT BOOT", "SCOPE", "DEFAULT")
     table = [
         heads,
@@ -92,17 +99,18 @@ def as_text(found: Sequence[Row], width: int | None) -> str:
     lines = []
     for key, now, advised, boot, scope, default in table:
         seen = f"  {_cut(boot, _BOOT):<{_BOOT}}" if width is None or width >= _WIDE else ""
-        lines.append(
-            f"{key:<{room}}  {_cut(now, _VALUE):<{_VALUE}}  {_cut(advised, _VALUE):<{_VALUE}}{seen}"
-            f"  {scope:<14}  {default}"
-        )
+        rest = "" if narrow else f"{seen}  {scope:<14}  {default}"
+        values = f"{_cut(now, value):<{value}}  {_cut(advised, value):<{value}}"
+        lines.append(f"{_cut_middle(key, room):<{room}}  {values}{rest}")
     return "\n".join(_cut(line.rstrip(), width) for line in lines)
 
 
 def at_boot(row: Row) -> str:
-    """The value after a restart; `–` where no file sets it, `two answers` where the two programs differ."""
+    """The value after a restart, with a `?` where the kernel may not take it as it stands; `–` where no file sets
+    it, `two answers` where the two programs differ."""
     if row.boot is not None:
-        return row.boot or "(empty)"
+        doubt = " ?" if misread(row_of(row.key), row.boot) else ""
+        return f"{row.boot or '(empty)'}{doubt}"
     return "two answers" if row.outlook and len(row.outlook.boot) > 1 else "–"
 
 
@@ -147,6 +155,8 @@ def _sections(row: Row, tunable: Tunable, here: Here) -> Iterator[Section]:
 
 def _row(key: str, tunable: Tunable, here: Here, report: Report | None) -> Row:
     advised = advice(report, tunable, key) if report else None
+    if advised and _would_be_refused(advised, tunable, here):
+        advised = None
     outlook = here.outlooks.get(key)
     return Row(
         key=key,
@@ -163,8 +173,23 @@ def _row(key: str, tunable: Tunable, here: Here, report: Report | None) -> Row:
     )
 
 
+def _would_be_refused(advised: Advice, tunable: Tunable, here: Here) -> bool:
+    """Whether a plan would turn the value down here: memory ends what doubling again and again leads to."""
+    old = here.values.get(advised.key)
+    if old is None:
+        return False
+    change = Change(advised.key, tunable, old, advised.value)
+    return objection([change], {**here.values, advised.key: advised.value}, here) is not None
+
+
 def _cut(text: str, width: int | None) -> str:
     return text if width is None or len(text) <= width else text[: width - 1] + CUT
+
+
+def _cut_middle(key: str, room: int) -> str:
+    """Keys differ at their ends."""
+    head = (room - 1) // 2
+    return key if len(key) <= room else f"{key[:head]}{CUT}{key[head + 1 - room :]}"
 
 
 def _json(content: object) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sockmon.model.change import Outlook, Rival
-from sockmon.tunables import process_of, row_of
+from sockmon.tunables import Tunable, process_of, row_of
+from sockmon.tunables.value import misread
 from sockmon.tuning.boot import Boot, Fate, boot
 from sockmon.tuning.managers import managers, running
 from sockmon.tuning.persist import TRIED, trial
@@ -67,15 +68,15 @@ class _Look:
         values = {fate.winner.value if fate.winner else None for fate in fates}
         return Outlook(
             value=next(iter(values)) if len(values) == 1 else None,
-            boot=tuple(self._sentences(fates)),
+            boot=tuple(self._sentences(fates, row_of(key))),
             managers=tuple(self._managers(key, fates)),
             rivals=tuple(_rivals(self.ours.fates(key))),
             unread=self.now.unread,
         )
 
-    def _sentences(self, fates: tuple[Fate, ...]) -> Iterator[str]:
+    def _sentences(self, fates: tuple[Fate, ...], row: Tunable) -> Iterator[str]:
         """One where both programs end with the same line, else one for each, and first the one that runs here."""
-        said = {fate.loader: _won(fate.winner) for fate in fates}
+        said = {fate.loader: _won(fate.winner, row) for fate in fates}
         if len(set(said.values())) == 1:
             yield next(iter(said.values()))
             return
@@ -106,10 +107,11 @@ def _other_names(key: str) -> tuple[str, ...]:
     return tuple(name for name in names if name != key) if key in names else ()
 
 
-def _won(line: Line | None) -> str:
+def _won(line: Line | None, row: Tunable) -> str:
     if line is None:
         return "no file sets it"
-    doubt = f"; {line.doubt}" if line.doubt else ""
+    why = line.doubt or misread(row, line.value or "")
+    doubt = f", which the kernel may refuse or read otherwise: {'' if line.doubt else 'it '}{why}" if why else ""
     return f"{line.at} sets {line.value or '(empty)'}{doubt}"
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
 from sockmon.errors import Refused
@@ -56,7 +56,7 @@ def plan(wanted: Mapping[str, str], here: Here) -> Proposal:
     settings = tuple(_setting(change, here) for change in changes)
     return Proposal(
         plan=Plan(settings, here.netns, here.boot_id),
-        previews=tuple(_preview(change, after, here) for change in changes),
+        previews=tuple(_previews(changes, after, here)),
         already=tuple(already),
         revert=REVERT if changes else "",
         commands=tuple(command(change.key, change.new, here.door) for change in changes),
@@ -120,7 +120,8 @@ def _chosen(wanted: Mapping[str, str]) -> dict[str, tuple[Tunable, str]]:
         key, row = find(name)
         _whole(key, row)
         if not row.settable:
-            raise Refused(f"{key} cannot be set: {row.until or row.words}", next(iter(row.myths), ""))
+            why = row.until or "the kernel only shows it"
+            raise Refused(f"{key} cannot be set: {why}", next(iter(row.myths), ""))
         new = parse(row, text, key)
         if key in chosen and chosen[key][1] != new:
             raise Refused(f"{key} is asked for twice, under two names, with different values")
@@ -146,17 +147,26 @@ def _current(key: str, row: Tunable, here: Here) -> str:
     return here.values[key]
 
 
-def _preview(change: Change, after: Mapping[str, str], here: Here) -> Preview:
+def _previews(changes: Iterable[Change], after: Mapping[str, str], here: Here) -> Iterator[Preview]:
+    said: set[str] = set()
+    for change in changes:
+        preview = _preview(change, after, here, said)
+        said.update(preview.warnings)
+        yield preview
+
+
+def _preview(change: Change, after: Mapping[str, str], here: Here, said: Collection[str]) -> Preview:
+    """`said`: what the lines before have to think of already; two keys of one pair say the same."""
     return Preview(
         setting=_setting(change, here),
         unit=change.row.unit,
         effect=effect(change, after, here),
         when=change.row.effect,
-        keeps=keeps(change, here),
+        keeps=keeps(change, after, here),
         scope=REACH[change.row.scope],
         risk=change.row.risk,
         cost=cost(change, here),
-        warnings=tuple(cautions(change, after, here)),
+        warnings=tuple(each for each in cautions(change, after, here) if each not in said),
         boot=restart(change, here),
     )
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
-from contextlib import closing
+from contextlib import closing, suppress
 
 import msgspec
 
 from sockmon.errors import NotTuned
 from sockmon.model import change
 from sockmon.model.change import Plan, Transaction, Who
+from sockmon.tuning.guard import Holder
 from sockmon.tuning.history import newest, read
 from sockmon.tuning.hold import Reply, Request, Verb, receive_line
 from sockmon.tuning.places import NOWHERE, Places
@@ -54,7 +55,7 @@ def ask(verb: Verb, root: str = "/", *, id: str = "", seconds: float = 0.0, pers
     NotTuned where there is nothing to decide, or with the guard's reason."""
     places = Places(root, make=False)
     try:
-        reply = _asked(places, Request(verb, id, seconds, persist))
+        reply = _asked(places, Request(verb, id, seconds, persist), _PATIENCE)
         if reply is not None and reply.transaction is not None:
             return reply.transaction
         if reply is not None:
@@ -62,6 +63,8 @@ def ask(verb: Verb, root: str = "/", *, id: str = "", seconds: float = 0.0, pers
         if places.txn != NOWHERE:
             recover(root)
         ended = read(places, id) if id else next(iter(newest(places, 1)), None)
+        if places.run != NOWHERE and (ended is None or not id):
+            _require_free(places)
     finally:
         places.close()
     if ended is None:
@@ -85,10 +88,14 @@ def held(root: str = "/") -> Transaction | None:
 
 
 def _require_free(places: Places) -> None:
-    """NotTuned where there is a guard after all, that had no time to answer."""
+    """NotTuned where there is a guard after all, that does not answer."""
     lock = places.lock()
     if lock is None:
-        raise NotTuned("a change is being held, and its guard does not answer")
+        hint = ""
+        with suppress(msgspec.DecodeError):
+            pid = msgspec.json.decode(places.holder(), type=Holder).pid
+            hint = f"if it is stopped: kill -CONT {pid}; kill -KILL {pid} has the values put back"
+        raise NotTuned("a change is being held, and its guard does not answer", hint)
     os.close(lock)
 
 
@@ -101,7 +108,7 @@ def outcome(id: str, root: str = "/") -> Transaction | None:
         places.close()
 
 
-def _asked(places: Places, request: Request, patience: float = _PATIENCE) -> Reply | None:
+def _asked(places: Places, request: Request, patience: float) -> Reply | None:
     """The guard's answer; None where there is no guard, or where it ended before it heard us."""
     if places.run == NOWHERE:
         return None

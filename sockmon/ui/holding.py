@@ -64,6 +64,11 @@ class Holding(App[None]):
         """Why nothing can be applied from here, in words; empty where it can."""
         return self.tuning.cannot
 
+    @property
+    def pressed(self) -> bool:
+        """Whether a key was ever pressed."""
+        return self._presses.count > 0
+
     def here(self) -> Here | None:
         """What a plan is made from; None until something is known."""
         return self.tuning.here(self.newest)

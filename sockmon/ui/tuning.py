@@ -69,6 +69,9 @@ class Tuning:
 
     def ask(self, request: Request) -> bool:
         """Send a request; False where nobody hears it."""
+        if isinstance(request, Look) and request in self._waiting:
+            # A desk that is slow, or stopped, is not asked again and again: its pipe would fill, and stop us.
+            return True
         if self.desk is None or self._ended or not self.desk.ask(request):
             return False
         self._waiting.append(request)

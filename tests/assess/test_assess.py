@@ -202,6 +202,15 @@ def test_orphans_alarm_early_because_the_kernel_counts_them_double() -> None:
     assert reading(assess(snapshot(0.0, memory=memory)), "tcp-orphans").severity == "warning"
 
 
+def test_few_retries_of_orphans_are_not_raised_to_few() -> None:
+    key = "net.ipv4.tcp_orphan_retries"
+    memory = Memory(0, 0, 1100, 9, (1000, 1333, 2000), 4096)
+    for now, advised in (("0", True), ("8", True), ("2", False), ("1", False)):
+        space = netns(sysctls={**SYSCTLS, key: now})
+        found = reading(assess(snapshot(0.0, netns=(space,), memory=memory)), "tcp-orphans")
+        assert (key in [remedy.key for remedy in found.remedies]) == advised, now
+
+
 def test_what_a_namespace_hides_is_unknown_and_never_ok() -> None:
     hidden = snapshot(0.0, memory=Memory(0, 0, 0, 9, None, None))
     report = assess(hidden).report

@@ -159,7 +159,15 @@ def test_how_a_limit_lasts_is_in_the_preview() -> None:
         ("/user.slice/user-1000.slice/user@1000.service/init.scope", "--user init.scope"),
         ("/user.slice/user-1000.slice/session-3.scope", "session-3.scope"),
         ("/system.slice/docker-0f3e.scope", "docker-0f3e.scope"),
-        ("/kubepods/burstable/pod1/0f3e", ""),
+        ("/kubepods/burstable/pod1/0f3e", "kubepods"),
+        (f"/docker/{'0f3e' * 16}", "0f3e" * 16),
+        (f"/docker/{'0f3e' * 16}/system.slice/nginx.service", "0f3e" * 16),
+        ("/lxc.payload.web/system.slice/nginx.service", "lxc.payload.web"),
+        ("/machine.slice/systemd-nspawn@web.service/payload/system.slice/a.service", "systemd-nspawn@web.service"),
+        (
+            "/user.slice/user@1.service/user.slice/libpod-0f3e.scope/container",
+            "--user libpod-0f3e.scope",
+        ),
         ("/", ""),
         ("/system.slice/a\x1b[2J;reboot.service", ""),
     ],
@@ -175,7 +183,8 @@ def test_a_user_unit_and_what_no_unit_started() -> None:
     assert "~/.config/systemd/user/web.service.d/90-sockmon.conf" in user
     assert "LimitNPROC=64:infinity" in user
     assert "limits.conf" in lasting("nofile", "1:1", "session-3.scope")[0]
-    assert "ulimits" in lasting("nofile", "1:1", "docker-0f3e.scope")[0]
+    for container in ("docker-0f3e.scope", "--user libpod-0f3e.scope", "kubepods", "systemd-nspawn@web.service"):
+        assert "ulimits" in lasting("nofile", "1:1", container)[0], container
 
 
 def test_every_remedy_that_sets_something_has_a_row_and_a_value_that_may_be_written() -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from sockmon.model.change import Outlook, Rival, Setting
 from sockmon.tunables import BY_KEY
+from sockmon.tunables.value import misread, same
+from sockmon.tuning import boot as files
 from sockmon.tuning import listing
 from sockmon.tuning.folder import NotPersisted
 from sockmon.tuning.here import Here, seen
@@ -18,10 +20,11 @@ from sockmon.tuning.outlook import outlooks, program, unit_of
 from sockmon.tuning.persist import FILE, persist
 from sockmon.tuning.plan import plan
 from sockmon.tuning.proposal import pages
-from sockmon.tuning.sysctl_d import DIRECTORIES, PROCPS, SYSTEMD
+from sockmon.tuning.sysctl_d import DIRECTORIES, LOADERS, PROCPS, SYSTEMD, Loader
+from tests.netns import inside
 from tests.snapshots import snapshot
 from tests.tuning.changes import ME
-from tests.tuning.loaders import START, random_tree
+from tests.tuning.loaders import COMMANDS, START, done, hide_the_machines, plant, random_tree, rename_loopback
 
 SOMAXCONN, MAX = "net.core.somaxconn", "net.netfilter.nf_conntrack_max"
 
@@ -143,6 +146,47 @@ def test_s25_s26_s27_on_generated_trees_the_rivals_are_those_that_persist_meets(
             else:
                 ours.unlink(missing_ok=True)
     assert met > 30, "trees that stand against nothing prove nothing"
+
+
+@pytest.mark.usefixtures("needs_userns")
+@pytest.mark.parametrize("loader", LOADERS)
+def test_S27_the_value_that_is_told_is_the_one_that_the_real_program_leaves_or_is_doubted(loader: Loader) -> None:
+    if COMMANDS[loader] is None:
+        pytest.skip(f"{loader} is not installed")
+    right, wrong = inside(told_and_left, loader, 60)
+    assert not wrong, "\n".join(wrong[:5])
+    assert right > 100
+
+
+def told_and_left(loader: Loader, count: int) -> tuple[int, list[str]]:
+    """How many values were told without a doubt, and those that were not what the program left."""
+    directories = hide_the_machines()
+    rename_loopback()
+    right, wrong = 0, []
+    for seed in range(count):
+        plant(random_tree(seed, directories), directories)
+        left = done(loader)
+        for key in (key for key in START if key in BY_KEY):
+            winner = files.boot().fate(loader, key).winner
+            said = START[key] if winner is None else winner.value or ""
+            if winner and (winner.doubt or misread(BY_KEY[key], said)):
+                continue
+            right += 1
+            if not same(BY_KEY[key], said, left[key]):
+                wrong.append(f"tree {seed}: {key} is {left[key]!r}, told {said!r}")
+    return right, wrong
+
+
+def test_S27_a_value_that_the_kernel_does_not_take_as_it_stands_is_doubted(tmp_path: Path) -> None:
+    for value, why in (("1e6", "an exponent"), ("010", "octal"), ("-1", "negative"), ("4294967296", "more than")):
+        found = outlook(root_with(tmp_path, {"etc/sysctl.d/50-a.conf": f"{SOMAXCONN} = {value}\n"}))
+        assert "the kernel may refuse or read otherwise" in found.boot[0], value
+        assert why in found.boot[0]
+        now = replace(seen(snapshot()), outlooks={SOMAXCONN: found})
+        assert listing.at_boot(listing.rows([SOMAXCONN], now, None)[0]) == f"{value} ?"
+    # Beyond bounds of our own, and fine for the kernel.
+    found = outlook(root_with(tmp_path, {"etc/sysctl.d/50-a.conf": f"{SOMAXCONN} = 2147483647\n"}))
+    assert found.boot == ("/etc/sysctl.d/50-a.conf:1 sets 2147483647",)
 
 
 def test_a_file_that_cannot_be_read_may_hold_anything(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ Facts about the kernel are asked of the kernel, in a private namespace.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import errno
 import json
 import re
@@ -23,9 +25,10 @@ from sockmon.check import replayed
 from sockmon.errors import BadValue, Refused
 from sockmon.model.change import Proposal
 from sockmon.model.report import Remedy
-from sockmon.model.snapshot import Conntrack, Files, Netns
+from sockmon.model.snapshot import BoundSource, Conntrack, Files, Memory, Netns
 from sockmon.tunables import BY_KEY, TUNABLES
 from sockmon.tunables.value import parse
+from sockmon.tuning import listing
 from sockmon.tuning.advice import advice
 from sockmon.tuning.here import RANGE, RESERVED, UNPRIVILEGED, Here, seen
 from sockmon.tuning.look import look
@@ -114,6 +117,90 @@ def test_what_is_in_time_wait_is_the_effect_of_tw_reuse_in_numbers() -> None:
     assert preview.effect.endswith("; 40 ports in TIME_WAIT towards 127.0.0.1:5432 can be taken again")
     (preview,) = plan({key: "0"}, here(busy)).previews
     assert preview.effect == "2 (on loopback only) -> 0 (never)"
+
+
+def test_ports_in_time_wait_are_no_effect_where_connections_had_no_timestamps() -> None:
+    key, stamps = "net.ipv4.tcp_tw_reuse", "net.ipv4.tcp_timestamps"
+    busy = netns(ports=ports(group(9000, 8752)))
+    (preview,) = plan({key: "1"}, here(busy, tcp_timestamps="0")).previews
+    assert preview.effect == "2 (on loopback only) -> 1 (always)"
+    assert any("without timestamps" in words for words in preview.warnings)
+    both = plan({key: "1", stamps: "0"}, here(busy))
+    assert len([words for each in both.previews for words in each.warnings]) == 1
+
+
+def test_two_keys_of_one_pair_do_not_say_the_same_twice() -> None:
+    for wanted in (
+        {RANGE: "32768 60000", RESERVED: "33000"},
+        {MAX: "1048576", BUCKETS: "131072"},
+        {"fs.nr_open": "2097152", "fs.file-max": "1100000"},
+    ):
+        where = here()
+        where = dataclasses.replace(
+            where, values={"fs.nr_open": "1048576", "fs.file-max": "2000000", **where.values}
+        )
+        said = [words for each in plan(wanted, where).previews for words in each.warnings]
+        assert said, wanted
+        assert len(said) == len(set(said)), wanted
+
+
+@real
+def test_the_ports_that_a_wider_range_gives_are_those_that_the_preview_said() -> None:
+    said, connected = inside(wider_range)
+    assert said == f"95 -> {connected} ports to each destination"
+
+
+def wider_range() -> tuple[str, int]:
+    """In the new range there are 5 listeners, 7 sockets that are bound only and 3 reserved ports."""
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    write(RANGE, "40000 40099")
+    write(RESERVED, "40095-40099,40190-40192")
+    target = socket.create_server(("127.0.0.1", 9000), backlog=500)
+    held = [socket.create_server(("127.0.0.5", port)) for port in range(40110, 40115)]
+    for port in range(40120, 40127):
+        held.append(socket.socket())
+        held[-1].bind(("127.0.0.6", port))
+    argv = [sys.executable, "-m", "sockmon", "tune", "plan", f"{RANGE}=40000 40199", "--json"]
+    done = subprocess.run(argv, capture_output=True, text=True, env=child_environment(), check=True)
+    write(RANGE, "40000 40199")
+    clients = []
+    with contextlib.suppress(OSError):
+        while True:
+            clients.append(socket.create_connection(target.getsockname()))
+    return json.loads(done.stdout)["previews"][0]["effect"], len(clients)
+
+
+def test_a_limit_of_the_host_that_binds_before_that_of_a_user_namespace_is_thought_of() -> None:
+    host, own = "fs.inotify.max_user_instances", "user.max_inotify_instances"
+    for value, binds in (("128", False), ("32", True)):
+        where = dataclasses.replace(here(), values={**here().values, host: "128", own: value})
+        (preview,) = plan({own: "512"}, where).previews
+        assert any(f"{host} = 128 of the host" in words for words in preview.warnings) == binds
+
+
+def test_one_is_no_plural() -> None:
+    (preview,) = plan({RANGE: "32768 60998"}, here(netns(listeners=()))).previews
+    assert "1 port fewer than now to each destination" in preview.warnings
+    (preview,) = plan({UNPRIVILEGED: "1023"}, here()).previews
+    assert preview.effect == "1024 -> 1023: the first port that needs no privilege"
+    assert "on port 1023, if it is free" in preview.warnings[0]
+    (preview,) = plan({RESERVED: "33000"}, here()).previews
+    assert preview.effect.startswith("0 -> 1 port kept back")
+
+
+def test_what_is_reserved_already_is_no_caution() -> None:
+    (preview,) = plan(
+        {RANGE: "1024 65535"}, here(netns(listeners=()), ip_local_reserved_ports="8080,40000")
+    ).previews
+    assert not preview.warnings
+    assert f"{RESERVED} keeps 2 of its ports back" in preview.keeps
+
+
+def test_ports_of_a_source_that_binds_first_are_told_with_the_range() -> None:
+    source = BoundSource("10.0.0.8", 1500, 0, 0, 3, 0, 0.0, 1.0, ())
+    busy = netns(ports=replace(ports(group(1500)), sources=(source,)))
+    (preview,) = plan({RANGE: "1024 65535"}, here(busy)).previews
+    assert any("10.0.0.8 binds before it connects" in words and "1,500 ports" in words for words in preview.keeps)
 
 
 def test_fewer_ports_than_are_in_use_are_warned_of() -> None:
@@ -233,6 +320,17 @@ def test_advice_comes_from_alarms_alone() -> None:
     assert "28,232 of 28,232" in found.reason
     reading = replace(healthy.readings[0], severity="hit", remedies=(Remedy("sysctl", RANGE, "1\n2", "forged"),))
     assert advice(replace(healthy, readings=(reading,)), row) is None
+
+
+def test_what_a_plan_would_refuse_is_not_advised() -> None:
+    full = snapshot(memory=Memory(2_000_000, 0, 0, 9, (1_000_000, 1_500_000, 2_000_000), 4096))
+    report = Assessor().add(full).report
+    where = here()
+    where = dataclasses.replace(where, values={**where.values, "net.ipv4.tcp_mem": "1000000 1500000 2000000"})
+    (row,) = listing.rows(["net.ipv4.tcp_mem"], where, report)
+    assert (row.advised, row.reason) == (None, "")
+    (row,) = listing.rows(["net.ipv4.tcp_mem"], dataclasses.replace(where, memory=96 << 30), report)
+    assert row.advised == "2000000 3000000 4000000"
 
 
 def test_what_the_alarms_of_recorded_labs_advise_can_be_written() -> None:

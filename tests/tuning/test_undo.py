@@ -12,6 +12,7 @@ import pytest
 from sockmon.model.change import Plan, Setting, State, Transaction, standing, undoing
 from sockmon.tuning.guard import Guard
 from sockmon.tuning.recover import boot_id, netns
+from sockmon.tuning.transaction import apply
 from tests.netns import inside
 from tests.tuning.changes import BUCKETS, ME, NEW, OLD, SOMAXCONN, past, plan, sleeper, values, write
 from tests.tuning.test_crashes import lasting
@@ -101,6 +102,21 @@ def test_T14_T24_a_line_that_somebody_changed_stays_and_it_is_said() -> None:
         f"{FILE} has another line for {SOMAXCONN} by now: it was left alone",
         f"after a restart, {SOMAXCONN}: {FILE}:4 sets 12345",
     )
+
+
+def set_since() -> tuple[Transaction, str]:
+    with old_values() as root:
+        _room(root)
+        kept = _kept(plan(OLD, {SOMAXCONN: "9000"}), root)
+        write({SOMAXCONN: "7777"})
+        return apply(undoing(kept, netns(), boot_id()), ME, 60.0, root), kept.id
+
+
+def test_T14_T16_what_somebody_has_set_since_is_not_undone_and_the_way_out_is_named() -> None:
+    refused, id = inside(set_since)
+    assert refused.state == "refused"
+    assert f"{SOMAXCONN} is 7777 now, and change {id} left 9000" in refused.words[0]
+    assert "tune apply" in refused.words[0]
 
 
 def unknown() -> tuple[str, tuple[str, ...]]:

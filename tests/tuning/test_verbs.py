@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
@@ -42,6 +43,7 @@ def whole_way() -> None:
         code, out, err = tune(root, "apply", f"{SOMAXCONN}=8192", "--yes", "--hold", "600")
         assert (code, out.split()[1:]) == (0, ["holding"]), err
         assert values() == {**OLD, SOMAXCONN: "8192"}
+        assert re.search(r" holding .* 4096 -> 8192 \(goes back in [0-9]+ s\)$", tune(root, "history")[1].strip())
         code, out, err = tune(root, "keep")
         assert (code, out.split()[1:]) == (0, ["kept"])
         code, out, err = tune(root, "keep")
@@ -53,10 +55,24 @@ def whole_way() -> None:
         assert tune(root, "keep")[0] == 0
         lines = tune(root, "history")[1].splitlines()
         assert [line.split()[3] for line in lines] == ["kept", "kept"]
+        assert "(undoes " in lines[0]
+        assert lines[1].endswith("(undone since)")
 
 
 def test_apply_keep_undo_history() -> None:
     inside(whole_way)
+
+
+def no_time() -> None:
+    with old_values() as root:
+        for seconds in ("nan", "inf", "-inf", "9.9", "3601"):
+            code, out, err = tune(root, "apply", f"{SOMAXCONN}=8192", "--yes", "--hold", seconds)
+            assert (code, out, values()) == (2, "", OLD)
+            assert "--hold" in err
+
+
+def test_what_is_no_time_to_hold_is_refused_at_once() -> None:
+    inside(no_time)
 
 
 @contextmanager

@@ -179,7 +179,7 @@ async def test_a_desk_that_dies_leaves_the_guard_and_says_so() -> None:
     async with play() as seen:
         await seen.held()
         seen.desk.close()
-        await seen.says("the guard still holds", "sockmon tune keep")
+        await seen.says("decide in a shell", "unless it was killed too")
         assert "ended" in seen.app.cannot_tune
         seen.clock.now += 10
         await seen.says(" 31 s left")

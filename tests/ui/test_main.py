@@ -23,6 +23,7 @@ from sockmon.ui.messages import Sampled
 from sockmon.ui.screens.ceiling import CeilingScreen
 from sockmon.ui.screens.help import HelpScreen
 from sockmon.ui.screens.main import MainScreen
+from sockmon.ui.screens.process import ProcessScreen
 from sockmon.ui.settings import Settings
 from sockmon.ui.widgets.table import Table
 from tests.ui import stage
@@ -180,6 +181,46 @@ async def test_enter_opens_and_esc_comes_back() -> None:
         await until(pilot, lambda: ProcessFocus(1044, 7) in source.asked)
         await pilot.press("q")
         await until(pilot, lambda: isinstance(app.screen, MainScreen))
+
+
+@pytest.mark.parametrize("size", [(160, 50), (80, 24)])
+async def test_with_an_alarm_enter_opens_the_worst_at_once(size: tuple[int, int]) -> None:
+    async with play(size=size) as (app, pilot, _):
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, CeilingScreen))
+        assert "10.0.0.9:5432" in text(app).splitlines()[0]
+
+
+@pytest.mark.parametrize("size", [(160, 50), (80, 24)])
+async def test_without_an_alarm_the_keys_stay_with_the_processes(size: tuple[int, int]) -> None:
+    async with play("calm", size) as (app, _pilot, _):
+        assert app.focused is app.screen.query_one("#process-table")
+
+
+async def test_an_alarm_never_takes_the_keys_from_a_person() -> None:
+    async with play("calm") as (app, pilot, _):
+        await pilot.press("3")
+        at = app.focused
+        app.post_message(Sampled(stage.assess(stage.busy(70))))
+        await until(pilot, lambda: "28,232/28,232" in text(app))
+        assert app.focused is at
+
+
+@pytest.mark.parametrize(("keys", "table"), [(["tab"], "process-table"), (["tab", "tab"], "groups")])
+async def test_tab_leaves_a_folded_board_for_the_pane_in_sight(keys: list[str], table: str) -> None:
+    async with play(size=(80, 24)) as (app, pilot, _):
+        await pilot.press(*keys)
+        await pilot.pause()
+        assert app.focused is app.screen.query_one(f"#{table}")
+
+
+@pytest.mark.parametrize("size", [(160, 50), (80, 24)])
+async def test_zoom_takes_the_keys_along(size: tuple[int, int]) -> None:
+    async with play(size=size) as (app, pilot, _):
+        await pilot.press("z")
+        await pilot.pause()
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ProcessScreen))
 
 
 async def test_port_groups_and_listeners_open() -> None:

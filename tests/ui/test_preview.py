@@ -349,7 +349,7 @@ async def test_a_recording_says_why_nothing_can_be_applied() -> None:
     async with sitting(None, no_desk="this is a recording") as (app, pilot):
         app.preview(proposal())
         await pilot.pause()
-        assert "Nothing can be applied from here: This is a recording." in flat(seen(app))
+        assert "Nothing can be applied from here. This is a recording." in flat(seen(app))
         await typing(app, pilot, WORD)
         assert isinstance(app.screen, PreviewScreen)
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from sockmon.model.report import Reading
 from sockmon.tuning.advice import knobs
-from sockmon.tuning.listing import Row
+from sockmon.tuning.listing import Row, at_boot
 from sockmon.ui.staged import value
 from sockmon.ui.widgets.column import Column
 
@@ -102,7 +102,7 @@ def _advised(line: Line) -> Text:
 def _boot(line: Line) -> Text:
     outlook = line.row.outlook
     if line.row.boot is not None:
-        return Text(line.row.boot or "(empty)", "" if line.row.boot == line.row.current else "accent")
+        return Text(at_boot(line.row), "" if line.row.boot == line.row.current else "accent")
     if outlook and len(outlook.boot) > 1:
         return Text("it depends", "sev-warning")
     return Text("–", "faint")

@@ -60,6 +60,8 @@ class MainScreen(Screen[None]):
         self._status: Status | None = None
         self._current = "processes"
         self._drawing = False
+        self._led = False
+        """Whether the keys were led to the board once: after that they stay where a person takes them."""
 
     def compose(self) -> ComposeResult:
         sockets, processes, ports, conntrack = (pane() for pane in PANES)
@@ -99,6 +101,15 @@ class MainScreen(Screen[None]):
         snapshot = assessment.snapshot
         self._view = View(assessment, snapshot.netns[0] if snapshot.netns else None, self._filter)
         self._draw()
+        self._lead(assessment)
+
+    def _lead(self, assessment: Assessment) -> None:
+        """With the first alarm, before any key, the keys go to the board: Enter opens the worst, t tunes it."""
+        alarmed = any(reading.severity in ALARMS for reading in assessment.report.readings)
+        if alarmed and not self._led:
+            self._led = True
+            if not cast("SockmonApp", self.app).pressed:
+                self.query_one("#readings", Table).focus()
 
     def answer(self, detail: Detail) -> None:
         """Nothing here asks for details."""
@@ -125,7 +136,8 @@ class MainScreen(Screen[None]):
 
     def _draw(self) -> None:
         self._drawing = False
-        if self._view is None:
+        # A screen that is being closed has lost its panes already.
+        if self._view is None or not self.query(Board):
             return
         if self._story:
             does, _, look = self._story.partition("\n")
@@ -168,10 +180,11 @@ class MainScreen(Screen[None]):
         return any(map(self.has_class, ("-zoom", "-narrow", "-short")))
 
     def action_next(self, step: int) -> None:
-        """Go to the next table in sight; where only one pane is shown, to the next pane."""
+        """Go to the next table in sight; where one pane is shown, to the next pane, from the board to that one."""
         if self._alone:
             names = [pane.NAME for pane in PANES]
-            self.action_pane(names[(names.index(self._current) + step) % len(names)])
+            from_board = self.query_one("#readings", Table).has_focus and not self.has_class("-board")
+            self.action_pane(names[(names.index(self._current) + step * (not from_board)) % len(names)])
         elif step > 0:
             self.focus_next(Table)
         else:
@@ -194,6 +207,8 @@ class MainScreen(Screen[None]):
         """Show the current pane alone, and all again."""
         self.remove_class("-board")
         self.toggle_class("-zoom")
+        if self.query_one("#readings", Table).has_focus:
+            self.query_one(f"#{self._current} Table", Table).focus()
         self._draw_soon()
 
     def action_board(self) -> None:

@@ -62,6 +62,8 @@ class PreviewScreen(ModalScreen[None]):
         """When the plan was sent to the desk, while there is no answer."""
         self._refused = Text()
         """Why it came to nothing."""
+        self._offered = True
+        """Whether the keys of the time are in the footer."""
         self._stale = False
         """Whether something else was held meanwhile: the numbers may be others once it is not any more."""
 
@@ -114,7 +116,10 @@ class PreviewScreen(ModalScreen[None]):
         self.query_one("#title", Facts).show(Fact("", Text.assemble((title, "heading"), (self._host, "strong"))))
         self._draw_aside()
         promise, typed = self._words()
-        self.refresh_bindings()
+        if self._open != self._offered:
+            # The footer is made anew.
+            self._offered = self._open
+            self.refresh_bindings()
         self.query_one("#promise", Facts).show(Fact("", promise))
         self.query_one("#typed", Facts).show(Fact("", typed))
 
@@ -127,7 +132,7 @@ class PreviewScreen(ModalScreen[None]):
         text.append(f"▲ {warnings} to think of" if warnings else "", "sev-warning")
         text.append(f"  ↓ {below} lines more" if below > 0 else "", "accent")
         aside = self.query_one("#aside", Facts)
-        aside.styles.width = text.cell_len
+        aside.styles.width = text.cell_len + 2
         aside.show(Fact("", text))
 
     def _words(self) -> tuple[Text, Text]:
@@ -135,8 +140,10 @@ class PreviewScreen(ModalScreen[None]):
         if self._sent is not None:
             return self._sending(self._clock() - self._sent)
         if why := self.sockmon.cannot_tune:
-            hint = Text.assemble("As root: ", (as_root(self.proposal), "strong"))
-            return Text.assemble(("Nothing can be applied from here: ", "sev-warning"), sentence(why)), hint
+            # What is on screen may be another machine than the one whose shell this is.
+            where = "As root: " if self.sockmon.source.title == "live" else "On that machine, as root: "
+            hint = Text.assemble(where, (as_root(self.proposal), "strong"))
+            return Text.assemble(("Nothing can be applied from here. ", "sev-warning"), sentence(why)), hint
         if self._refused.plain:
             return self._refused, Text("Nothing is held. Esc leaves; from the panel it can be made anew.", "muted")
         if self._held:

@@ -45,7 +45,7 @@ def _verified(held: Transaction) -> str:
 
 def _keys(hold: Hold, keys: Mapping[str, str], width: int) -> Text:
     if hold.deaf:
-        return Text("the guard still holds ")
+        return Text("decide in a shell ")
     if hold.wish:
         return Text(f"{ASKING[hold.wish]} ")
     parts = [(show_keys(keys[id]), words if width >= WIDE else short) for id, words, short in DECIDE]
@@ -86,8 +86,8 @@ def remarks(hold: Hold) -> list[str]:
         said.append(f"Not done: {clean(hold.failed, LONGEST)}. It still goes back by itself.")
     if hold.deaf:
         said.append(
-            "sockmon lost the process that asks the guard. The guard goes on: `sockmon tune keep` or"
-            " `sockmon tune revert` in a shell, as root, decides."
+            "sockmon lost the process that asks the guard, which goes on unless it was killed too: `sockmon tune"
+            " keep` or `sockmon tune revert` in a shell, as root, decides."
         )
     return said
 
