@@ -118,6 +118,10 @@ def test_the_same_on_the_command_line(proxy: World) -> None:
     wanted = f"{remedy.key}={remedy.value}"
     assert "200 -> 64,511 ports" in sockmon(proxy, "tune", "plan", wanted)
     assert "holding" in sockmon(proxy, "tune", "apply", wanted, "--yes")
+    # Whoever looks at processes sees who holds it.
+    assert {"sockmon-guard", "sockmon-watcher"} <= set(
+        proxy.run(["sh", "-c", "cat /proc/[0-9]*/comm"]).stdout.split()
+    )
     assert grown(proxy).severity == "ok"
     assert "kept" in sockmon(proxy, "tune", "keep")
     assert "holding" in sockmon(proxy, "tune", "undo", "--yes")

@@ -64,8 +64,9 @@ def _listening(rows: list[Listener], after: After) -> Iterator[str]:
     named = [subject(row) for row in rows[:MOST]]
     more = f" and {len(rows) - MOST} more" if len(rows) > MOST else ""
     reserve = compressed([*ranges(after.get(RESERVED, "")), *((row.port, row.port) for row in rows)])
+    who, verb = ("it", "listens") if len(rows) == 1 else ("one of them", "listen")
     yield (
-        f"inside the new range there listens {', '.join(named)}{more}: while it is down an outgoing connection may"
+        f"inside the new range {verb} {', '.join(named)}{more}: while {who} is down an outgoing connection may"
         f" take its port, and it does not start again; plan {RESERVED}={reserve} with it"
     )
 

@@ -32,7 +32,7 @@ from sockmon.model.desk import (
     Told,
 )
 from sockmon.tunables import BY_KEY
-from sockmon.tuning.apart import withdraw
+from sockmon.tuning.apart import call_myself, withdraw
 from sockmon.tuning.desk import Mandate
 from sockmon.tuning.look import Sight, is_limit
 from sockmon.tuning.outlook import outlooks
@@ -228,6 +228,7 @@ def main() -> None:
     """Serve the screen that started us."""
     mandate = msgspec.json.decode(sys.argv[1], type=Mandate)
     withdraw()
+    call_myself("sockmon-desk")
     # Where the screen is gone nobody is left to serve.
     with suppress(BrokenPipeError):
         serve(mandate)

@@ -16,7 +16,7 @@ import msgspec
 
 from sockmon.errors import NotTuned
 from sockmon.model.change import Plan, Transaction, Who
-from sockmon.tuning.apart import stay, withdraw
+from sockmon.tuning.apart import call_myself, stay, withdraw
 from sockmon.tuning.guard import Guard
 from sockmon.tuning.hold import hold
 from sockmon.tuning.recover import left_behind, recover
@@ -41,6 +41,7 @@ def main() -> None:
     if os.fork():
         os._exit(0)
     withdraw()
+    call_myself("sockmon-watcher")
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 2)
     guard = os.fork()
@@ -61,6 +62,7 @@ def _guard(root: str, nothing: int) -> None:
     code = 1
     try:
         os.setsid()
+        call_myself("sockmon-guard")
         os.write(1, b"\n")
         line = _ordered()
         if not line:
