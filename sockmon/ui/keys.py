@@ -55,12 +55,9 @@ ACTIONS: tuple[Action, ...] = (
     Action("sort", "s", "sort", "Sort", "Sort by the next column", "Look", "table", True),
     Action("sort.reverse", "S", "reverse", "Reverse", "Turn the order round", "Look", "table"),
     Action("tune", "t", "tune", "Tune", "What can be changed, what it would do", "Tune", "app", True),
-    Action("tune.advice", "a", "advise", "Advice", "Plan the advised value", "Tune", "tune", True, writes=True),
-    Action("tune.drop", "x", "drop", "Drop", "Take it out of the plan", "Tune", "tune", True, writes=True),
-    Action(
-        "tune.preview", "v", "preview", "Preview", "What the plan does; then do it", "Tune", "tune", True,
-        writes=True,
-    ),
+    Action("tune.advice", "a", "advise", "Advice", "Plan the advised value", "Tune", "tune", True),
+    Action("tune.drop", "x", "drop", "Drop", "Take it out of the plan", "Tune", "tune", True),
+    Action("tune.preview", "v", "preview", "Preview", "What the plan does; then do it", "Tune", "tune", True),
     Action("prove", "P", "prove", "Prove", "Measure now what a setting does", "Tune", "tune", True),
     Action("history", "h", "app.history", "History", "What was changed, by whom", "Tune", "tune", True),
     Action("undo", "u", "undo", "Undo", "Plan to take back what was kept", "Tune", "tune", True, writes=True),
@@ -83,10 +80,6 @@ ACTIONS: tuple[Action, ...] = (
 )  # fmt: skip
 
 BY_ID = {action.id: action for action in ACTIONS}
-
-
-WRITING = frozenset(action.action for action in ACTIONS if action.writes)
-"""Actions that lead to a change of the system."""
 
 
 def bindings(place: Place) -> list[Binding]:

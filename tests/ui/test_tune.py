@@ -344,26 +344,22 @@ async def test_S24_lines_that_come_as_keys_change_nothing() -> None:
 # Where nothing can be applied
 
 
-async def test_read_only_shows_and_plans_nothing() -> None:
-    desk = FakeDesk()
-    async with sitting(desk, read_only=True) as (app, pilot):
-        await panel(app, pilot, HIT)
-        assert "read-only" in seen(app)
-        assert "v preview" not in seen(app).lower()
-        for name in ("enter", "v", "a"):
-            await pilot.press(name)
-            await pilot.pause()
-            assert isinstance(app.screen, TuneScreen)
-        assert desk.asked == []
-
-
-async def test_a_recording_can_be_planned_on_and_says_why_it_ends_there() -> None:
-    why = "this is a recording"
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"no_desk": "this is a recording"}, "this is a recording"),
+        ({"read_only": True}, "it was started read-only"),
+    ],
+    ids=["recording", "read-only"],
+)
+async def test_without_a_desk_it_can_be_planned_and_says_why_it_ends_there(
+    changes: dict[str, Any], why: str
+) -> None:
     snapshot = stage.busy(60)
     source = stage.StageSource("busy")
     netns = replace(snapshot.netns[0], sysctls={RANGE: "32768 60999", REUSE: "2", RESERVED: ""})
     source.put(replace(snapshot, netns=(netns,)))
-    async with sitting(None, source=source, no_desk=why) as (app, pilot):
+    async with sitting(None, source=source, **changes) as (app, pilot):
         await until(pilot, lambda: bool(app.newest and app.newest.snapshot.netns[0].sysctls))
         await panel(app, pilot, replace(HIT, subject="elsewhere", remedies=WIDER))
         await until(pilot, lambda: "1 change" in seen(app))

@@ -223,10 +223,6 @@ class TuneScreen(Drill):
         """The line under the cursor."""
         return cast("Line | None", self.query_one("#knobs", Table).selected)
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Read-only, nothing is planned."""
-        return not (self.sockmon.read_only and action in keys.WRITING)
-
     def on_table_moved(self) -> None:
         """Another line: what to know of it, and no more of the last word."""
         self._note = Text()
@@ -237,9 +233,7 @@ class TuneScreen(Drill):
     def on_table_opened(self, event: Table.Opened) -> None:
         """Enter on a line edits its value."""
         line: Line = event.row
-        if self.sockmon.read_only:
-            self._say("it was started read-only: nothing can be planned")
-        elif line.row.refused:
+        if line.row.refused:
             self._say(f"{line.key} cannot be changed here: {line.row.refused}")
         elif line.row.current is None:
             self._say(f"{line.key}: its value now is not known here")
