@@ -141,14 +141,15 @@ def _keyboard_from_terminal() -> None:
 def check(json_: bool, watch: float, netns: str | None, recording: str | None) -> None:
     """One report. Exit 0 ok, 1 warning, 2 critical or hit, 3 unknown."""
     from sockmon.check import EXIT, PLAN, as_json, as_text, replayed, report
+    from sockmon.page import paper
 
     if recording and (watch or netns):
         raise click.UsageError("--watch and --netns go with the live host, not with --from")
     if not recording:
         _put_right()
     found = replayed(recording) if recording else report(netns, watch)
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-    width = _width() if sys.stdout.isatty() else None
+    columns, colour = paper()
+    width = columns if sys.stdout.isatty() else None
     plan = "" if recording else f"{PLAN} --netns {shlex.quote(netns)}" if netns else PLAN
     click.echo(as_json(found) if json_ else as_text(found, colour, width, plan), color=True)
     sys.stdout.flush()
@@ -162,12 +163,10 @@ def check(json_: bool, watch: float, netns: str | None, recording: str | None) -
 def explain_(what: tuple[str, ...], json_: bool, netns: str | None) -> None:
     """What it is, how it shows, how to raise it, and what this machine has. Alone: all that can be explained."""
     from sockmon.explain import as_json, everything, explain
-    from sockmon.page import page
+    from sockmon.page import page, paper
 
     found = explain(" ".join(what), netns, _lab_commands()) if what else everything()
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
-    text = as_json(found) if json_ else page(found.title, found.what, found.sections, width, colour)
+    text = as_json(found) if json_ else page(found.title, found.what, found.sections, *paper())
     click.echo(text, color=True)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 
@@ -13,6 +16,14 @@ NARROW = 50
 LEAST, MOST = 20, 100
 """Cells that a line has at least and at most: longer ones are hard to read."""
 BOLD, FAINT, PLAIN = "\x1b[1m", "\x1b[36m", "\x1b[0m"
+
+
+def paper() -> tuple[int, bool]:
+    """Cells of a line of standard output, and whether it takes colour; 80 and none where it is no terminal."""
+    if not sys.stdout.isatty():
+        return 80, False
+    colour = "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    return shutil.get_terminal_size().columns, colour
 
 
 def page(title: str, what: str, sections: Sequence[Section], width: int, colour: bool) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -51,11 +49,9 @@ def prove(key: str | None, json_: bool) -> None:
 
 
 def _page(title: str, what: str, sections: list[Section]) -> str:
-    from sockmon.page import page
+    from sockmon.page import page, paper
 
-    on_terminal = sys.stdout.isatty()
-    colour = on_terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-    return page(title, what, sections, shutil.get_terminal_size().columns if on_terminal else 80, colour)
+    return page(title, what, sections, *paper())
 
 
 def _draw(fraction: float, words: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from contextlib import suppress
@@ -50,7 +49,7 @@ def list_(json_: bool, netns: str | None) -> None:
 def show(key: str, json_: bool, netns: str | None) -> None:
     """One sysctl, or nofile@PID: its value, what it may and should be, and what to know before changing it."""
     from sockmon.explain import look as look_at
-    from sockmon.page import page
+    from sockmon.page import page, paper
     from sockmon.tuning import listing
     from sockmon.tuning.plan import find, needed
 
@@ -62,7 +61,7 @@ def show(key: str, json_: bool, netns: str | None) -> None:
     if json_:
         click.echo(listing.one_as_json(row))
     else:
-        click.echo(page(*listing.one(row, here), *_paper()), color=True)
+        click.echo(page(*listing.one(row, here), *paper()), color=True)
 
 
 @tune.command(short_help="What a change would do, in numbers; changes nothing.")
@@ -98,11 +97,11 @@ def verify(json_: bool, root: str) -> None:
 
 def preview(found: Proposal) -> str:
     """Everything that somebody should know before it is done, as a terminal takes it."""
-    from sockmon.page import page
+    from sockmon.page import page, paper
     from sockmon.tuning.proposal import by_hand, pages
 
     return "\n\n".join(
-        [*(page(*each, *_paper()).rstrip() for each in pages(found)), "\n".join(by_hand(found))]
+        [*(page(*each, *paper()).rstrip() for each in pages(found)), "\n".join(by_hand(found))]
     ).rstrip()
 
 
@@ -147,9 +146,3 @@ def _here(keys: list[str], netns: str | None, snapshot: Snapshot | None) -> Here
     with suppress(NotTuned):
         root = home()
     return replace(here, outlooks=outlooks(reached, root))
-
-
-def _paper() -> tuple[int, bool]:
-    """Cells of a line, and whether there is colour."""
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 80, colour

@@ -74,7 +74,7 @@ def _twice(journal: Journal, write: Callable[[Announce], tuple[str, ...]]) -> tu
 def _of_limits(plan: Plan) -> list[str]:
     """No file of sysctl.d has limits of a process: what makes them last."""
     return [
-        f"{setting.key}@{setting.pid}: {words}"
+        f"{setting.name}: {words}"
         for setting in plan.settings
         if setting.pid
         for words in lasting(setting.key, setting.new, unit_of(setting.pid))

@@ -125,7 +125,7 @@ class Guard:
             require_sound(setting)
             require_way_back(setting)
             if not setting.pid and (why := not_ours(setting.key)):
-                raise NotTuned(f"{setting.key}: {why}")
+                raise NotTuned(f"{setting.name}: {why}")
         if plan.boot_id != boot_id():
             raise NotTuned("the plan is from before the machine was restarted", "make it anew")
         if plan.netns != netns():
@@ -145,7 +145,9 @@ class Guard:
         try:
             self._targets[n].write(setting.old)
         except OSError as error:
-            raise NotTuned(f"{setting.key}: its present value cannot be written back: {error.strerror}") from error
+            raise NotTuned(
+                f"{setting.name}: its present value cannot be written back: {error.strerror}"
+            ) from error
         _require_fresh(self._targets[n], setting, self._plan.undoes)
 
     def _refuse(self, why: str) -> Transaction:
@@ -165,7 +167,7 @@ class Guard:
             target.write(setting.new)
         except OSError as error:
             raise NotTuned(
-                f"{setting.key}: the kernel refused {setting.new or 'nothing'}: {error.strerror}"
+                f"{setting.name}: the kernel refused {setting.new or 'nothing'}: {error.strerror}"
             ) from error
         found = target.read()
         self._journaled.append(Wrote(n, found))
@@ -173,8 +175,8 @@ class Guard:
             return
         # A single number may be rounded to what the kernel can have; anything else is not what was asked for.
         if target.same(found, setting.old) or not (found.isdigit() and setting.new.isdigit()):
-            raise NotTuned(f"{setting.key}: the kernel took {setting.new} and has {found or 'nothing'}")
-        self.words.append(f"{setting.key}: the kernel made {found} of {setting.new}")
+            raise NotTuned(f"{setting.name}: the kernel took {setting.new} and has {found or 'nothing'}")
+        self.words.append(f"{setting.name}: the kernel made {found} of {setting.new}")
 
     def look(self) -> None:
         """Say what somebody else has changed while we hold: it is theirs when we go back."""
@@ -183,7 +185,7 @@ class Guard:
                 found, expected = self._targets[n].read(), self._journaled.story.readback.get(n, setting.new)
                 if not self._targets[n].same(found, expected) and self._drifted.get(n) != found:
                     self._drifted[n] = found
-                    self.words.append(f"{setting.key} was changed to {found or 'nothing'} by somebody else")
+                    self.words.append(f"{setting.name} was changed to {found or 'nothing'} by somebody else")
 
     def status(self) -> Transaction:
         """How it stands."""
@@ -251,22 +253,22 @@ def _open(setting: Setting) -> Target:
         return open_target(setting)
     except OSError as error:
         hint = "changing the system takes root" if isinstance(error, PermissionError) else ""
-        raise NotTuned(f"{setting.key}: {error.strerror}", hint) from error
+        raise NotTuned(f"{setting.name}: {error.strerror}", hint) from error
 
 
 def _require_fresh(target: Target, setting: Setting, undoes: str) -> None:
     try:
         now = target.read()
     except OSError as error:
-        raise NotTuned(f"{setting.key} cannot be read: {error.strerror}") from error
+        raise NotTuned(f"{setting.name} cannot be read: {error.strerror}") from error
     if not target.same(now, setting.old) and undoes:
         raise NotTuned(
-            f"{setting.key} is {now or 'empty'} now, and change {undoes} left {setting.old or 'empty'}",
+            f"{setting.name} is {now or 'empty'} now, and change {undoes} left {setting.old or 'empty'}",
             "somebody has set it since: sockmon tune apply sets what it shall be",
         )
     if not target.same(now, setting.old):
         raise NotTuned(
-            f"{setting.key} is {now or 'empty'}, and was {setting.old or 'empty'} when the plan was made",
+            f"{setting.name} is {now or 'empty'}, and was {setting.old or 'empty'} when the plan was made",
             "make it anew",
         )
 

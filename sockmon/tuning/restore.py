@@ -45,8 +45,8 @@ def _put_back(journal: Journal, n: int, setting: Setting, target: Target | None,
     if target is None:
         # A process that has ended, an interface that was removed: nothing is left that has the value.
         if not gone:
-            return "as it was", f"{setting.key} is gone"
-        return "stuck", f"{setting.key} could not be put back: {gone}; by hand: {by_hand(setting)}"
+            return "as it was", f"{setting.name} is gone"
+        return "stuck", f"{setting.name} could not be put back: {gone}; by hand: {by_hand(setting)}"
     for attempt in range(_TRIES):
         if attempt:
             time.sleep(_PAUSE)
@@ -55,9 +55,9 @@ def _put_back(journal: Journal, n: int, setting: Setting, target: Target | None,
         except OSError as error:
             refused, absent = error.strerror or str(error), isinstance(error, FileNotFoundError)
     if absent:
-        return "as it was", f"{setting.key}: {refused}, so nothing is left to put back"
+        return "as it was", f"{setting.name}: {refused}, so nothing is left to put back"
     return "stuck", (
-        f"{setting.key} could not be put back to {setting.old or 'nothing'}: {refused};"
+        f"{setting.name} could not be put back to {setting.old or 'nothing'}: {refused};"
         f" by hand: {by_hand(setting)}"
     )
 
@@ -68,7 +68,7 @@ def _try_put_back(journal: Journal, n: int, setting: Setting, target: Target) ->
         return "as it was", ""
     if not _is_ours(journal, n, setting, target, now):
         return "conflict", (
-            f"{setting.key} is {now or 'empty'}, which somebody else wrote: it was left alone;"
+            f"{setting.name} is {now or 'empty'}, which somebody else wrote: it was left alone;"
             f" what it was before: {by_hand(setting)}"
         )
     refused: OSError | None = None

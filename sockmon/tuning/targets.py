@@ -192,7 +192,7 @@ def require_way_back(setting: Setting) -> None:
         old, new = (_numbers(value)[1] for value in (setting.old, setting.new))
         if new >= 0 and (old < 0 or new < old):
             raise NotTuned(
-                f"{setting.key}: a lower hard limit could not be raised again", "it takes CAP_SYS_RESOURCE"
+                f"{setting.name}: a lower hard limit could not be raised again", "it takes CAP_SYS_RESOURCE"
             )
 
 
