@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import pty
 import signal
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -14,11 +14,10 @@ from sockmon import privileges
 from sockmon.labs.namespaces import enter
 from sockmon.model.change import Plan, Setting
 from sockmon.model.desk import Apply, Decide, Failed, Look, Looked, Recall, Recalled, Standing, Told
-from sockmon.tuning.transaction import ask
 from tests.netns import inside
 from tests.tuning.changes import NEW, OLD, SOMAXCONN, past, plan, values, write
 from tests.tuning.screens import a_screen, wait_for_ever
-from tests.tuning.test_transaction import LONG, eventually, guard_pid, old_values
+from tests.tuning.test_transaction import LONG, dies_in_a_hold, eventually, guard_pid, old_values
 
 pytestmark = pytest.mark.usefixtures("needs_userns")
 
@@ -53,25 +52,16 @@ def test_what_a_screen_asks_for() -> None:
 
 
 def screen_dies(close_terminal: bool) -> tuple[str, list[str]]:
-    """A person's session with its desk dies in a hold: killed, or with its terminal."""
+    """Of a session with its desk nothing is left either."""
     with old_values() as root:
-        person, terminal = pty.fork()
-        if person == 0:
+
+        @contextmanager
+        def held() -> Iterator[None]:
             with a_screen(root) as screen:
                 assert screen.told(Apply(plan(), 2.0)) == "holding"
-                os.write(1, b"held")
-                signal.pause()
-            os._exit(0)
-        assert b"held" in os.read(terminal, 100)
-        assert values() == NEW
-        if close_terminal:
-            os.close(terminal)
-        else:
-            os.kill(person, signal.SIGKILL)
-        os.waitpid(person, 0)
-        assert ask("status", root).state == "holding"
-        assert eventually(lambda: values() == OLD)
-        assert eventually(lambda: bool(past(Path(root))))
+                yield
+
+        dies_in_a_hold(root, held, close_terminal)
         assert eventually(lambda: not _processes(root))
         return past(Path(root))[0].state, _processes(root)
 

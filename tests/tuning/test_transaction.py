@@ -10,7 +10,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -101,25 +101,35 @@ def test_reverted_when_asked_and_when_the_time_is_up() -> None:
     assert inside(reverted) == ["reverted"] * 3 + ["the time was up"]
 
 
-def ui_killed(close_terminal: bool) -> str:
-    """A person's session applies, and dies: killed, or with its terminal."""
-    with old_values() as root:
-        person, terminal = pty.fork()
-        if person == 0:
-            apply(plan(), ME, 1.5, root)
+def dies_in_a_hold(root: str, holding: Callable[[], AbstractContextManager[None]], close_terminal: bool) -> None:
+    """A person's session in which something is held dies: killed, or with its terminal; and all goes back."""
+    person, terminal = pty.fork()
+    if person == 0:
+        with holding():
             os.write(1, b"held")
             signal.pause()
-            os._exit(0)
-        assert b"held" in os.read(terminal, 100)
-        assert values() == NEW
-        if close_terminal:
-            os.close(terminal)
-        else:
-            os.kill(person, signal.SIGKILL)
-        os.waitpid(person, 0)
-        assert ask("status", root).state == "holding"
-        assert eventually(lambda: values() == OLD)
-        assert eventually(lambda: bool(past(Path(root))))
+        os._exit(0)
+    assert b"held" in os.read(terminal, 100)
+    assert values() == NEW
+    if close_terminal:
+        os.close(terminal)
+    else:
+        os.kill(person, signal.SIGKILL)
+    os.waitpid(person, 0)
+    assert ask("status", root).state == "holding"
+    assert eventually(lambda: values() == OLD)
+    assert eventually(lambda: bool(past(Path(root))))
+
+
+def ui_killed(close_terminal: bool) -> str:
+    with old_values() as root:
+
+        @contextmanager
+        def applied() -> Iterator[None]:
+            apply(plan(), ME, 1.5, root)
+            yield
+
+        dies_in_a_hold(root, applied, close_terminal)
         return past(Path(root))[0].state
 
 
