@@ -1,4 +1,4 @@
-"""What is fetched on demand: a Focus asks the agent about one thing, a Detail answers."""
+"""Details on request: a DetailQuery asks the agent about one process, port group or listener, a Detail answers."""
 
 from __future__ import annotations
 
@@ -6,44 +6,45 @@ import msgspec
 
 from sockmon.model.snapshot import Listener, Missing, Owner, Process
 
-ROWS = 500
-"""Sockets that a Detail lists at most; `total` says how many there are."""
+MAX_SOCKETS = 500
+"""Sockets that a Detail lists at most; `sockets_total` counts all."""
 
 
-class ProcessFocus(msgspec.Struct, frozen=True, tag="process", tag_field="focus"):
+class ProcessQuery(msgspec.Struct, frozen=True, tag="process", tag_field="focus"):
     """Ask about one process."""
 
     pid: int
     start: int
 
 
-class GroupFocus(msgspec.Struct, frozen=True, tag="group", tag_field="focus"):
-    """Ask about one group of ports."""
+class GroupQuery(msgspec.Struct, frozen=True, tag="group", tag_field="focus"):
+    """Ask about one port group."""
 
     netns: int
     """Inode of the namespace."""
     source: str
     destination: str
     port: int
+    device: str = ""
 
 
-class ListenerFocus(msgspec.Struct, frozen=True, tag="listener", tag_field="focus"):
+class ListenerQuery(msgspec.Struct, frozen=True, tag="listener", tag_field="focus"):
     """Ask about one listening socket."""
 
     netns: int
     inode: int
 
 
-Focus = ProcessFocus | GroupFocus | ListenerFocus
+DetailQuery = ProcessQuery | GroupQuery | ListenerQuery
 
 
 class SetInterval(msgspec.Struct, frozen=True, tag="interval", tag_field="focus"):
-    """Ask for Snapshots at another pace, in seconds."""
+    """Ask for another interval between Snapshots."""
 
     seconds: float
 
 
-Request = ProcessFocus | GroupFocus | ListenerFocus | SetInterval
+Request = ProcessQuery | GroupQuery | ListenerQuery | SetInterval
 
 
 class Socket(msgspec.Struct, frozen=True, gc=False):
@@ -76,12 +77,12 @@ class Limit(msgspec.Struct, frozen=True):
 
 
 class ProcessDetail(msgspec.Struct, frozen=True, tag="process-detail", tag_field="type"):
-    """One process, seen whole."""
+    """One process with its sockets, limits and listeners."""
 
     at: float
-    focus: ProcessFocus
+    query: ProcessQuery = msgspec.field(name="focus")
     process: Process | None
-    """None: it has ended."""
+    """None if it has ended."""
     sockets: tuple[Socket, ...]
     sockets_total: int
     kinds: dict[str, int]
@@ -89,16 +90,21 @@ class ProcessDetail(msgspec.Struct, frozen=True, tag="process-detail", tag_field
     limits: tuple[Limit, ...]
     listeners: tuple[Listener, ...]
     maps: int | None
-    """Memory maps: lines of /proc/PID/maps, less [vsyscall]."""
+    """Memory maps: lines of /proc/PID/maps without [vsyscall]."""
     cgroup: str
     missing: tuple[Missing, ...]
+    recv_queue: int | None = None
+    """Bytes that its TCP, UDP and raw sockets have received and it has not read; None if none of its sockets could
+    be read."""
+    send_queue: int | None = None
+    """Bytes that it has written and the peers have not acknowledged, or the device has not sent."""
 
 
 class GroupDetail(msgspec.Struct, frozen=True, tag="group-detail", tag_field="type"):
-    """The sockets of one group of ports, and who owns them."""
+    """The sockets of one port group, and their owners."""
 
     at: float
-    focus: GroupFocus
+    query: GroupQuery = msgspec.field(name="focus")
     sockets: tuple[Socket, ...]
     sockets_total: int
     states: dict[str, int]
@@ -110,9 +116,9 @@ class ListenerDetail(msgspec.Struct, frozen=True, tag="listener-detail", tag_fie
     """One listener, its owners (several processes can share it), and the connections to its port."""
 
     at: float
-    focus: ListenerFocus
+    query: ListenerQuery = msgspec.field(name="focus")
     listener: Listener | None
-    """None: it is closed."""
+    """None if it is closed."""
     sockets: tuple[Socket, ...]
     sockets_total: int
     states: dict[str, int]

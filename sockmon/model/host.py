@@ -4,16 +4,35 @@ from __future__ import annotations
 
 import msgspec
 
+from sockmon.model.user_namespace import UserNamespace
 
-class Missing(msgspec.Struct, frozen=True):
-    """Something that could not be seen: which reader, and why."""
+OTHER_NETNS = "other namespaces"
+"""The reader of the network namespaces that are not sampled."""
+HIDDEN_ANCESTORS = "ancestors"
+"""The part of `cgroups` that is missing in a cgroup namespace."""
+OUTER_TASKS = "outer tasks"
+"""The reader of the tasks outside of a private pid namespace."""
+HIDDEN_PROCESSES = "processes of other users"
+"""What is not judged if /proc is mounted with hidepid."""
+
+
+class Missing(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something that could not be read, and why."""
 
     reader: str
     reason: str
+    part: str = ""
+    """The part of it, such as the controller of `cgroups`. Empty: all of it, or not noted in an older
+    recording."""
+    unjudged: str = ""
+    """Whose limits were not judged because of it, in a few words: `3 other network namespaces`. Empty: nobody
+    else's, or not noted in an older recording."""
+    short: str = ""
+    """The reason in fewer words, for a terminal; empty: the reason is short."""
 
 
 class Host(msgspec.Struct, frozen=True):
-    """The machine, and as whom it is read."""
+    """The machine, and the user that reads it."""
 
     name: str
     kernel: str
@@ -38,22 +57,22 @@ class Tasks(msgspec.Struct, frozen=True):
 
     total: int
     pid_max: int
-    """Of the pid namespace that is read, from Linux 6.14 on; before that of the host."""
+    """That of the pid namespace from Linux 6.14 on; before, that of the host."""
     threads_max: int
     initial: bool = True
-    """False in a pid namespace of its own, which shows neither the host's pid_max nor the tasks beside it."""
+    """False in a private pid namespace, which shows neither the host's pid_max nor tasks outside of it."""
     namespace: int = 0
-    """Inode of the pid namespace; 0 where it is not known."""
+    """Inode of the pid namespace; 0 if unknown."""
     last_pid: int | None = None
-    """The id that was given out last, field 5 of /proc/loadavg: a small one beside large ids in use says that
-    the ids have wrapped around."""
+    """The newest id, field 5 of /proc/loadavg. If it is small and large ids are in use, the ids have wrapped
+    around."""
     low: int | None = None
-    """Ids below 300 in use: once an id beyond 300 was given out the kernel gives none of those out again
-    (RESERVED_PIDS, kernel/pid.c). Counted when more than half of the ids are taken."""
+    """Ids below 300 in use: after a wrap-around the kernel does not use those again (RESERVED_PIDS, kernel/pid.c).
+    Counted if more than half of the ids are in use."""
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """The host-wide part of /proc/net/sockstat; limits are None where the namespace does not show them."""
+    """The host-wide part of /proc/net/sockstat; limits are None if the namespace does not show them."""
 
     tcp_pages: int
     udp_pages: int
@@ -67,14 +86,14 @@ class Memory(msgspec.Struct, frozen=True):
 
 
 class Owner(msgspec.Struct, frozen=True, gc=False):
-    """A process that holds some of the sockets in question."""
+    """A process that owns some of the sockets in question."""
 
     pid: int
     start: int
     name: str
     sockets: int
     estimated: bool = False
-    """True where the number comes from a sample of the process's descriptors."""
+    """True if the number is an estimate from a sample of the process's descriptors."""
 
 
 UNLIMITED = -1
@@ -82,7 +101,7 @@ UNLIMITED = -1
 
 
 class Process(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """A process; `pid` and `start` together are its identity, because pids are used again."""
+    """A process; `pid` and `start` together are its identity, because pids are reused."""
 
     pid: int
     start: int
@@ -90,7 +109,7 @@ class Process(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     name: str
     """The kernel's comm."""
     command: str
-    """The command line, or the name in brackets where there is none."""
+    """The command line; the name in brackets if it is empty."""
     uid: int
     user: str
     threads: int
@@ -99,40 +118,84 @@ class Process(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     fds: int | None
     """Open file descriptors."""
     soft: int | None
-    """RLIMIT_NOFILE soft; UNLIMITED where there is none."""
+    """RLIMIT_NOFILE soft, or UNLIMITED."""
     hard: int | None
     sockets: int | None = None
     """File descriptors that are sockets, as of `Processes.owners_at`."""
     close_wait: int | None = None
     """TCP sockets of the process in CLOSE_WAIT, as of `Processes.owners_at`."""
     sampled: bool = False
-    """True where `sockets` and `close_wait` are estimates from a sample of its descriptors."""
+    """True if `sockets`, `close_wait` and the queues are estimates from a sample of its descriptors."""
     nproc: int | None = None
-    """RLIMIT_NPROC soft, which counts the tasks of its real user; UNLIMITED where there is none."""
+    """RLIMIT_NPROC soft, which counts the tasks of its real user, or UNLIMITED."""
+    recv_queue: int | None = None
+    """Bytes that its TCP sockets have received and it has not read, as of `TcpQueues.at`. None: no such data was
+    found; the sockets of other network namespaces are not read."""
+    send_queue: int | None = None
+    """Bytes that it has written to its TCP sockets and the peers have not acknowledged; None as above."""
     exempt: bool = False
-    """True where RLIMIT_NPROC does not bind it: root of the initial user namespace, CAP_SYS_RESOURCE or
-    CAP_SYS_ADMIN (kernel/fork.c)."""
+    """True if RLIMIT_NPROC does not apply: root of the initial user namespace, CAP_SYS_RESOURCE or CAP_SYS_ADMIN
+    (kernel/fork.c)."""
+    user_namespace: int = 0
+    """Inode of its user namespace; 0: that of sockmon, or not noted in an older recording; UNREADABLE: unknown."""
 
 
 class Processes(msgspec.Struct, frozen=True):
-    """All processes that /proc shows, and what of them could not be seen."""
+    """All processes that /proc shows."""
 
     at: float
     rows: tuple[Process, ...]
     unseen: int
-    """Processes whose descriptors' owners may not be read (their count and limits still are)."""
+    """Processes whose descriptors may not be read; their count and limits still are."""
     owners_at: float | None
     """When the last complete walk over descriptors ended."""
+    hidden: str = ""
+    """Why /proc does not show the processes of other users (hidepid); empty if it does."""
+    user_namespaces: tuple[UserNamespace, ...] = ()
+    """Those of the rows and their ancestors, without sockmon's own."""
+
+
+class NetnsMember(msgspec.Struct, frozen=True):
+    """A network namespace that is not sampled, by one of its processes."""
+
+    pid: int
+    name: str
+    processes: int
+    sockets: int | None
+    """Sockets of every kind, and connections in TIME_WAIT; None: not counted."""
+
+
+class OtherNetns(msgspec.Struct, frozen=True):
+    """The network namespaces of visible processes that are not sampled."""
+
+    at: float
+    total: int
+    processes: int
+    busiest: tuple[NetnsMember, ...]
+    """The first few, those with the most sockets first."""
+    counted: int
+    """Namespaces whose sockets were counted, at most."""
 
 
 class ProcessMaps(msgspec.Struct, frozen=True):
-    """Memory maps of one process: lines of /proc/PID/maps, less [vsyscall], which is none."""
+    """Memory maps of one process: lines of /proc/PID/maps without [vsyscall], which is not a map."""
 
     pid: int
     start: int
     name: str
     maps: int
     threads: int
+
+
+class ProcessAio(msgspec.Struct, frozen=True):
+    """The contexts of asynchronous I/O of one process: its maps `/[aio]`."""
+
+    pid: int
+    start: int
+    name: str
+    contexts: int
+    most_requests: int
+    """What it reserves of fs.aio-max-nr at most, from the size of its rings."""
 
 
 class Maps(msgspec.Struct, frozen=True):
@@ -145,10 +208,12 @@ class Maps(msgspec.Struct, frozen=True):
     counted: int
     unseen: int
     """Processes whose maps may not be read."""
+    aio: tuple[ProcessAio, ...] = ()
+    """The processes with the most asynchronous requests, at most 5."""
 
 
 class UserWatches(msgspec.Struct, frozen=True):
-    """What one real user holds of epoll and inotify."""
+    """The epoll watches, inotify instances and watches, and fanotify groups and marks of one real user."""
 
     uid: int
     user: str
@@ -157,13 +222,18 @@ class UserWatches(msgspec.Struct, frozen=True):
     inotify_instances: int
     inotify_watches: int
     estimated: bool
-    """True where `epoll` takes one watch a descriptor for a process with a set too large to list."""
+    """True if a process has an epoll set too large to list, for which one watch a descriptor is assumed."""
     owners: tuple[Owner, ...]
     """The processes with the most inotify instances and watches; `sockets` counts both together."""
+    fanotify_groups: int = 0
+    fanotify_marks: int = 0
+    """Without those of groups with FAN_UNLIMITED_MARKS, which do not count."""
+    fanotify_owners: tuple[Owner, ...] = ()
+    """The same as `owners`, for fanotify."""
 
 
 class Watches(msgspec.Struct, frozen=True):
-    """Use of epoll and inotify by user."""
+    """Use of epoll, inotify and fanotify by user."""
 
     at: float
     users: tuple[UserWatches, ...]
@@ -171,38 +241,72 @@ class Watches(msgspec.Struct, frozen=True):
     """Processes whose descriptors may not be read."""
 
 
+class ProcessLocked(msgspec.Struct, frozen=True):
+    """Memory of a process that RLIMIT_MEMLOCK limits, in bytes."""
+
+    pid: int
+    start: int
+    name: str
+    uid: int
+    user: str
+    locked: int
+    """VmLck: mlock(2), mlockall(2), VFIO."""
+    pinned: int
+    """VmPin: registered buffers of io_uring, RDMA."""
+    limit: int
+    """RLIMIT_MEMLOCK soft, or UNLIMITED."""
+    rings: int
+    """io_uring instances; one that several processes have counts for the first."""
+    ring_bytes: int
+    """What the rings take at least."""
+
+
+class LockedMemory(msgspec.Struct, frozen=True):
+    """The processes without CAP_IPC_LOCK that have locked or pinned memory, or io_uring."""
+
+    at: float
+    rows: tuple[ProcessLocked, ...]
+    """Most memory first, at most 64."""
+    unseen: int
+    """Processes whose status or descriptors may not be read: they may have io_uring."""
+
+
 class PidsCgroup(msgspec.Struct, frozen=True):
-    """One cgroup with a limit of tasks: pids.current, pids.max and pids.events of it."""
+    """A cgroup with a task limit: its pids.current, pids.max and pids.events."""
 
     path: str
     current: int
     maximum: int
     refused: int | None
-    """`max` of pids.events: forks that were refused, which before Linux 6.11 and on v1 are counted where the
-    forking task is."""
+    """`max` of pids.events: forks that were refused. Before Linux 6.11, and on v1, they are counted in the cgroup
+    of the task that forks."""
     name: str
-    """A process inside."""
+    """The name of a process in it."""
     processes: int
-    """Processes that are seen in it and below."""
+    """Visible processes in it and in its descendants."""
+    common_name: str = ""
+    """The name whose processes have the most tasks, of these; empty in older recordings."""
+    common_processes: int = 0
+    common_tasks: int = 0
 
 
 class MemoryCgroup(msgspec.Struct, frozen=True):
-    """One cgroup with a limit of memory, in bytes."""
+    """A cgroup with a memory limit, in bytes."""
 
     path: str
     current: int
     maximum: int
     reclaimable: int
-    """Of `current` the page cache and slab that the kernel takes back before it kills."""
+    """Page cache and slab in `current`, which the kernel reclaims before it kills a process."""
     sockets: int | None
-    """Of `current` what TCP and UDP buffers take."""
+    """TCP and UDP buffers in `current`."""
     oom_kills: int | None
     name: str
     processes: int
 
 
 class Cgroups(msgspec.Struct, frozen=True):
-    """The cgroups of the processes that are seen, and their ancestors, as far as they have a limit."""
+    """The cgroups with a limit, among those of the visible processes and their ancestors."""
 
     at: float
     pids: tuple[PidsCgroup, ...]
@@ -216,11 +320,11 @@ class Neighbours(msgspec.Struct, frozen=True):
 
     table: str
     entries: int
-    fulls: int
-    """`table_fulls`: entries that could not be made."""
+    overflows: int = msgspec.field(name="fulls")
+    """`table_fulls`: entries that could not be added because the table was full."""
     permanent: int | None = None
-    """Of `entries` those of our own network namespace that do not count against the limit: set by hand, or by a
-    routing daemon. None where they were not counted, because the table has few entries."""
+    """Entries of our own network namespace that do not count against the limit: set by an administrator or a
+    routing daemon. None if they were not counted, because the table has few entries."""
 
 
 class Softnet(msgspec.Struct, frozen=True):
@@ -229,6 +333,6 @@ class Softnet(msgspec.Struct, frozen=True):
     dropped: int
     squeezed: int
     backlog: int | None
-    """Packets in the longest input queue; None: this kernel does not tell."""
+    """Packets in the longest input queue; None if this kernel does not show it."""
     cpu: int | None
-    """The processor with the longest."""
+    """The processor with the longest queue."""

@@ -1,10 +1,13 @@
-"""What belongs to one network namespace: sockets, listeners, ports, connection tracking; part of a Snapshot."""
+"""The parts of a Snapshot that belong to one network namespace: sockets, listeners, ports, connection tracking."""
 
 from __future__ import annotations
 
 import msgspec
 
 from sockmon.model.host import Owner
+from sockmon.model.ports import Ports
+from sockmon.model.queues import OrphanGroup, QueueOwner, TcpQueues
+from sockmon.model.transmit import TransmitQueues
 
 
 class Sockstat(msgspec.Struct, frozen=True):
@@ -32,7 +35,7 @@ class StateCount(msgspec.Struct, frozen=True):
 
 
 class HalfOpen(msgspec.Struct, frozen=True):
-    """Sockets in SYN_RECV: the SYN queue of who listens there."""
+    """Sockets in SYN_RECV: the SYN queue of a listener."""
 
     address: str
     port: int
@@ -42,16 +45,19 @@ class HalfOpen(msgspec.Struct, frozen=True):
 class States(msgspec.Struct, frozen=True):
     """TCP sockets by state, the kernel's names.
 
-    ESTABLISHED and TIME_WAIT are counters as new as the Snapshot, less what the dump of `at` found beside them."""
+    ESTABLISHED and TIME_WAIT are counters as new as the Snapshot, minus what the dump at `at` counted in other
+    states."""
 
     at: float
     """When the states that need a dump were last counted."""
     tcp: dict[str, StateCount]
     half_open: tuple[HalfOpen, ...] = ()
-    """Sockets in SYN_RECV by the address that they came to, most first, at most 20."""
+    """Sockets in SYN_RECV by local address, most first, at most 20."""
+    orphans: tuple[OrphanGroup, ...] = ()
+    """Most first, at most 20."""
 
 
-class Listener(msgspec.Struct, frozen=True):
+class Listener(msgspec.Struct, frozen=True, omit_defaults=True):
     """A listening socket and its accept queue (sock_diag: rqueue and wqueue of a LISTEN socket)."""
 
     protocol: str
@@ -61,79 +67,49 @@ class Listener(msgspec.Struct, frozen=True):
     port: int
     """0 for unix sockets."""
     queue: int
-    """Connections that wait to be accepted."""
-    backlog: int
-    """The backlog in force since listen(): one connection more than this fits."""
+    """Connections waiting to be accepted."""
+    backlog: int | None
+    """The effective backlog since listen(); the queue holds one connection more. None if it is not shown."""
     inode: int
     uid: int
     owner: Owner | None
-    """Who accepts; None where it could not be found out."""
+    """The process that accepts, or one that holds it if `accepting` is empty; None if unknown."""
+    holders: int = 0
+    """Processes that hold it, such as a master and its workers; 0 if unknown."""
+    accepting: tuple[Owner, ...] = ()
+    """The holders that wait for its connections, in epoll or accept(), at most 5; empty if unknown."""
+    stopped: tuple[Owner, ...] = ()
+    """Those of `accepting`, or of all holders if that is unknown, that are stopped by a signal or a debugger, at
+    most 5."""
+    peak: int = 0
+    """The longest queue of a unix listener in the samples between Snapshots; 0 if it was never full."""
+    full_samples: int = 0
+    """Samples in which the queue of a unix listener was full, of `samples`."""
+    bursts: int = 0
+    """How often it became full in those samples."""
+    samples: int = 0
+    sampled_seconds: float = 0.0
+    """Seconds from the first to the last of `samples`."""
+    drops: int | None = None
+    """Connections that it dropped since it was made (sk_drops): its accept queue or its SYN queue was full. A
+    retry counts again. None if the kernel does not report it, as of unix listeners."""
+    has_room: bool = False
+    """True if a sample in the last second found room in a queue that other samples found full."""
 
 
-class PortGroup(msgspec.Struct, frozen=True):
-    """Local ports taken towards one destination: what EADDRNOTAVAIL is decided by.
+class UdpBuffer(msgspec.Struct, frozen=True):
+    """The receive buffer of one UDP socket, with something in it or with datagrams that were dropped."""
 
-    v4-mapped IPv6 addresses are counted with IPv4, as the kernel does.
-    """
-
-    source: str
-    destination: str
+    address: str
     port: int
-    used: int
-    """Different local ports of the range in use, in any state."""
-    time_wait: int
-    owners: tuple[Owner, ...]
-    """Largest first; sockets in TIME_WAIT have no owner."""
-    poisoned: int = 0
-    """Usable ports that this group cannot have, because sockets of `Ports.sources` were bound to them; 0 for a
-    group of such a source."""
-
-
-class BoundSource(msgspec.Struct, frozen=True):
-    """A source address whose sockets look as if they were bound before they connected: bind(address, 0).
-
-    Such a port serves one destination only, and no other connect() of the namespace gets it."""
-
-    source: str
-    used: int
-    """Different local ports of the range, to all destinations together."""
-    idle: int
-    """Of those: bound, and not connected (yet)."""
-    time_wait: int
-    destinations: int
-    shared: int
-    """Ports that serve more than one destination, which bound ones cannot."""
-    expected: float
-    """How many would be shared if the kernel had chosen them at connect()."""
-    odd: float
-    """Share of the ports that have the other parity than the range's first: bind(0) takes those first,
-    connect() last."""
-    owners: tuple[Owner, ...]
-
-
-class Ports(msgspec.Struct, frozen=True):
-    """Ephemeral TCP ports of a namespace, by (source, destination, destination port)."""
-
-    at: float
-    low: int
-    high: int
-    reserved: int
-    """Ports of the range in net.ipv4.ip_local_reserved_ports."""
-    listening: tuple[int, ...]
-    """Ports of the range taken by listeners, those that are reserved anyway left out."""
-    bound: tuple[int, ...] | None
-    """Other ports of the range held by bound, unconnected sockets; None: this kernel does not tell."""
-    usable: int
-    """Ports that connect() may take towards one destination."""
-    groups: tuple[PortGroup, ...]
-    """The largest groups, largest first."""
-    groups_total: int
-    other_used: int
-    """Sockets of the groups that are not listed."""
-    sources: tuple[BoundSource, ...] = ()
-    """Source addresses that bind before they connect, most ports first."""
-    beyond: tuple[int, ...] = ()
-    """Ports outside of the range held by bound, unconnected sockets: a wider one would not hand them out."""
+    inode: int
+    queued: int
+    """Bytes that wait, as the kernel charges them: overhead included."""
+    rcvbuf: int
+    """Bytes that fit: net.core.rmem_default, or twice what SO_RCVBUF asked for."""
+    drops: int
+    """Datagrams dropped since the socket was made."""
+    owner: Owner | None = None
 
 
 class UdpPorts(msgspec.Struct, frozen=True):
@@ -144,24 +120,44 @@ class UdpPorts(msgspec.Struct, frozen=True):
     high: int
     reserved: int
     used: int
-    """Different ports of the range that are taken, reserved ones left out."""
+    """Different ports of the range in use, without reserved ones."""
     usable: int
     owners: tuple[Owner, ...]
+    buffers: tuple[UdpBuffer, ...] | None = None
+    """The fullest receive buffers and those with the most drops, at most 200; None if the kernel does not report
+    them."""
+    queued: int | None = None
+    """Bytes in the receive buffers of all sockets, as the kernel charges them."""
+    readers: tuple[QueueOwner, ...] = ()
+    """The processes with the most of it, at most 10."""
+    used_ipv4: int | None = None
+    """Those of `used` that an IPv4 socket cannot get either: the others are on IPv6 addresses of their own. None
+    in older recordings."""
 
 
 class DatagramQueue(msgspec.Struct, frozen=True):
-    """A unix datagram socket that is not read as fast as it is written to."""
+    """A unix datagram socket that is written to faster than it is read."""
 
     path: str
     inode: int
     waiting: int
-    """Messages that wait, reckoned from what its senders hold unread and what a message of that size takes."""
+    """Waiting messages, computed from the send memory of its senders and the memory of one message of that
+    size."""
     senders: int
     owner: Owner | None
     mixed: bool = False
-    """True where the messages differ in size: `waiting` is only a guess then."""
+    """True if the messages differ in size, so that `waiting` is an estimate."""
     at: float = 0.0
-    """When it was read, which is not with every Snapshot."""
+    """When it was read; not every Snapshot reads it."""
+    full: bool | None = None
+    """Whether the kernel reports that no message fits; None if it was not asked, or cannot be asked."""
+    reader_state: str = ""
+    """State of the owner: R, S, D, T or t, as in /proc/PID/stat; empty if unknown."""
+    reader_wchan: str = ""
+    """The kernel function in which the owner waits; empty if unknown."""
+    blocked: tuple[Owner, ...] = ()
+    """Processes that are blocked in send() on a socket like this, at most 5."""
+    blocked_total: int = 0
 
 
 class SnatGroup(msgspec.Struct, frozen=True):
@@ -191,12 +187,12 @@ class Conntrack(msgspec.Struct, frozen=True):
 
     count: int
     maximum: int
-    """0: unlimited. One number for the host, compared with each namespace's own count."""
+    """0: unlimited. One limit for the host, which applies to the count of each namespace."""
     buckets: int
     stats: dict[str, int]
     """/proc/net/stat/nf_conntrack summed over processors: drop, insert_failed, early_drop, ..."""
     table_at: float | None = None
-    """When the table was last walked."""
+    """When the table was last read."""
     table: dict[str, int] | None = None
     """Entries by protocol and, for TCP, state: `tcp ESTABLISHED`, `udp`, `icmp`, ..."""
     unreplied: int | None = None
@@ -206,14 +202,14 @@ class Netns(msgspec.Struct, frozen=True):
     """One network namespace."""
 
     name: str
-    """`host` for the initial namespace, `net:[inode]` for another one that sockmon was started in, else as it was
-    asked for."""
+    """`host` for the initial namespace, `net:[inode]` for another one that sockmon was started in, otherwise the
+    name in the command."""
     inode: int
-    sockstat: Sockstat
+    sockstat: Sockstat | None
     counters: dict[str, int]
     """Watched lines of /proc/net/netstat and snmp, as `TcpExt.ListenOverflows`."""
     sysctls: dict[str, str]
-    """Values of this namespace, raw, by key; a key that the kernel does not have here is absent."""
+    """Values of this namespace, raw, by key; a key that this namespace does not have is absent."""
     states: States | None
     listeners: tuple[Listener, ...] | None
     ports: Ports | None
@@ -221,3 +217,6 @@ class Netns(msgspec.Struct, frozen=True):
     udp: UdpPorts | None = None
     datagrams: tuple[DatagramQueue, ...] | None = None
     snat: Snat | None = None
+    transmit: TransmitQueues | None = None
+    queues: TcpQueues | None = None
+    """None also if TCP uses less than MIN_PAGES of memory on the whole host: then the sockets are not read."""

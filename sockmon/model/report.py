@@ -1,4 +1,5 @@
-"""A Report: what is derived from a window of Snapshots. `check --json` writes it, field for field."""
+"""A Report: the severities and remedies that follow from a window of Snapshots. `check --json` prints these
+fields."""
 
 from __future__ import annotations
 
@@ -6,47 +7,66 @@ from typing import Literal
 
 import msgspec
 
+from sockmon.model.severity import Severity
 from sockmon.model.snapshot import Missing
 
-Severity = Literal["ok", "warning", "critical", "hit", "unknown"]
 Scope = Literal["process", "user", "cgroup", "netns", "host"]
 RemedyKind = Literal["application", "rlimit", "sysctl", "cgroup", "addresses"]
 
-URGENCY: dict[Severity, int] = {"hit": 4, "critical": 3, "warning": 2, "ok": 1, "unknown": 0}
-"""How bad a severity is; what is not known is worse than nothing and better than nothing else."""
 
-
-class Remedy(msgspec.Struct, frozen=True):
-    """What to do, in words; `key` and `value` where it is something that can be set."""
+class Remedy(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What to do: a sentence, and as fields the change that it suggests."""
 
     kind: RemedyKind
     key: str | None
     value: str | None
     text: str
+    advised: bool = True
+    """False if the change only gains time because the cause is elsewhere, such as a leak; it is not planned
+    unasked."""
+    pid: int | None = None
+    """The process whose limit `key` is, if `kind` is "rlimit"; that an application has to change, or whose peers
+    have to be looked at, if it is "application". None if there is no such process, or it is not known."""
 
 
-class Reading(msgspec.Struct, frozen=True):
-    """One ceiling for one subject: how full, how fast, how long, why, and what to do."""
+class Reading(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One ceiling for one subject: its use, growth, time left, evidence and remedies."""
 
     ceiling: str
     subject: str
     scope: Scope
     used: int | None
-    """In the unit that the ceiling states; None: unknown."""
+    """In the unit of the ceiling; None if unknown."""
     limit: int | None
-    """None: unknown, or there is none."""
+    """None if unknown or unlimited."""
     ratio: float | None
     rate: float | None
     """Units per second over the window."""
     eta_seconds: float | None
-    """None where nothing grows."""
+    """None unless it grows steadily."""
     severity: Severity
     evidence: tuple[str, ...]
     remedies: tuple[Remedy, ...]
+    missing: tuple[Missing, ...] = ()
+    """The entries of the Report's `missing` that make it unknown."""
+    warning: float | None = None
+    """The ratio from which on it is a warning: the default, or what the user set; None if unknown."""
+    critical: float | None = None
+    """The same for critical; None also if it is never critical."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Return ceiling and subject, which identify it from one Report to the next."""
+        return self.ceiling, self.subject
+
+    @property
+    def counted(self) -> bool:
+        """Return whether it has numbers to show; if not, its first evidence says why."""
+        return self.severity != "unknown" and self.used is not None and self.limit is not None
 
 
 class Report(msgspec.Struct, frozen=True):
-    """Everything that `check` says, most urgent first."""
+    """The result of `check`, most urgent readings first."""
 
     schema: Literal[1]
     host: str
@@ -58,3 +78,9 @@ class Report(msgspec.Struct, frozen=True):
     """The worst known severity."""
     readings: tuple[Reading, ...]
     missing: tuple[Missing, ...]
+    only: tuple[str, ...] = ()
+    """The ceilings that the report is restricted to (`--only`); empty: all of them."""
+    ignored: tuple[Reading, ...] = ()
+    """Readings that `--ignore` leaves out of `readings` and of the verdict."""
+    recording: str = ""
+    """The file that it was made of; empty for a machine that was sampled now."""

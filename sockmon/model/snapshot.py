@@ -1,8 +1,8 @@
-"""A Snapshot: everything that the kernel said at one moment, and nothing that was derived from it.
+"""A Snapshot: everything that was read from the kernel at one moment; nothing in it is derived.
 
 Units: `at` is seconds on CLOCK_BOOTTIME (rates and ages come from it alone), `wall` seconds since the epoch,
-memory in the kernel's own unit (pages where the kernel counts pages, bytes where it says bytes). `None` means
-"not known", never zero; why it is not known stands in `Snapshot.missing`. All text has passed `clean()`.
+memory in the kernel's own unit (pages or bytes). `None` means unknown, never zero; the reason is in
+`Snapshot.missing`. All text has passed `sanitize()`.
 """
 
 from __future__ import annotations
@@ -10,19 +10,28 @@ from __future__ import annotations
 import msgspec
 
 from sockmon.model.host import (
+    HIDDEN_ANCESTORS,
+    HIDDEN_PROCESSES,
+    OTHER_NETNS,
+    OUTER_TASKS,
     UNLIMITED,
     Cgroups,
     Files,
     Host,
+    LockedMemory,
     Maps,
     Memory,
     MemoryCgroup,
     Missing,
     Neighbours,
+    NetnsMember,
+    OtherNetns,
     Owner,
     PidsCgroup,
     Process,
+    ProcessAio,
     Processes,
+    ProcessLocked,
     ProcessMaps,
     Softnet,
     Tasks,
@@ -30,23 +39,29 @@ from sockmon.model.host import (
     Watches,
 )
 from sockmon.model.netns import (
-    BoundSource,
     Conntrack,
     DatagramQueue,
     HalfOpen,
     Listener,
     Netns,
-    PortGroup,
-    Ports,
     Snat,
     SnatGroup,
     Sockstat,
     StateCount,
     States,
+    UdpBuffer,
     UdpPorts,
 )
+from sockmon.model.ports import BoundSource, PortGroup, Ports
+from sockmon.model.queues import OrphanGroup, QueuedSocket, QueueOwner, TcpQueues
+from sockmon.model.transmit import TransmitQueue, TransmitQueues
+from sockmon.model.user_namespace import UserNamespace
 
 __all__ = [
+    "HIDDEN_ANCESTORS",
+    "HIDDEN_PROCESSES",
+    "OTHER_NETNS",
+    "OUTER_TASKS",
     "UNLIMITED",
     "BoundSource",
     "Cgroups",
@@ -56,19 +71,27 @@ __all__ = [
     "HalfOpen",
     "Host",
     "Listener",
+    "LockedMemory",
     "Maps",
     "Memory",
     "MemoryCgroup",
     "Missing",
     "Neighbours",
     "Netns",
+    "NetnsMember",
+    "OrphanGroup",
+    "OtherNetns",
     "Owner",
     "PidsCgroup",
     "PortGroup",
     "Ports",
     "Process",
+    "ProcessAio",
+    "ProcessLocked",
     "ProcessMaps",
     "Processes",
+    "QueueOwner",
+    "QueuedSocket",
     "Snapshot",
     "Snat",
     "SnatGroup",
@@ -77,14 +100,19 @@ __all__ = [
     "StateCount",
     "States",
     "Tasks",
+    "TcpQueues",
+    "TransmitQueue",
+    "TransmitQueues",
+    "UdpBuffer",
     "UdpPorts",
+    "UserNamespace",
     "UserWatches",
     "Watches",
 ]
 
 
 class Snapshot(msgspec.Struct, frozen=True, tag="snapshot", tag_field="type"):
-    """What the kernel said at one moment."""
+    """The state of the kernel at one moment."""
 
     at: float
     wall: float
@@ -100,9 +128,13 @@ class Snapshot(msgspec.Struct, frozen=True, tag="snapshot", tag_field="type"):
     netns: tuple[Netns, ...]
     missing: tuple[Missing, ...]
     sysctls: dict[str, str] = {}
-    """Sysctls of the host, raw, by key; one that is not shown where sockmon runs is absent."""
+    """Sysctls of the host, raw, by key; a key that is not visible here is absent."""
     maps: Maps | None = None
     watches: Watches | None = None
     cgroups: Cgroups | None = None
     neighbours: tuple[Neighbours, ...] | None = None
     softnet: Softnet | None = None
+    other_netns: OtherNetns | None = None
+    locked: LockedMemory | None = None
+    available_memory: int | None = None
+    """Bytes that the host can allocate without swapping: MemAvailable of /proc/meminfo."""

@@ -1,0 +1,28 @@
+"""The current sysctls and limits of one network namespace: the helper reads them, plans start from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sockmon.model.boot import BootForecast
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurrentSettings:
+    """The values of some keys, and what else was read with them."""
+
+    values: Mapping[str, str]
+    """By key, numbers separated by single spaces; of `nofile@1044` SOFT:HARD."""
+    netns_inode: int
+    boot_id: str
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """By key, why it cannot be changed here."""
+    start_times: Mapping[str, int] = field(default_factory=dict)
+    """By `nofile@1044`, when its process started, in clock ticks since boot."""
+    forecasts: Mapping[str, BootForecast] = field(default_factory=dict)
+    """By key, what its value will be after a reboot."""
+    netns_spec: str = ""
+    """The namespace as the user named it; empty for our own."""
+    memory: int | None = None
+    """Bytes of memory of the machine."""

@@ -1,0 +1,86 @@
+"""A plan: what a transaction changes, and what the user should know before it does. Made without privilege."""
+
+from __future__ import annotations
+
+import msgspec
+
+from sockmon.model.outcome import Reason
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """One value to change: a sysctl, or a limit of a live process."""
+
+    key: str
+    """`net.core.somaxconn`; `nofile` or `nproc` of a process."""
+    old: str
+    """The value when the plan was made, tokens separated by single spaces; a limit as SOFT:HARD."""
+    new: str
+    pid: int = 0
+    """The process of a limit; 0 for a sysctl."""
+    start: int = 0
+    """The start time of the process, because pids are reused."""
+
+    @property
+    def name(self) -> str:
+        """The name that the user gives it: `net.core.somaxconn`, or `nofile@1044`."""
+        return f"{self.key}@{self.pid}" if self.pid else self.key
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What one transaction changes, in the order of writing; a rollback goes the other way."""
+
+    settings: tuple[Setting, ...]
+    netns: int
+    """Inode of the network namespace that the values were read in."""
+    boot_id: str
+    undoes: str = ""
+    """Id of the kept transaction that this plan undoes, with its lines in /etc/sysctl.d; empty for any other
+    plan."""
+    reasons: tuple[Reason, ...] = ()
+    """The alarms that it is meant to end; empty if there are none, or in a plan of an older version."""
+
+
+class PlanWarning(msgspec.Struct, frozen=True):
+    """What the user should know before a change, and the second change that would prevent it."""
+
+    text: str
+    suggests: tuple[str, str] | None = None
+    """Key and value of a second change that prevents it; None if none does."""
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """What one Setting would do."""
+
+    setting: Setting
+    unit: str
+    effect: str
+    """Old and new in numbers: `28,232 → 64,512 ports to each destination`."""
+    takes_effect: str = msgspec.field(name="when")
+    """When the new value takes effect, and for what."""
+    unaffected: tuple[str, ...] = msgspec.field(name="keeps")
+    """What the change leaves as it is, existing listeners by name."""
+    scope: str
+    """What shares the new value."""
+    risk: str
+    memory: int | None = msgspec.field(name="cost")
+    """How many bytes more the kernel may use; None if that is not known."""
+    warnings: tuple[PlanWarning, ...]
+    at_boot: tuple[str, ...] = msgspec.field(name="boot", default=())
+    """What a reboot does to it, whether `keep --persist` would last, what else sets the key: a line each."""
+
+
+class Proposal(msgspec.Struct, frozen=True):
+    """A Plan and everything that the user should know before it is applied."""
+
+    plan: Plan
+    """Without settings if there is nothing to change."""
+    previews: tuple[Preview, ...]
+    """One for each setting, in the same order."""
+    already: tuple[str, ...]
+    """Keys that already have the wanted value."""
+    rollback: str = msgspec.field(name="revert")
+    """How the change is rolled back."""
+    commands: tuple[str, ...]
+    """Shell commands that do the same as root."""
+    rollback_commands: tuple[str, ...] = msgspec.field(name="back")
+    """Shell commands that restore the old values, in the reverse order."""
