@@ -1,1 +1,6 @@
-"""One file a kernel interface: read it, parse it, raise Unreadable with a reason when that cannot be done."""
+"""Linux as it is: one file for each kernel interface, which reads it, parses it, or raises ReadError with a
+reason.
+
+Imports only `model`, `errors`, `faults`, `format`, `port_lists` and `text`, and nothing that knows a screen or a
+limit. Its tests are in `tests/kernel/`, against the real kernel in private namespaces if possible.
+"""

@@ -1,37 +1,37 @@
 """Connection tracking of one namespace: /proc/sys/net/netfilter, /proc/net/stat/nf_conntrack, and ctnetlink.
 
-Everyone may read how full the table is; what is in it needs CAP_NET_ADMIN. Nothing here loads the module: a
-namespace without it is Absent.
+Every user may read how full the table is; what is in it needs CAP_NET_ADMIN. Nothing here loads the module: a
+namespace without it is NotPresent.
 """
 
 from __future__ import annotations
 
-import itertools
 import struct
 from collections import Counter
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
-from sockmon.errors import Absent, Unreadable
+from sockmon.errors import Forbidden, NotPresent, ReadError
 from sockmon.kernel import sysctl
-from sockmon.kernel.netlink import ATTRIBUTE, Steps, dump
+from sockmon.kernel.integers import parse_integer
+from sockmon.kernel.namespace_handle import NetnsHandle
+from sockmon.kernel.netlink import BlockHandler, Incremental, attribute_slots, dump, split_alike
+from sockmon.kernel.stat_file import parse_columns
 from sockmon.model.snapshot import Conntrack
 
-if TYPE_CHECKING:
-    from sockmon.kernel.netns import Door
-
-_READER = "conntrack"
+_READER, _TABLE_READER = "conntrack", "conntrack table"
 _NOT_LOADED = "nf_conntrack is not loaded"
 GET = 0x0101  # NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET
 ANY_FAMILY = struct.pack("=BBH", 0, 0, 0)  # struct nfgenmsg
-_SMALLEST = 20
+MESSAGE = 20
+"""struct nlmsghdr and struct nfgenmsg: where the attributes of an entry start."""
 _SEEN_REPLY = 0x02  # IPS_SEEN_REPLY
 _TUPLE_ORIG, _STATUS, _PROTOINFO = 1, 3, 4
 _TUPLE_PROTO, _PROTO_NUM, _PROTOINFO_TCP, _TCP_STATE = 2, 1, 1, 1
 _TCP = 6
 
 PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 33: "dccp", 47: "gre", 58: "icmpv6", 132: "sctp", 136: "udplite"}
-"""Protocols by number that are called by name; another one is `protocol 50`."""
+"""Names of protocols by number; another one is shown as `protocol 50`."""
 TCP_STATES = (
     *("NONE", "SYN_SENT", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT"),
     *("LAST_ACK", "TIME_WAIT", "CLOSE", "SYN_SENT2"),
@@ -39,14 +39,14 @@ TCP_STATES = (
 """enum tcp_conntrack of include/uapi/linux/netfilter/nf_conntrack_tcp.h: not the states of a socket."""
 
 _NO_STATE = 255
-Found = tuple[int, int, int]
+EntryKind = tuple[int, int, int]
 """Protocol, low byte of the status, TCP state or 255."""
 
 
 class _Layout(NamedTuple):
-    """Where the three bytes of Found are in an entry, and the attribute headers that lead there."""
+    """Where the three bytes of EntryKind are in an entry, and the attributes that decide that."""
 
-    headers: tuple[int, ...]
+    slots: tuple[tuple[int, int], ...]
     protocol: int
     status: int
     state: int | None
@@ -56,124 +56,105 @@ class Table(NamedTuple):
     """What is in the table."""
 
     entries: dict[str, int]
-    """By protocol and, for TCP, state: `tcp ESTABLISHED`, `udp`; `tcp OFFLOAD` is with a flowtable."""
+    """Entries by protocol and, for TCP, state: `tcp ESTABLISHED`, `udp`; `tcp OFFLOAD` is in a flowtable."""
     unreplied: int
-    """Entries that no packet has come back for."""
+    """Entries without a packet in the reply direction."""
 
 
-def gauge(door: Door) -> Conntrack:
-    """How full the table is, and what became of packets; raises Absent, Unreadable. Zero entries where no rule
-    tracks: that is "not tracking", not "empty"."""
+def read(handle: NetnsHandle) -> Conntrack:
+    """Return the number of entries, its limit and the statistics; raise NotPresent or ReadError. Without a rule
+    that tracks connections there are 0 entries, which means "not tracking", not "empty"."""
     try:
         count, maximum, buckets = (
-            int(sysctl.read(door, f"net.netfilter.nf_conntrack_{name}")) for name in ("count", "max", "buckets")
+            parse_integer(sysctl.read(handle, f"net.netfilter.nf_conntrack_{name}"))
+            for name in ("count", "max", "buckets")
         )
-    except Absent:
-        raise Absent(_READER, _NOT_LOADED) from None
+    except NotPresent:
+        raise NotPresent(_READER, _NOT_LOADED) from None
     except ValueError:
-        raise Unreadable(_READER, "count, max and buckets are not numbers") from None
+        raise ReadError(_READER, "count, max and buckets are not numbers") from None
     try:
-        stats = parse_stats(door.read("net/stat/nf_conntrack"))
-    except Absent:
+        stats = parse_stats(handle.read("net/stat/nf_conntrack"))
+    except NotPresent:
         stats = {}
     return Conntrack(count, maximum, buckets, stats)
 
 
 def parse_stats(text: bytes) -> dict[str, int]:
-    """/proc/net/stat/nf_conntrack summed over processors, by the names in its first line; `entries`, which every
-    line repeats, is left out."""
-    header, *rows = [line.split() for line in text.splitlines()] or [[]]
-    if not header or not rows or any(len(row) != len(header) for row in rows):
-        raise Unreadable(_READER, "its statistics are not a table")
+    """Return /proc/net/stat/nf_conntrack summed over processors, by the names in its first line, without
+    `entries`, which is the same on each line; raise ReadError."""
+    columns = parse_columns(text, "nf_conntrack", _READER)
+    return {name: sum(values) for name, values in columns.items() if name != "entries"}
+
+
+def dump_entries(handle: NetnsHandle, reader: str, body: bytes, absorb: BlockHandler) -> Incremental[None]:
+    """Dump the entries that ctnetlink selects by `body`; raise ReadError, NotPresent if the module is not loaded,
+    Forbidden without CAP_NET_ADMIN in the user namespace that owns this one."""
     try:
-        sums = [sum(int(value, 16) for value in column) for column in zip(*rows, strict=True)]
-    except ValueError:
-        raise Unreadable(_READER, "its statistics are not hexadecimal numbers") from None
-    names = [name.decode("ascii", "replace") for name in header]
-    return {name: total for name, total in zip(names, sums, strict=True) if name != "entries"}
+        yield from dump(handle.conntrack, reader, GET, body, absorb, MESSAGE)
+    except NotPresent:
+        raise NotPresent(reader, _NOT_LOADED) from None
+    except Forbidden:
+        raise Forbidden(reader, "needs CAP_NET_ADMIN", "run sockmon with sudo") from None
 
 
-def table(door: Door) -> Steps[Table]:
-    """Count the entries by protocol and state: 2 µs for each in the kernel, in steps of some 100 entries.
-
-    Raises Unreadable: without CAP_NET_ADMIN in the namespace's owner, or with no socket for it.
-    """
-    found: Counter[Found] = Counter()
+def read_table(handle: NetnsHandle) -> Incremental[Table]:
+    """Return the number of entries by protocol and state, as `dump_entries`; an entry costs the kernel 2 µs."""
+    found: Counter[EntryKind] = Counter()
 
     def absorb(messages: bytes, length: int) -> None:
-        found.update(_columns(messages, length))
+        found.update(_entry_kinds(messages, length))
 
-    try:
-        yield from dump(door.conntrack, "conntrack table", GET, ANY_FAMILY, absorb, _SMALLEST)
-    except Absent:
-        raise Absent("conntrack table", _NOT_LOADED) from None
-    except Unreadable as error:
-        if "EPERM" not in error.message:
-            raise
-        raise Unreadable(error.reader, "needs CAP_NET_ADMIN", "run sockmon with sudo") from None
-    return _counted(found)
+    yield from dump_entries(handle, _TABLE_READER, ANY_FAMILY, absorb)
+    return _to_table(found)
 
 
-def _columns(messages: bytes, length: int) -> Iterable[Found]:
-    """Found of each message: a column of bytes each where all are built like the first, else one by one."""
-    layout = _layout(messages[:length])
-    count = len(messages) // length
-    for header in layout.headers:
-        for column in (messages[header::length], messages[header + 2 :: length]):
-            if column.count(column[0]) != count:
-                return itertools.chain.from_iterable(
-                    _columns(messages[at : at + length], length) for at in range(0, len(messages), length)
-                )
-    return zip(
-        messages[layout.protocol :: length],
-        messages[layout.status :: length],
-        bytes([_NO_STATE]) * count if layout.state is None else messages[layout.state :: length],
-        strict=True,
-    )
+def _entry_kinds(messages: bytes, length: int) -> Iterator[EntryKind]:
+    """Yield EntryKind of each message, in any order: from three columns of bytes for all that have one layout."""
+    while messages:
+        layout = _layout(messages[:length])
+        alike, messages = split_alike(messages, length, layout.slots)
+        protocols, statuses = alike[layout.protocol :: length], alike[layout.status :: length]
+        states = bytes([_NO_STATE]) * len(protocols) if layout.state is None else alike[layout.state :: length]
+        yield from zip(protocols, statuses, states, strict=True)
 
 
 def _layout(message: bytes) -> _Layout:
-    """Walk one entry, as ctnetlink_fill_info() of net/netfilter/nf_conntrack_netlink.c builds it."""
-    headers: dict[int, None] = {}
-    whole = (_SMALLEST, len(message))
-    original = _find(message, whole, _TUPLE_ORIG, headers)
-    protocol = _find(message, _find(message, original, _TUPLE_PROTO, headers), _PROTO_NUM, headers)
-    status = _find(message, whole, _STATUS, headers)
-    if protocol is None or status is None or status[1] - status[0] != 4:
-        raise Unreadable("conntrack table", "an entry has no protocol or no status")
-    info = _find(message, _find(message, whole, _PROTOINFO, headers), _PROTOINFO_TCP, headers)
-    state = _find(message, info, _TCP_STATE, headers)
-    return _Layout(tuple(headers), protocol[0], status[0] + 3, state[0] if state else None)
+    """Find the attributes of one entry, as ctnetlink_fill_info() of net/netfilter/nf_conntrack_netlink.c writes
+    them."""
+
+    def inside(slots: dict[int, tuple[int, int]], kind: int) -> dict[int, tuple[int, int]]:
+        return attribute_slots(message, *slots.get(kind, (0, 0)), _TABLE_READER)
+
+    top = attribute_slots(message, MESSAGE, len(message), _TABLE_READER)
+    original = inside(top, _TUPLE_ORIG)
+    protocol = inside(original, _TUPLE_PROTO)
+    info = inside(top, _PROTOINFO)
+    tcp = inside(info, _PROTOINFO_TCP)
+    status_at, status_end = top.get(_STATUS, (0, 0))
+    number = _first_byte(protocol, _PROTO_NUM)
+    if number is None or status_end - status_at != 4:
+        raise ReadError(_TABLE_READER, "an entry has no protocol or no status")
+    slots = tuple(slot for found in (top, original, protocol, info, tcp) for slot in found.values())
+    return _Layout(slots, number, status_at + 3, _first_byte(tcp, _TCP_STATE))
 
 
-def _find(
-    message: bytes, within: tuple[int, int] | None, kind: int, headers: dict[int, None]
-) -> tuple[int, int] | None:
-    """Start and end of the payload of attribute `kind`; notes the headers that were passed on the way."""
-    at, end = within or (0, 0)
-    while end - at >= 4:
-        length, found = ATTRIBUTE.unpack_from(message, at)
-        if length < 4 or length > end - at:
-            raise Unreadable("conntrack table", f"an attribute of {length} bytes where {end - at} are left")
-        headers[at] = None
-        # The top bits are flags: NLA_F_NESTED, NLA_F_NET_BYTEORDER.
-        if found & 0x3FFF == kind:
-            return (at + 4, at + length) if length > 4 else None
-        at += (length + 3) & ~3
-    return None
+def _first_byte(slots: dict[int, tuple[int, int]], kind: int) -> int | None:
+    begin, end = slots.get(kind, (0, 0))
+    return begin if begin < end else None
 
 
-def _counted(found: Counter[Found]) -> Table:
+def _to_table(found: Counter[EntryKind]) -> Table:
     entries: Counter[str] = Counter()
     unreplied = 0
     for (protocol, status, state), count in found.items():
-        entries[_title(protocol, state)] += count
+        entries[_kind_name(protocol, state)] += count
         if not status & _SEEN_REPLY:
             unreplied += count
     return Table(dict(entries), unreplied)
 
 
-def _title(protocol: int, state: int) -> str:
+def _kind_name(protocol: int, state: int) -> str:
     name = PROTOCOLS.get(protocol, f"protocol {protocol}")
     if protocol != _TCP:
         return name

@@ -1,7 +1,7 @@
 """Netlink dumps in small steps: one request, then datagrams until NLMSG_DONE (include/uapi/linux/netlink.h).
 
-A dump keeps its place in the kernel, so a caller may take it at any pace; it may also drop it half-way: what is
-left over is told from the next answer by its sequence number.
+The kernel keeps the position of a dump, so a caller may read it at any pace and may stop half-way: what is left
+over differs from the next answer by its sequence number.
 """
 
 from __future__ import annotations
@@ -11,35 +11,42 @@ import itertools
 import os
 import socket
 import struct
-from collections.abc import Callable, Generator, Iterator
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator
 from enum import Enum
+from itertools import compress
+from operator import not_
 from typing import NamedTuple, TypeVar
 
-from sockmon.errors import Absent, Unreadable
+from sockmon.errors import Forbidden, NotPresent, ReadError
+from sockmon.kernel.errnos import FORBIDDEN
 
 T = TypeVar("T")
-Steps = Generator[None, None, T]
-"""Work in small steps: yields after each read from the kernel, returns the result."""
+Incremental = Generator[None, None, T]
+"""Work in small steps: yields after each read from the kernel, and returns the result."""
 ROUTE, SOCK_DIAG, NETFILTER = 0, 4, 12
 """Netlink protocols: include/uapi/linux/netlink.h."""
-Absorb = Callable[[bytes, int], None]
-"""Takes messages that all have the same length, one after another, and that length."""
+BlockHandler = Callable[[bytes, int], None]
+"""Receives a block of messages that all have one length, and that length."""
 
 HEADER = struct.Struct("=IHHI4x")
 """struct nlmsghdr: length, type, flags, sequence number."""
 ATTRIBUTE = struct.Struct("=HH")
 """struct nlattr: length with this header, type."""
 
+_ATTRIBUTE_TYPE = 0x3FFF  # the two bits above are NLA_F_NESTED and NLA_F_NET_BYTEORDER
+_LOW_BYTE = 0 if sys.byteorder == "little" else 1
+_REQUEST = 1  # NLM_F_REQUEST
 _REQUEST_DUMP = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
 _DUMP_INTR = 0x10
 _ERROR, _DONE, _OVERRUN, _FIRST_DATA = 2, 3, 4, 16
-_BUFFER = 65536  # the kernel fills at most 32 KiB of it
-_PATIENCE = 5  # seconds
+_BUFFER_BYTES = 65536  # the kernel fills at most 32 KiB of it
+_TIMEOUT_SECONDS = 5
 _sequences = itertools.count(1)
 
 
-def run(steps: Steps[T]) -> T:
-    """Drive `steps` to the end at once and give its result."""
+def run(steps: Incremental[T]) -> T:
+    """Run `steps` to the end at once and return the result."""
     while True:
         try:
             next(steps)
@@ -48,60 +55,71 @@ def run(steps: Steps[T]) -> T:
             return result
 
 
-def open_netlink(protocol: int) -> socket.socket:
-    """A netlink socket in the network namespace of this thread, whose answers are waited for a while; OSError."""
+def open_netlink(protocol: int = SOCK_DIAG) -> socket.socket:
+    """Return a netlink socket in the network namespace of this thread, with a receive timeout; raise OSError."""
     opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", _PATIENCE, 0))
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", _TIMEOUT_SECONDS, 0))
     return opened
 
 
-def open_diag() -> socket.socket:
-    """One for sock_diag."""
-    return open_netlink(SOCK_DIAG)
-
-
 def attribute(kind: int, payload: bytes) -> bytes:
-    """One struct nlattr, padded to four bytes."""
+    """Return one struct nlattr, padded to four bytes."""
     return ATTRIBUTE.pack(4 + len(payload), kind) + payload + bytes(-len(payload) % 4)
 
 
-def attributes(message: bytes, start: int, reader: str) -> dict[int, bytes]:
-    """The attributes of one message from offset `start`, by type; raises Unreadable where they overlap its end."""
-    found: dict[int, bytes] = {}
-    end = len(message)
+def attribute_slots(message: bytes, start: int, end: int, reader: str) -> dict[int, tuple[int, int]]:
+    """Return start and end of the payload of each attribute in message[start:end], by type; raise ReadError if one
+    does not fit."""
+    slots: dict[int, tuple[int, int]] = {}
     while end - start >= 4:
         length, kind = ATTRIBUTE.unpack_from(message, start)
         if length < 4 or length > end - start:
-            raise Unreadable(
-                reader, f"the kernel sent an attribute of {length} bytes where {end - start} are left"
-            )
-        found[kind] = message[start + 4 : start + length]
+            raise ReadError(reader, f"the kernel sent an attribute of {length} bytes, but {end - start} are left")
+        slots[kind & _ATTRIBUTE_TYPE] = (start + 4, start + length)
         start += (length + 3) & ~3
-    return found
+    return slots
 
 
-def uniform(data: bytes) -> int:
-    """The length that all messages of a datagram share, or 0: then their fields are columns of equal stride."""
+def attributes(message: bytes, start: int, reader: str) -> dict[int, bytes]:
+    """Return the attributes of one message from offset `start`, by type; raise ReadError if one does not fit."""
+    slots = attribute_slots(message, start, len(message), reader)
+    return {kind: message[begin:end] for kind, (begin, end) in slots.items()}
+
+
+def split_alike(messages: bytes, length: int, slots: Iterable[tuple[int, int]]) -> tuple[bytes, bytes]:
+    """Return the messages of a block that have the same attributes in `slots` as the first one, and the others."""
+    starts = [at for begin, _ in slots for at in (begin - 4 + _LOW_BYTE, begin - 2 + _LOW_BYTE)]
+    columns = [messages[at::length] for at in starts]
+    count = len(messages) // length
+    if all(column.count(column[0]) == count for column in columns):
+        return messages, b""
+    headers = list(zip(*columns, strict=True))
+    alike = [header == headers[0] for header in headers]
+    found = [messages[at : at + length] for at in range(0, len(messages), length)]
+    return b"".join(compress(found, alike)), b"".join(compress(found, map(not_, alike)))
+
+
+def common_length(data: bytes) -> int:
+    """Return the length that all messages of a datagram have, or 0; with one length their fields are columns of
+    equal stride."""
     if len(data) < 16:
         return 0
     stride = int(HEADER.unpack_from(data)[0])
     if stride < 16 or stride % 4 or len(data) % stride:
         return 0
     count = len(data) // stride
-    # Length and type; flags, sequence and sender are the same throughout what one call of the kernel wrote.
+    # Length and type; flags, sequence and sender are the same in all that one call of the kernel wrote.
     same = all(data[at::stride].count(data[at]) == count for at in range(6))
     return stride if same else 0
 
 
 def dump(
-    netlink: socket.socket, reader: str, kind: int, body: bytes, absorb: Absorb, smallest: int
-) -> Steps[None]:
-    """Ask for a dump and hand its messages to `absorb`, grouped by length; yields after each datagram.
+    netlink: socket.socket, reader: str, kind: int, body: bytes, absorb: BlockHandler, smallest: int
+) -> Incremental[None]:
+    """Request a dump and hand its messages to `absorb`, grouped by length; yield after each datagram.
 
-    `smallest` is the least length of a message that makes sense. Raises Unreadable: the kernel's error by
-    name (Absent where it has no such table), no answer, a table that changed meanwhile (NLM_F_DUMP_INTR),
-    lengths that cannot be.
-    """
+    `smallest` is the least valid length of a message. Raise ReadError: the kernel's error by name (NotPresent if
+    it has no such table), no answer in time, a table that changed meanwhile (NLM_F_DUMP_INTR), invalid lengths."""
     sequence = next(_sequences)
     request = HEADER.pack(16 + len(body), kind, _REQUEST_DUMP, sequence) + body
     _send(netlink, reader, request)
@@ -109,14 +127,16 @@ def dump(
     while True:
         data = _receive(netlink, reader)
         yield
-        stride = uniform(data)
+        stride = common_length(data)
         if stride >= smallest and _is_plain(data, sequence):
             absorb(data, stride)
             continue
-        sorted_ = _sort(data, sequence, reader)
+        sorted_ = _split_messages(data, sequence, reader)
         for length, messages in sorted_.messages.items():
             if length < smallest or length % 4:
-                raise Unreadable(reader, f"the kernel sent a message of {length} bytes, which makes no sense here")
+                raise ReadError(
+                    reader, f"the kernel sent a message of {length} bytes, which is not a valid length"
+                )
             absorb(b"".join(messages), length)
         refused = refused or sorted_.end is _End.BUSY
         if sorted_.end is _End.DONE:
@@ -126,16 +146,34 @@ def dump(
             _send(netlink, reader, request)
 
 
+def request_one(netlink: socket.socket, reader: str, kind: int, body: bytes) -> bytes | None:
+    """Return the kernel's one answer to a request that is not a dump; None if there is no such thing; raise
+    ReadError."""
+    sequence = next(_sequences)
+    _send(netlink, reader, HEADER.pack(16 + len(body), kind, _REQUEST, sequence) + body)
+    while True:
+        data = _receive(netlink, reader)
+        for at, length, found, _, answered in _messages(data, reader):
+            if answered != sequence:
+                continue
+            if found >= _FIRST_DATA:
+                return data[at : at + length]
+            try:
+                _control_message(found, data[at : at + length], reader)
+            except NotPresent:
+                return None
+
+
 class _End(Enum):
     """What a datagram says about the end of a dump."""
 
     OPEN = 0
     DONE = 1
-    BUSY = 2  # an earlier dump, dropped half-way, still runs: the request was refused
+    BUSY = 2  # an earlier dump, stopped half-way, still runs: the request was refused
     STALE = 3  # that earlier dump has ended
 
 
-class _Sorted(NamedTuple):
+class _SplitMessages(NamedTuple):
     messages: dict[int, list[bytes]]
     end: _End
 
@@ -145,55 +183,60 @@ def _is_plain(data: bytes, sequence: int) -> bool:
     return bool(kind >= _FIRST_DATA and answered == sequence and not flags & _DUMP_INTR)
 
 
-def _sort(data: bytes, sequence: int, reader: str) -> _Sorted:
-    """The messages of a mixed datagram by their length, and whether the dump ends with it."""
+def _split_messages(data: bytes, sequence: int, reader: str) -> _SplitMessages:
+    """Return the messages of a mixed datagram by their length, and whether the dump ends with it."""
     by_length: dict[int, list[bytes]] = {}
     end = _End.OPEN
     for at, length, kind, flags, answered in _messages(data, reader):
         if answered != sequence:
             end = _End.STALE if kind == _DONE and end is _End.OPEN else end
         elif flags & _DUMP_INTR:
-            raise Unreadable(reader, "the table changed while it was read")
+            raise ReadError(reader, "the table changed while it was read")
         elif kind >= _FIRST_DATA:
             by_length.setdefault(length, []).append(data[at : at + length])
         else:
-            end = _control(kind, data[at : at + length], reader) or end
-    return _Sorted(by_length, end)
+            end = _control_message(kind, data[at : at + length], reader) or end
+    return _SplitMessages(by_length, end)
 
 
 def _messages(data: bytes, reader: str) -> Iterator[tuple[int, int, int, int, int]]:
-    """Offset, length, type, flags and sequence number of each message."""
+    """Yield offset, length, type, flags and sequence number of each message."""
     at, end = 0, len(data)
     while at < end:
         if end - at < 16:
-            raise Unreadable(reader, f"the kernel's answer ends in {end - at} stray bytes")
+            raise ReadError(reader, f"the kernel's answer ends in {end - at} stray bytes")
         length, kind, flags, sequence = HEADER.unpack_from(data, at)
         if length < 16 or length > end - at:
-            raise Unreadable(reader, f"the kernel sent a message of {length} bytes where {end - at} are left")
+            raise ReadError(reader, f"the kernel sent a message of {length} bytes, but {end - at} are left")
         yield at, length, kind, flags, sequence
         at += (length + 3) & ~3
 
 
-def _control(kind: int, message: bytes, reader: str) -> _End | None:
-    """What a control message means for the dump; raises Unreadable with the errno's name."""
+def _control_message(kind: int, message: bytes, reader: str) -> _End | None:
+    """Return what a control message means for the dump; raise ReadError with the name of the errno."""
     if kind == _OVERRUN:
-        raise Unreadable(reader, "the kernel lost messages (NLMSG_OVERRUN)")
+        raise ReadError(reader, "the kernel lost messages (NLMSG_OVERRUN)")
     if kind not in (_ERROR, _DONE):
         return None
     if len(message) < 20:
         if kind == _DONE:
             return _End.DONE
-        raise Unreadable(reader, "the kernel sent an error without a number")
+        raise ReadError(reader, "the kernel sent an error without a number")
     code = -struct.unpack_from("=i", message, 16)[0]
     if kind == _ERROR and code == errno.EBUSY:
         return _End.BUSY
     if kind == _ERROR or code > 0:
-        kind_of_error = Absent if code in (errno.ENOENT, errno.EOPNOTSUPP) else Unreadable
-        raise kind_of_error(reader, f"the kernel refuses: {_named(code)}")
+        raise _error_type(code)(reader, f"the kernel refuses: {_errno_text(code)}")
     return _End.DONE
 
 
-def _named(code: int) -> str:
+def _error_type(code: int) -> type[ReadError]:
+    if code in (errno.ENOENT, errno.EOPNOTSUPP, errno.ECONNREFUSED):
+        return NotPresent
+    return Forbidden if code in FORBIDDEN else ReadError
+
+
+def _errno_text(code: int) -> str:
     name = errno.errorcode.get(code)
     return f"{name} ({os.strerror(code)})" if name else f"error {code}"
 
@@ -202,22 +245,22 @@ def _send(netlink: socket.socket, reader: str, request: bytes) -> None:
     try:
         netlink.send(request)
     except OSError as error:
-        raise Unreadable(reader, f"cannot ask the kernel: {error.strerror}") from error
+        raise _error_type(error.errno or 0)(reader, f"cannot ask the kernel: {error.strerror}") from error
 
 
 def _receive(netlink: socket.socket, reader: str) -> bytes:
-    """The next datagram that the kernel itself sent (nl_pid 0)."""
+    """Return the next datagram from the kernel itself (nl_pid 0)."""
     while True:
         try:
-            data, _, flags, sender = netlink.recvmsg(_BUFFER)
+            data, _, flags, sender = netlink.recvmsg(_BUFFER_BYTES)
         except BlockingIOError as error:
-            raise Unreadable(reader, f"the kernel did not answer within {_PATIENCE} s") from error
+            raise ReadError(reader, f"the kernel did not answer within {_TIMEOUT_SECONDS} s") from error
         except OSError as error:
-            raise Unreadable(reader, f"the kernel's answer was lost: {error.strerror}") from error
+            raise ReadError(reader, f"the kernel's answer was lost: {error.strerror}") from error
         if sender[0] != 0:
             continue
         if flags & socket.MSG_TRUNC:
-            raise Unreadable(reader, f"the kernel's answer did not fit into {_BUFFER} bytes")
+            raise ReadError(reader, f"the kernel's answer did not fit into {_BUFFER_BYTES} bytes")
         if not data:
-            raise Unreadable(reader, "the kernel's answer was empty")
+            raise ReadError(reader, "the kernel's answer was empty")
         return data

@@ -1,7 +1,8 @@
-"""Open files inside another network namespace: a short-lived child enters it, opens, hands the descriptors back.
+"""Open files in another network namespace: a short-lived child enters it, opens them and sends the descriptors
+back.
 
-The child is needed because setns(2) into a user namespace is refused to a process with threads, and so that this
-process itself never leaves its own namespace.
+The child is needed because the kernel refuses setns(2) into a user namespace to a process with threads, and so
+that this process itself never leaves its own namespace.
 """
 
 from __future__ import annotations
@@ -22,37 +23,40 @@ CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 _NS_GET_USERNS = 0xB701
 
-_BATCH = 250
-"""Descriptors in one message: the kernel takes SCM_MAX_FD = 253."""
-_PAYLOAD = 64 * 1024
-_ROOM = socket.CMSG_LEN(_BATCH * array("i").itemsize)
+_MAX_DESCRIPTORS_PER_MESSAGE = 250
+"""Descriptors in one message; the kernel's limit is SCM_MAX_FD = 253."""
+_MAX_PAYLOAD_BYTES = 64 * 1024
+_ANCILLARY_BYTES = socket.CMSG_LEN(_MAX_DESCRIPTORS_PER_MESSAGE * array("i").itemsize)
 
 
-class Opened(msgspec.Struct):
-    """What opening inside a namespace gave: descriptors by name, errno for each that there is none of."""
+class OpenedFiles(msgspec.Struct):
+    """What was opened in a namespace: descriptors by name, and the errno for each that could not be opened."""
 
     inode: int = 0
     files: dict[str, int] = {}
     errors: dict[str, int] = {}
+    proc_inode: int = 0
+    """The inode of /proc/net/sockstat, which differs in each namespace; 0: unknown."""
 
 
-class Refused(msgspec.Struct):
-    """The namespace could not be entered, or its files could not be handed over: errno."""
+class EntryRefused(msgspec.Struct):
+    """The errno with which the namespace could not be entered, or its files could not be sent."""
 
     code: int
 
 
 class _Batch(msgspec.Struct, tag="batch"):
-    """One message of the child: names of the descriptors that come with it; the last one says how it ended."""
+    """One message of the child: names of the descriptors that come with it; the last message says how it ended."""
 
     names: list[str] = []
     inode: int = 0
+    proc_inode: int = 0
     errors: dict[str, int] = {}
     refused: int = 0
 
 
-def open_inside(namespace: int, work: Callable[[], Opened]) -> Opened | Refused:
-    """Run `work` in the network namespace behind the descriptor `namespace`, and bring home what it opened."""
+def open_in_netns(namespace: int, work: Callable[[], OpenedFiles]) -> OpenedFiles | EntryRefused:
+    """Run `work` in the network namespace of the descriptor `namespace`, and return what it opened."""
     enter = _setns()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
@@ -60,9 +64,9 @@ def open_inside(namespace: int, work: Callable[[], Opened]) -> Opened | Refused:
             try:
                 child = os.fork()
             except OSError as error:
-                return Refused(error.errno or errno.EAGAIN)
+                return EntryRefused(error.errno or errno.EAGAIN)
             if child == 0:
-                _child(theirs, namespace, enter, work)
+                _run_child(theirs, namespace, enter, work)
         try:
             return _receive(ours)
         finally:
@@ -70,16 +74,16 @@ def open_inside(namespace: int, work: Callable[[], Opened]) -> Opened | Refused:
             os.waitpid(child, 0)
 
 
-def _child(
-    home: socket.socket, namespace: int, enter: Callable[[int, int], None], work: Callable[[], Opened]
+def _run_child(
+    parent: socket.socket, namespace: int, enter: Callable[[int, int], None], work: Callable[[], OpenedFiles]
 ) -> None:
-    """The child's whole life: it ends here, whatever happens, so that nothing of the parent runs twice."""
+    """Do all of the child's work; it exits here in any case, so that nothing of the parent runs twice."""
     try:
         try:
             _enter(namespace, enter)
-            _send(home, work())
+            _send(parent, work())
         except OSError as error:
-            home.send(msgspec.json.encode(_Batch(refused=error.errno or errno.EIO)))
+            parent.send(msgspec.json.encode(_Batch(refused=error.errno or errno.EIO)))
     finally:
         os._exit(0)
 
@@ -88,7 +92,7 @@ def _enter(namespace: int, enter: Callable[[int, int], None]) -> None:
     try:
         enter(namespace, CLONE_NEWNET)
     except PermissionError:
-        # The user who made the owning user namespace has every capability inside it, and only there.
+        # The user who created the owning user namespace has every capability inside it, and only there.
         try:
             owner = fcntl.ioctl(namespace, _NS_GET_USERNS)
             enter(owner, CLONE_NEWUSER)
@@ -97,22 +101,24 @@ def _enter(namespace: int, enter: Callable[[int, int], None]) -> None:
         enter(namespace, CLONE_NEWNET)
 
 
-def _send(home: socket.socket, opened: Opened) -> None:
+def _send(parent: socket.socket, opened: OpenedFiles) -> None:
     names = list(opened.files)
-    for first in range(0, len(names), _BATCH):
-        batch = names[first : first + _BATCH]
-        socket.send_fds(home, [msgspec.json.encode(_Batch(batch))], [opened.files[name] for name in batch])
-    home.send(msgspec.json.encode(_Batch(inode=opened.inode, errors=opened.errors)))
+    for first in range(0, len(names), _MAX_DESCRIPTORS_PER_MESSAGE):
+        batch = names[first : first + _MAX_DESCRIPTORS_PER_MESSAGE]
+        socket.send_fds(parent, [msgspec.json.encode(_Batch(batch))], [opened.files[name] for name in batch])
+    parent.send(
+        msgspec.json.encode(_Batch(inode=opened.inode, proc_inode=opened.proc_inode, errors=opened.errors))
+    )
 
 
-def _receive(ours: socket.socket) -> Opened | Refused:
-    """Everything that the child sends, until it hangs up; descriptors never outlive a failure."""
-    opened = Opened()
+def _receive(ours: socket.socket) -> OpenedFiles | EntryRefused:
+    """Return everything that the child sends until it exits; close all descriptors if anything failed."""
+    opened = OpenedFiles()
     code = 0
     ended = False
     while True:
         # Not socket.recv_fds(), which drops its flags: every command run later would inherit the descriptors.
-        raw, ancillary, flags, _ = ours.recvmsg(_PAYLOAD, _ROOM, socket.MSG_CMSG_CLOEXEC)
+        raw, ancillary, flags, _ = ours.recvmsg(_MAX_PAYLOAD_BYTES, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
         if not raw:
             break
         descriptors = array("i", b"".join(data for _, _, data in ancillary))
@@ -123,16 +129,18 @@ def _receive(ours: socket.socket) -> Opened | Refused:
         code = code or batch.refused
         if not batch.names:
             ended, opened.inode, opened.errors = True, batch.inode, batch.errors
+            opened.proc_inode = batch.proc_inode
     if not ended or code:
         for descriptor in opened.files.values():
             with suppress(OSError):
                 os.close(descriptor)
-        return Refused(code or errno.EIO)
+        return EntryRefused(code or errno.EIO)
     return opened
 
 
 def _setns() -> Callable[[int, int], None]:
-    """setns(2): in `os` since Python 3.12, else from the C library, which is looked up before the fork."""
+    """Return setns(2): that of `os` since Python 3.12, else that of the C library, which is loaded before the
+    fork."""
     if sys.version_info >= (3, 12):
         return os.setns
     libc = ctypes.CDLL(None, use_errno=True)

@@ -1,34 +1,30 @@
-"""Source address translation: which ports of an address are taken towards one destination, from ctnetlink.
+"""Source address translation: which ports of an address are in use towards one destination, from ctnetlink.
 
 The kernel is asked for entries whose status has IPS_SRC_NAT (CTA_STATUS and CTA_STATUS_MASK, since Linux 5.15);
-what an older one sends besides is left out here.
+what an older kernel sends in addition is left out here.
 """
 
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from sockmon.errors import Absent, Unreadable
-from sockmon.kernel import sock_diag
-from sockmon.kernel.conntrack import PROTOCOLS
-from sockmon.kernel.netlink import ATTRIBUTE, Steps, attribute, dump
+from sockmon.errors import ReadError
+from sockmon.kernel.conntrack import MESSAGE, PROTOCOLS, dump_entries
+from sockmon.kernel.namespace_handle import NetnsHandle
+from sockmon.kernel.netlink import Incremental, attribute, attribute_slots, split_alike
+from sockmon.kernel.sockets import sock_diag
 from sockmon.model.snapshot import SnatGroup
 
-if TYPE_CHECKING:
-    from sockmon.kernel.netns import Door
-
 READER = "snat"
-TOP = 20
+MAX_GROUPS = 20
 """Groups that are listed at most."""
 
-_GET = 0x0101  # NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET
 _SRC_NAT = struct.pack("!I", 1 << 4)  # IPS_SRC_NAT
 _REPLY, _STATUS, _STATUS_MASK = 2, 3, 26
 _IP, _PROTO = 1, 2
 _V4, _V6 = (1, 2), (3, 4)  # CTA_IP_V4_SRC and _DST, CTA_IP_V6_SRC and _DST
 _NUMBER, _SOURCE_PORT, _DESTINATION_PORT = 1, 2, 3
-_START = 20  # struct nlmsghdr and struct nfgenmsg
 _BODY = bytes(4) + attribute(_STATUS, _SRC_NAT) + attribute(_STATUS_MASK, _SRC_NAT)
 
 Key = tuple[bytes, bytes, bytes, int]
@@ -36,9 +32,9 @@ Key = tuple[bytes, bytes, bytes, int]
 
 
 class _Layout(NamedTuple):
-    """Where an entry has what is wanted, and the attribute headers that lead there."""
+    """Where an entry has what is needed, and the attributes that decide that."""
 
-    headers: tuple[int, ...]
+    slots: tuple[tuple[int, int], ...]
     source: slice
     """Source of the reply: the destination."""
     destination: slice
@@ -49,38 +45,30 @@ class _Layout(NamedTuple):
     status: int
 
 
-class Translated(NamedTuple):
+class SnatGroups(NamedTuple):
     """Groups with translated ports, largest first."""
 
     groups: tuple[SnatGroup, ...]
     groups_total: int
 
 
-def snat(door: Door) -> Steps[Translated]:
-    """Group the translated connections; 2 µs an entry in the kernel. Raises Unreadable: without CAP_NET_ADMIN in
-    the namespace's owner, Absent where nf_conntrack is not loaded."""
+def read_groups(handle: NetnsHandle) -> Incremental[SnatGroups]:
+    """Return the translated connections in groups, as `dump_entries`; an entry costs the kernel 2 µs."""
     found: dict[Key, set[bytes]] = {}
 
     def absorb(messages: bytes, length: int) -> None:
-        _absorb(messages, length, found)
+        _add_entries(messages, length, found)
 
-    try:
-        yield from dump(door.conntrack, READER, _GET, _BODY, absorb, _START)
-    except Absent:
-        raise Absent(READER, "nf_conntrack is not loaded") from None
-    except Unreadable as error:
-        if "EPERM" not in error.message:
-            raise
-        raise Unreadable(READER, "needs CAP_NET_ADMIN", "run sockmon with sudo") from None
-    largest = sorted(found, key=lambda key: -len(found[key]))[:TOP]
-    return Translated(tuple(_group(key, found[key]) for key in largest), len(found))
+    yield from dump_entries(handle, READER, _BODY, absorb)
+    largest = sorted(found, key=lambda key: -len(found[key]))[:MAX_GROUPS]
+    return SnatGroups(tuple(_group(key, found[key]) for key in largest), len(found))
 
 
 def _group(key: Key, ports: set[bytes]) -> SnatGroup:
     address, destination, port, protocol = key
     return SnatGroup(
-        sock_diag.text(address),
-        sock_diag.text(destination),
+        sock_diag.format_address(address),
+        sock_diag.format_address(destination),
         int.from_bytes(port, "big"),
         PROTOCOLS.get(protocol, f"protocol {protocol}"),
         len(ports),
@@ -89,58 +77,48 @@ def _group(key: Key, ports: set[bytes]) -> SnatGroup:
     )
 
 
-def _absorb(messages: bytes, length: int, found: dict[Key, set[bytes]]) -> None:
-    """Add what messages of one length hold: by one layout where all are built like the first, else one by one."""
-    layout = _layout(messages[:length])
-    if length < len(messages) and not _alike(messages, length, layout):
-        for at in range(0, len(messages), length):
-            _absorb(messages[at : at + length], length, found)
-        return
-    if layout is None:
-        return
-    for at in range(0, len(messages), length):
-        message = messages[at : at + length]
-        if not message[layout.status] & _SRC_NAT[3]:
+def _add_entries(messages: bytes, length: int, found: dict[Key, set[bytes]]) -> None:
+    """Add the ports of messages of one length, those with one layout together."""
+    while messages:
+        layout = _layout(messages[:length])
+        if layout is None:
+            messages = messages[length:]
             continue
-        key = (
-            message[layout.destination],
-            message[layout.source],
-            message[layout.source_port : layout.source_port + 2],
-            message[layout.protocol],
-        )
-        port = message[layout.destination_port : layout.destination_port + 2]
-        ports = found.get(key)
-        if ports is None:
-            ports = found[key] = set()
-        ports.add(port)
+        alike, messages = split_alike(messages, length, layout.slots)
+        for at in range(0, len(alike), length):
+            _add_entry(alike[at : at + length], layout, found)
 
 
-def _alike(messages: bytes, length: int, layout: _Layout | None) -> bool:
-    if layout is None:
-        return False
-    count = len(messages) // length
-    return all(
-        messages[at::length].count(messages[at]) == count
-        for header in layout.headers
-        for at in (header, header + 2)
+def _add_entry(message: bytes, layout: _Layout, found: dict[Key, set[bytes]]) -> None:
+    if not message[layout.status] & _SRC_NAT[3]:
+        return
+    key = (
+        message[layout.destination],
+        message[layout.source],
+        message[layout.source_port : layout.source_port + 2],
+        message[layout.protocol],
     )
+    ports = found.get(key)
+    if ports is None:
+        ports = found[key] = set()
+    ports.add(message[layout.destination_port : layout.destination_port + 2])
 
 
 def _layout(message: bytes) -> _Layout | None:
-    """Walk one entry, as ctnetlink_fill_info() of net/netfilter/nf_conntrack_netlink.c builds it; None for a
-    protocol without ports."""
-    top = _places(message, (_START, len(message)))
+    """Find the attributes of one entry, as ctnetlink_fill_info() of net/netfilter/nf_conntrack_netlink.c writes
+    them; return None for a protocol without ports."""
+    top = attribute_slots(message, MESSAGE, len(message), READER)
     if _REPLY not in top or _STATUS not in top:
-        raise Unreadable(READER, "an entry has no reply or no status")
-    reply = _places(message, top[_REPLY])
-    address = _places(message, reply.get(_IP, (0, 0)))
-    proto = _places(message, reply.get(_PROTO, (0, 0)))
+        raise ReadError(READER, "an entry has no reply or no status")
+    reply = attribute_slots(message, *top[_REPLY], READER)
+    address = attribute_slots(message, *reply.get(_IP, (0, 0)), READER)
+    proto = attribute_slots(message, *reply.get(_PROTO, (0, 0)), READER)
     kind = _V4 if _V4[0] in address else _V6
     if not {*kind} <= {*address} or not {_NUMBER, _SOURCE_PORT, _DESTINATION_PORT} <= {*proto}:
         return None
     passed = (top, reply, address, proto)
     return _Layout(
-        tuple(begin - 4 for places in passed for begin, _ in places.values()),
+        tuple(slot for found in passed for slot in found.values()),
         slice(*address[kind[0]]),
         slice(*address[kind[1]]),
         proto[_NUMBER][0],
@@ -148,17 +126,3 @@ def _layout(message: bytes) -> _Layout | None:
         proto[_DESTINATION_PORT][0],
         top[_STATUS][1] - 1,
     )
-
-
-def _places(message: bytes, within: tuple[int, int]) -> dict[int, tuple[int, int]]:
-    """Start and end of the payload of each attribute, by type; raises Unreadable where they do not fit."""
-    at, end = within
-    places: dict[int, tuple[int, int]] = {}
-    while end - at >= 4:
-        length, kind = ATTRIBUTE.unpack_from(message, at)
-        if length < 4 or length > end - at:
-            raise Unreadable(READER, f"an attribute of {length} bytes where {end - at} are left")
-        # The top bits are flags: NLA_F_NESTED, NLA_F_NET_BYTEORDER.
-        places[kind & 0x3FFF] = (at + 4, at + length)
-        at += (length + 3) & ~3
-    return places

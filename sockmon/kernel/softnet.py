@@ -1,39 +1,40 @@
 """/proc/net/softnet_stat: packets that wait for, or were lost before, the network stack of each processor.
 
-One line a processor that is online, hexadecimal, without names (softnet_seq_show() of net/core/net-procfs.c); the
-same numbers in every network namespace.
+One line for each processor that is online, hexadecimal, without names (softnet_seq_show() of
+net/core/net-procfs.c); the numbers are the same in every network namespace.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from sockmon.errors import Unreadable
+from sockmon.errors import ReadError
+from sockmon.kernel.integers import parse_integer
+from sockmon.kernel.namespace_handle import NetnsHandle
 from sockmon.model.snapshot import Softnet
 
-if TYPE_CHECKING:
-    from sockmon.kernel.netns import Door
-
 _READER = "softnet"
+_END_OF_U32 = 1 << 32
 _DROPPED, _SQUEEZED, _BACKLOG, _CPU, _INPUT = 1, 2, 11, 12, 13
 
 
-def read(door: Door) -> Softnet:
-    """All processors together, and the longest input queue among them; raises Absent, Unreadable."""
-    return parse(door.read("net/softnet_stat"))
+def read(handle: NetnsHandle) -> Softnet:
+    """Return the sums over all processors, and the longest input queue; raise NotPresent or ReadError."""
+    return parse(handle.read("net/softnet_stat"))
 
 
 def parse(text: bytes) -> Softnet:
-    """Counters are summed; raises Unreadable where the lines are too short or not hexadecimal.
+    """Return the sums of the counters, and the longest queue; raise ReadError if lines are too short or not
+    hexadecimal.
 
-    The limit is compared with the input queue alone (enqueue_to_backlog(), net/core/dev.c), which has a column of
-    its own on new kernels; an older column adds what is being worked on. Still older kernels show no queue."""
+    The limit applies to the input queue alone (enqueue_to_backlog(), net/core/dev.c), which has its own column on
+    new kernels; an older column includes what is being processed. Still older kernels show no queue."""
     try:
-        rows = [[int(field, 16) for field in line.split()] for line in text.splitlines()]
+        rows = [[parse_integer(field, 16) for field in line.split()] for line in text.splitlines()]
     except ValueError:
-        raise Unreadable(_READER, "is not made of hexadecimal numbers") from None
+        raise ReadError(_READER, "has a field that is not a hexadecimal number") from None
     if not rows or any(len(row) <= _SQUEEZED for row in rows):
-        raise Unreadable(_READER, "has fewer columns than any kernel is known to write")
+        raise ReadError(_READER, "has fewer columns than any known kernel writes")
+    if any(number >= _END_OF_U32 for row in rows for number in row):
+        raise ReadError(_READER, "has numbers of more than 32 bits")
     dropped, squeezed = sum(row[_DROPPED] for row in rows), sum(row[_SQUEEZED] for row in rows)
     if any(len(row) <= _CPU for row in rows):
         return Softnet(dropped, squeezed, None, None)

@@ -1,21 +1,21 @@
 """Sysctls by their dotted key, as the kernel prints them: /proc/sys, Documentation/admin-guide/sysctl/.
 
-A key under net belongs to the namespace whose door it is read through; the others are the host's.
+A key under net belongs to the namespace of the handle through which it is read; the others are the host's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-from sockmon.errors import Absent, Unreadable
-from sockmon.model.clean import clean
+from sockmon.errors import NotPresent, ReadError
+from sockmon.kernel.missing import note_missing
+from sockmon.kernel.namespace_handle import NetnsHandle
 from sockmon.model.snapshot import Missing
-
-if TYPE_CHECKING:
-    from sockmon.kernel.netns import Door
+from sockmon.text import sanitize
 
 NETNS_KEYS = (
+    "net.core.rmem_default",
+    "net.core.rmem_max",
     "net.core.somaxconn",
     "net.ipv4.ip_local_port_range",
     "net.ipv4.ip_local_reserved_ports",
@@ -36,10 +36,14 @@ NETNS_KEYS = (
     "net.netfilter.nf_conntrack_tcp_timeout_time_wait",
     "net.unix.max_dgram_qlen",
 )
-"""Read in every namespace; nf_conntrack_max and _buckets show the host's value in all of them."""
+"""Read in every namespace; nf_conntrack_max and _buckets show the host's value in each of them."""
 
 HOST_KEYS = (
+    "fs.aio-max-nr",
+    "fs.aio-nr",
     "fs.epoll.max_user_watches",
+    "fs.fanotify.max_user_groups",
+    "fs.fanotify.max_user_marks",
     "fs.file-max",
     "fs.file-nr",
     "fs.inotify.max_user_instances",
@@ -57,41 +61,51 @@ HOST_KEYS = (
     "net.ipv6.neigh.default.gc_thresh1",
     "net.ipv6.neigh.default.gc_thresh2",
     "net.ipv6.neigh.default.gc_thresh3",
+    "user.max_fanotify_groups",
+    "user.max_fanotify_marks",
     "user.max_inotify_instances",
     "user.max_inotify_watches",
     "vm.max_map_count",
 )
-"""One value for the host; those under net exist in the initial network namespace alone, and those under user are
-of our user namespace (kernel/ucount.c): in the initial one the same numbers as fs.inotify has."""
+"""One value for the host; those under net exist in the initial network namespace only, and those under user belong
+to our user namespace (kernel/ucount.c), where the initial one has the same numbers as fs.inotify and
+fs.fanotify."""
 
-_SHORT = 4096
-_LONG = 512 * 1024
-_LONGEST_TEXT = _LONG
+_FIRST_READ_BYTES = 4096
+_MAX_VALUE_BYTES = 512 * 1024
 
 
 def path(key: str) -> str:
-    """The file of `key`, below /proc: `sys/net/core/somaxconn`."""
+    """Return the file of `key`, relative to /proc: `sys/net/core/somaxconn`."""
     return "sys/" + key.replace(".", "/")
 
 
-def read(door: Door, key: str) -> str:
-    """The value of `key`, without its line feed, tabs as single spaces; Absent or Unreadable when it has none."""
-    raw = door.read(path(key), _SHORT)
-    if len(raw) >= _SHORT:
-        # A bitmap (ip_local_reserved_ports) yields what fits the first read, and nothing to a second one.
-        raw = door.read(path(key), _LONG)
-    return clean(b" ".join(raw.split()), _LONGEST_TEXT)
+def read(handle: NetnsHandle, key: str) -> str:
+    """Return the value of `key`, one line, tabs as single spaces; raise NotPresent or ReadError."""
+    raw = handle.read(path(key), _FIRST_READ_BYTES)
+    if len(raw) >= _FIRST_READ_BYTES:
+        # A bitmap (ip_local_reserved_ports) returns what fits into the first read, and nothing to a second one.
+        raw = handle.read(path(key), _MAX_VALUE_BYTES)
+    return sanitize(b" ".join(raw.split()), _MAX_VALUE_BYTES)
 
 
-def read_all(door: Door, keys: Iterable[str] = NETNS_KEYS, missing: list[Missing] | None = None) -> dict[str, str]:
-    """Values by key; a key that the kernel does not have here is absent, what is refused goes to `missing`."""
-    values = {}
+def read_all(
+    handle: NetnsHandle, keys: Iterable[str] = NETNS_KEYS, missing: list[Missing] | None = None
+) -> dict[str, str]:
+    """Return the values by key; a key that this kernel does not have is absent, one that cannot be read goes to
+    `missing`."""
+    values: dict[str, str] = {}
+    refused = 0
     for key in keys:
         try:
-            values[key] = read(door, key)
-        except Absent:
+            values[key] = read(handle, key)
+        except NotPresent:
             continue
-        except Unreadable as error:
-            if missing is not None:
-                missing.append(Missing(error.reader, error.message))
+        except ReadError as error:
+            refused += 1
+            note_missing(missing, error)
+    if missing is not None and not values and not refused:
+        missing.append(
+            Missing("sysctls", "no sysctl can be read: /proc is mounted with subset=pid, or /proc/sys is hidden")
+        )
     return values

@@ -1,0 +1,32 @@
+"""Which boot, kernel release and network namespace this is: what a value that was read holds for."""
+
+from __future__ import annotations
+
+import os
+import re
+
+OWN_NETNS = "/proc/thread-self/ns/net"
+
+
+def boot_id() -> str:
+    """Return the id of this boot; raise OSError if it is hidden, because no id must not look like another boot."""
+    with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+        return file.read(64).decode("ascii", "replace").strip()
+
+
+def netns_inode(path: str = OWN_NETNS) -> int:
+    """Return the inode of a network namespace, by default of the calling thread's; raise OSError."""
+    return os.stat(path).st_ino
+
+
+def proc_net_inode(process: str, proc: int | None = None) -> int:
+    """Return the inode of /proc/`process`/net/sockstat, relative to the descriptor `proc`; raise OSError.
+
+    Each network namespace has its own (fs/proc/proc_net.c), and unlike /proc/PID/ns/net everyone may read it."""
+    return os.stat(f"{process}/net/sockstat", dir_fd=proc).st_ino
+
+
+def kernel_version() -> tuple[int, int]:
+    """Return major and minor number of the running kernel, (0, 0) if its release does not begin with them."""
+    found = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    return (int(found[1]), int(found[2])) if found else (0, 0)

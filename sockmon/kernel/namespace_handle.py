@@ -1,0 +1,278 @@
+"""A network namespace that is held open: its /proc files and its netlink sockets.
+
+/proc/net and /proc/sys/net show the namespace of the task that *opens* a file, and a netlink socket stays in the
+namespace in which it was made. So an open NetnsHandle can be read from any namespace, without a fork and without a
+free descriptor; it also keeps the namespace alive.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import time
+from contextlib import suppress
+
+from sockmon.errors import NotPresent, ReadError
+from sockmon.kernel.errnos import NO_FREE_FILE
+from sockmon.kernel.identity import netns_inode, proc_net_inode
+from sockmon.kernel.netlink import NETFILTER, ROUTE, SOCK_DIAG, open_netlink
+from sockmon.kernel.open_file import read_open_file
+from sockmon.kernel.probes import Probes, open_probes
+from sockmon.kernel.setns import OpenedFiles
+from sockmon.kernel.sockets import proc_net
+from sockmon.kernel.sockets.sock_diag import Diag
+
+RETRY_SECONDS = 10.0
+"""Seconds after a failed attempt until a file is opened again: its module may have been loaded since."""
+SOCK_DIAG_SOCKETS = ("tick", "scan", "query")
+SOCKETS = (*SOCK_DIAG_SOCKETS, "conntrack", "route")
+"""Names of the netlink sockets in `OpenedFiles.files`; each carries one dump at a time."""
+
+_PROTOCOLS = {"conntrack": NETFILTER, "route": ROUTE}
+_CONNTRACK_COUNT = "sys/net/netfilter/nf_conntrack_count"
+_READER_NAMES = {
+    "tick": "sock_diag",
+    "scan": "sock_diag",
+    "query": "sock_diag",
+    "conntrack": "conntrack table",
+    "route": "rtnetlink",
+    "net/softnet_stat": "softnet",
+    "net/stat/arp_cache": "neighbours",
+    "net/stat/ndisc_cache": "neighbours",
+    "net/stat/nf_conntrack": "conntrack",
+}
+_REASONS = {
+    errno.EACCES: "may not be read by this user",
+    errno.EPERM: "may not be read by this user",
+    errno.EMFILE: "this process has no free file descriptor",
+    errno.ENFILE: "the host has no free file (fs.file-max)",
+}
+
+
+def open_file(path: str, proc: str = "/proc") -> int:
+    """Return a descriptor of /proc/`path` in the namespace of the calling thread; raise OSError."""
+    if path.startswith("net/"):
+        path = "thread-self/" + path
+    return os.open(f"{proc}/{path}", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def open_socket(name: str) -> int:
+    """Return a descriptor of the netlink socket `name`; raise OSError, ENOENT if opening it would load a
+    module."""
+    if name == "conntrack":
+        # Making this socket would load nfnetlink: check first that connection tracking is loaded.
+        os.stat(f"/proc/{_CONNTRACK_COUNT}")
+    return open_netlink(_PROTOCOLS.get(name, SOCK_DIAG)).detach()
+
+
+def open_files(
+    paths: tuple[str, ...], proc: str = "/proc", sockets: tuple[str, ...] = SOCKETS, most: int | None = None
+) -> OpenedFiles:
+    """Open every one of `sockets` and every file of `paths` in the namespace of the calling thread; no more than
+    `most` of them."""
+    opened = OpenedFiles()
+    with suppress(OSError):
+        opened.inode = netns_inode()
+    with suppress(OSError):
+        opened.proc_inode = proc_net_inode(f"{proc}/thread-self")
+    for name in (*sockets, *paths):
+        if most is not None and len(opened.files) >= most:
+            opened.errors[name] = errno.EMFILE
+            continue
+        try:
+            opened.files[name] = open_socket(name) if name in SOCKETS else open_file(name, proc)
+        except OSError as error:
+            opened.errors[name] = error.errno or errno.EIO
+    for name in SOCK_DIAG_SOCKETS:
+        if opened.errors.get(name, errno.EMFILE) not in NO_FREE_FILE:
+            opened.files |= open_proc_net(name, proc)
+    return opened
+
+
+def open_for_visitors(paths: tuple[str, ...], most: int | None = None) -> OpenedFiles:
+    """Open the same for a process that stays outside of the namespace, and what it cannot open later; if it can
+    keep only `most` open, one socket and files."""
+    if most is not None:
+        opened = open_files(paths, sockets=("scan",), most=most)
+        for name in SOCKETS:
+            if name not in opened.files:
+                opened.errors.setdefault(name, errno.EMFILE)
+        return opened
+    opened = open_files(paths)
+    opened.files |= open_probes()
+    return opened
+
+
+def open_proc_net(name: str, proc: str = "/proc") -> dict[str, int]:
+    """Open the text files that replace the netlink socket `name`, by `NAME PATH`: each dump has its own offset in
+    each."""
+    found = {}
+    for path in proc_net.FILES:
+        with suppress(OSError):
+            found[f"{name} {path}"] = open_file(path, proc)
+    return found
+
+
+def read_error(name: str, code: int) -> ReadError:
+    """Return the error for a file or socket that failed with `code`; its reader is `sockstat`, or a sysctl key."""
+    reader = _READER_NAMES.get(name) or name.removeprefix("net/")
+    if name.startswith("sys/"):
+        reader = name.removeprefix("sys/").replace("/", ".")
+    if code in (errno.ENOENT, errno.ENOTDIR):
+        return NotPresent(reader, "does not exist in this kernel or in this namespace")
+    if name in SOCKETS and code not in NO_FREE_FILE:
+        return ReadError(reader, f"netlink is refused ({os.strerror(code)})")
+    return ReadError(reader, _REASONS.get(code, os.strerror(code)))
+
+
+class NetnsHandle:
+    """One network namespace, held open: its /proc files, its sysctls and its netlink sockets."""
+
+    def __init__(self, name: str, opened: OpenedFiles, proc: str | None = None, keeps_open: bool = True) -> None:
+        """Take over what was `opened`. `proc` is where an absent file is opened again; None if the namespace is
+        not ours. `keeps_open`: False opens each file for one read, and one socket for dumps that never overlap."""
+        self.name = name
+        self.inode = opened.inode
+        self.proc_inode = opened.proc_inode
+        self._sockets = {key: _socket(opened.files.pop(key)) for key in SOCKETS if key in opened.files}
+        self._files = opened.files
+        self._proc_net = {
+            key: text
+            for key in SOCK_DIAG_SOCKETS
+            if (text := proc_net.open_fallback(opened.files, key)) is not None
+        }
+        self._errors = opened.errors
+        self._retry_at: dict[str, float] = {}
+        self._proc = proc
+        self.keeps_open = keeps_open
+        self.probes = Probes(opened.files, proc is not None)
+
+    @property
+    def netlink_fallback(self) -> str | None:
+        """What is read instead of sock_diag, and why; None while netlink answers."""
+        if "scan" in self._sockets or "scan" not in self._proc_net:
+            return None
+        return f"netlink is refused ({os.strerror(self._errors.get('scan', errno.EPERM))}): {proc_net.LABEL}"
+
+    def fall_back_to_text(self, code: int) -> None:
+        """Read text from now on: sockets can be made, but the kernel refuses to answer them with `code`."""
+        for name in SOCK_DIAG_SOCKETS:
+            if name in self._sockets:
+                self._sockets.pop(name).close()
+            self._errors[name], self._retry_at[name] = code, float("inf")
+            if self._proc is not None:
+                self._files |= open_proc_net(name, self._proc)
+            if (text := proc_net.open_fallback(self._files, name)) is not None:
+                self._proc_net[name] = text
+
+    @property
+    def tick_socket(self) -> Diag:
+        """sock_diag for the short dumps of every tick."""
+        return self._diag("tick")
+
+    @property
+    def scan_socket(self) -> Diag:
+        """sock_diag for the long dumps that are spread over ticks."""
+        return self._diag("scan")
+
+    @property
+    def query_socket(self) -> Diag:
+        """sock_diag for what the operator asks about."""
+        return self._diag("query")
+
+    @property
+    def conntrack(self) -> socket.socket:
+        """ctnetlink; ReadError with the reason if it cannot be had."""
+        return self._socket("conntrack")
+
+    @property
+    def route(self) -> socket.socket:
+        """rtnetlink; ReadError with the reason if it cannot be had."""
+        return self._socket("route")
+
+    def read(self, path: str, size: int = 65536) -> bytes:
+        """Return all of /proc/`path` (`net/sockstat`, `sys/net/core/somaxconn`), in reads of `size` bytes; raise
+        NotPresent or ReadError.
+
+        A sysctl answers one read only, so at most `size` bytes of it are returned."""
+        descriptor = self._files.get(path)
+        if descriptor is None:
+            descriptor = self._files[path] = self._reopen(path)
+        try:
+            return read_open_file(descriptor, path, size)
+        except OSError as error:
+            raise self._invalidate(path, error.errno or errno.EIO) from None
+        finally:
+            self._release(path)
+
+    def mode(self, path: str) -> int:
+        """Return the permission bits of /proc/`path` in this namespace; raise NotPresent or ReadError."""
+        self.read(path)
+        if path in self._files:
+            return os.fstat(self._files[path]).st_mode & 0o777
+        return os.stat(f"{self._proc}/{path}").st_mode & 0o777
+
+    def release_sockets(self) -> None:
+        """Close the sockets that can be opened again."""
+        if self._proc is not None:
+            for each in self._sockets.values():
+                each.close()
+            self._sockets.clear()
+
+    def close(self) -> None:
+        """Close everything; safe to call twice."""
+        for each in self._sockets.values():
+            each.close()
+        self.probes.close()
+        for descriptor in self._files.values():
+            os.close(descriptor)
+        self._sockets.clear()
+        self._files.clear()
+        self._proc_net.clear()
+        self._proc = None
+
+    def _diag(self, name: str) -> Diag:
+        """Return netlink, or the text if netlink is refused; raise ReadError if neither can be had."""
+        name = name if self.keeps_open else "scan"
+        try:
+            return self._socket(name)
+        except ReadError:
+            if name not in self._proc_net:
+                raise
+            return self._proc_net[name]
+
+    def _socket(self, name: str) -> socket.socket:
+        if name not in self._sockets:
+            self._sockets[name] = _socket(self._reopen(name))
+        return self._sockets[name]
+
+    def _reopen(self, name: str) -> int:
+        """Open a file that could not be opened before: at most every RETRY_SECONDS, and in our own namespace
+        only."""
+        now = time.monotonic()
+        if self._proc is not None and now >= self._retry_at.get(name, 0.0):
+            try:
+                return open_socket(name) if name in SOCKETS else open_file(name, self._proc)
+            except OSError as error:
+                self._errors[name] = error.errno or errno.EIO
+                if self.keeps_open or error.errno not in NO_FREE_FILE:
+                    self._retry_at[name] = now + RETRY_SECONDS
+        raise read_error(name, self._errors.get(name, errno.ENOENT))
+
+    def _release(self, path: str) -> None:
+        """Close a file that is not kept open."""
+        if not self.keeps_open and path in self._files and self._proc is not None:
+            os.close(self._files.pop(path))
+
+    def _invalidate(self, path: str, code: int) -> ReadError:
+        """Return the error for an open file that stopped answering, and close it if its module is gone: it may
+        come back as a new file."""
+        if self._proc is not None and code in (errno.EIO, errno.ENOENT, errno.ENODEV):
+            os.close(self._files.pop(path))
+            self._errors[path] = code = errno.ENOENT
+        return read_error(path, code)
+
+
+def _socket(descriptor: int) -> socket.socket:
+    return socket.socket(fileno=descriptor)
