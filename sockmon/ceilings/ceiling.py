@@ -1,99 +1,112 @@
-"""What a ceiling is: a row that turns the newest Snapshot, and what moved in the window, into Measures."""
+"""What a ceiling is: a row that turns the newest Snapshot and the counter deltas of a window into Measures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sockmon.model.detail import Focus, ProcessFocus
-from sockmon.model.report import Remedy, Scope, Severity
-from sockmon.model.snapshot import Netns, Owner, Snapshot
+from sockmon.model.detail import DetailQuery
+from sockmon.model.report import Remedy, Scope
+from sockmon.model.severity import Severity
+from sockmon.model.snapshot import Missing, Netns, Snapshot
 
 
 @dataclass(frozen=True)
 class Levels:
-    """Ratios at which an alarm begins; each ends a little lower, so that nothing flickers."""
+    """Ratios, and seconds left, at which an alarm begins; it ends a little lower, or at twice the time, so that it
+    does not flicker."""
 
     warning: float
     critical: float
-    gap: float = 0.05
+    hysteresis: float = 0.05
+    warning_left: float = 30 * 60.0
+    """Seconds left from which on steady growth is a warning, if half of the limit is used."""
+    critical_left: float = 5 * 60.0
 
-    def leave(self, level: float) -> float:
-        """The ratio below which an alarm that began at `level` ends."""
-        return level - min(self.gap, level / 5)
+    def release_below(self, level: float) -> float:
+        """Return the ratio below which an alarm that began at `level` ends."""
+        return level - min(self.hysteresis, level / 5)
+
+
+SYSCTL_NOT_VISIBLE = "is not visible: another namespace, an older kernel, or /proc/sys is hidden"
 
 
 @dataclass(frozen=True)
 class Window:
-    """The newest Snapshot and how far each counter moved in the window that ends with it."""
+    """The newest Snapshot, and how far each counter moved in the window that ends with it."""
 
     now: Snapshot
     netns: Netns
-    moved: Mapping[str, int]
+    deltas: Mapping[str, int]
     """Counter → increase inside the window; a counter that cannot be compared yet is absent. Names as in
-    `sockmon.assess.trail.counters`."""
+    `sockmon.assess.counters`."""
     seconds: float
-    """Length of the window that `moved` covers; 0 when there is only one Snapshot."""
-    fullest: Mapping[int, int]
+    """Length of the window that `deltas` covers; 0 if there is only one Snapshot."""
+    longest_queues: Mapping[int, int]
     """Listener inode → its longest accept queue inside the window."""
 
-    def why_missing(self, *readers: str) -> str:
-        """The reason why one of `readers` could not be read."""
-        for item in self.now.missing:
-            if item.reader in readers:
-                return f"{item.reader}: {item.reason}"
-        return f"{readers[0]}: not read yet"
+    def missing(self, *readers: str) -> Missing:
+        """Return why one of `readers` could not be read."""
+        found = (item for item in self.now.missing if item.reader in readers)
+        return next(found, Missing(readers[0], SYSCTL_NOT_VISIBLE if "." in readers[0] else "not read yet"))
 
 
 @dataclass(frozen=True, eq=False)
 class Measure:
-    """One subject of one ceiling, before it is judged."""
+    """One subject of one ceiling, before its severity is decided."""
 
     subject: str
     used: int | None
     limit: int | None
-    pressing: int | None = None
-    """What decides the severity where it is less than `used` (ports in TIME_WAIT that can be taken again)."""
+    effective_used: int | None = None
+    """What decides the severity if it is less than `used` (without ports in TIME_WAIT that can be reused)."""
     hit: bool = False
-    """The limit has been met although `used` does not show it: a counter moved."""
-    at_least: Severity = "ok"
-    """A warning stage that only a counter shows."""
-    momentary: bool = False
-    """A queue: one full sample is no alarm, two in a row are."""
-    lasts: float | None = None
-    """Seconds after which `passing` units go away by themselves: where only they grow, at r per second, they level
-    off at r × lasts."""
-    passing: int = 0
-    """How many of `used` do so; the rest stays."""
+    """The limit was reached although `used` does not show it: a counter moved."""
+    min_severity: Severity = "ok"
+    """An early stage that only a counter shows."""
+    transient: bool = False
+    """True for a queue: one full sample is not an alarm, two in succession are."""
+    expires_after: float | None = None
+    """Seconds after which `expiring` units go away by themselves: if only they grow, at r per second, they level
+    off at r × expires_after."""
+    expiring: int = 0
+    """How many of `used` go away by themselves; the rest stays."""
+    scope: Scope | None = None
+    """What shares this limit; None: the scope of the ceiling."""
     levels: Levels | None = None
-    """Where the ceiling's own levels do not fit this host."""
+    """Levels of this host, if those of the ceiling do not fit it."""
     at: float | None = None
-    """When it was read, where that is not the Snapshot's own time."""
-    focus: Focus | None = None
-    unseen: str = ""
-    """Why `used` or `limit` could not be seen; without a counter that proves a hit the Measure is unknown."""
-    about: object = None
-    """What the ceiling needs again to explain this Measure."""
+    """When it was read; None: at the time of the Snapshot."""
+    query: DetailQuery | None = None
+    """What to ask the agent for when the reading is opened."""
+    unknown_reason: str = ""
+    """Why `used` or `limit` could not be read; unless a counter proves a hit, the Measure is unknown."""
+    has_evidence: bool = False
+    """True if there is evidence even if it is unknown, such as who uses a resource whose limit is not visible."""
+    missing: Missing | None = None
+    """The entry of the Snapshot's `missing` that has the same reason."""
+    payload: object = None
+    """What the ceiling needs again for evidence and remedies."""
 
 
 @dataclass(frozen=True)
-class Words:
-    """What `explain` and the screen of a ceiling say about it, in sentences; every fact checked."""
+class Manual:
+    """What `explain`, the screen and the docs print about a ceiling, in sentences; every fact is checked."""
 
-    counted: str
+    measurement: str
     """What is counted, where the kernel keeps the number, and what is not counted."""
-    shows: Sequence[str]
-    """How the limit shows when it is met: errno, counters, lines of the kernel's log."""
-    live: str
-    """How to raise it at once."""
-    lasting: str
-    """How to make that last."""
-    costs: str
+    symptoms: Sequence[str]
+    """What shows that the limit is reached: errno, counters, kernel log lines."""
+    raise_now: str
+    """How to raise the limit at once."""
+    cost: str
     """What a higher limit costs, and what can go wrong."""
-    myths: Sequence[str] = ()
-    """Advice that does not help, and why."""
-    keys: Sequence[str] = ()
-    """Sysctls that it is made of."""
+    persist: str = "Put the same setting in a file in /etc/sysctl.d."
+    """How to keep the higher limit after a restart."""
+    misconceptions: Sequence[str] = ()
+    """Common advice that does not help, and why."""
+    sysctls: Sequence[str] = ()
+    """Sysctls that the limit is made of."""
     source: str = ""
     """The kernel file or document that decides it."""
 
@@ -107,55 +120,19 @@ class Ceiling:
     unit: str
     scope: Scope
     levels: Levels
-    what: str
-    """One sentence: what happens when it is met."""
+    consequence: str
+    """One sentence: what happens at the limit."""
     measure: Callable[[Window], Iterable[Measure]]
     evidence: Callable[[Window, Measure], Sequence[str]]
     remedies: Callable[[Window, Measure], Sequence[Remedy]]
-    words: Words | None = None
-    proofs: Sequence[str] = ()
-    """Counters of `Window.moved` whose movement proves a hit."""
-    as_of: Callable[[Snapshot], object] | None = None
-    """What changes when there is something new to measure; without it every Snapshot is."""
-
-
-_FEW = 0.05
-ENOUGH = 1 << 40
-"""A limit beyond which nobody is advised to raise it: it is none."""
-
-
-def unknown(subject: str, reason: str) -> Measure:
-    """A Measure of something that could not be seen, and why."""
-    return Measure(subject, None, None, unseen=reason)
-
-
-def nearly_all(seen: int, unseen: int) -> bool:
-    """True where so few were not seen that a reading stands without them; `missing` says that there are some."""
-    return unseen <= _FEW * (seen + unseen)
-
-
-def largest(owners: Sequence[Owner]) -> ProcessFocus | None:
-    """What opens when a reading is opened that several processes share: the one that holds most."""
-    return ProcessFocus(owners[0].pid, owners[0].start) if owners else None
-
-
-def number(sysctls: Mapping[str, str], key: str) -> int | None:
-    """A sysctl as a number; None where this namespace does not have it, or a forged recording has words there."""
-    try:
-        return int(sysctls[key])
-    except (KeyError, ValueError):
-        return None
-
-
-def raised(limit: int, factor: int = 2) -> int:
-    """A round value above `limit`: the next power of two that gives at least `factor` times as much."""
-    return 1 << max(limit * factor - 1, 1).bit_length()
-
-
-def moved(window: Window, *counters: str) -> list[str]:
-    """`ListenOverflows +14 in 10 s` for each of `counters` that moved in the window."""
-    return [
-        f"{name.rpartition('.')[2]} +{window.moved[name]:,} in {max(window.seconds, 1):.0f} s"
-        for name in counters
-        if window.moved.get(name, 0) > 0
-    ]
+    manual: Manual
+    per: str = ""
+    """What has a limit of its own, such as a listener; empty: the scope has."""
+    hit_counters: Sequence[str] = ()
+    """Counters of `Window.deltas` whose movement proves a hit."""
+    needs_movement: bool = False
+    """True if an alarm can rest on movement alone (a counter or a rate), which one sample does not show."""
+    from_processes: bool = False
+    """Measured on the processes in /proc: with hidepid it is unknown for those of other users."""
+    change_key: Callable[[Snapshot], object] | None = None
+    """Returns what changes if there is something new to measure; None: every Snapshot is new."""

@@ -4,168 +4,187 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sockmon.ceilings.ceiling import Ceiling, Levels, Measure, Window, Words, moved, number, raised, unknown
+from sockmon.ceilings.ceiling import Ceiling, Levels, Manual, Measure, Window
+from sockmon.ceilings.evidence import RESETS, RETRANSMITS, delta_lines
+from sockmon.ceilings.measuring import sysctl_number, unread_measure
+from sockmon.ceilings.memory_holders import (
+    orphan_lines,
+    orphan_remedies,
+    tcp_lines,
+    tcp_remedies,
+    udp_lines,
+    udp_remedies,
+)
+from sockmon.ceilings.remedies import next_limit
+from sockmon.format import megabytes
+from sockmon.misconceptions import TCP_MEM_IDLE, TCP_MEM_PAGES
 from sockmon.model.report import Remedy
 
 UDP_MEM = "net.ipv4.udp_mem"
 ABORTS = "TcpExt.TCPAbortOnMemory"
 PRESSURES = "TcpExt.TCPMemoryPressures"
 RETRIES = "net.ipv4.tcp_orphan_retries"
-FEW_RETRIES = 2
+ADVISED_RETRIES = 2
+TCP_MEM, MAX_ORPHANS = "net.ipv4.tcp_mem", "net.ipv4.tcp_max_orphans"
 INITIAL_ONLY = "{} is visible in the initial network namespace only"
 
 
-def _megabytes(window: Window, pages: int) -> str:
-    return f"{pages * window.now.host.page_size / 1e6:,.0f} MB"
+def _size(window: Window, pages: int) -> str:
+    return megabytes(pages * window.now.host.page_size)
 
 
 def _tcp_memory(window: Window) -> Iterator[Measure]:
     host, memory = window.now.host.name, window.now.memory
     if memory is None:
-        yield unknown(host, window.why_missing("sockstat"))
+        yield unread_measure(host, window.missing("sockstat", "memory"))
         return
-    hit = window.moved.get(PRESSURES, 0) > 0
-    if memory.tcp_mem is None:
-        unseen = INITIAL_ONLY.format("net.ipv4.tcp_mem")
-        yield Measure(host, memory.tcp_pages, None, hit=hit, unseen=unseen)
-    else:
-        _, pressure, high = memory.tcp_mem
-        yield Measure(
-            host,
-            memory.tcp_pages,
-            high,
-            hit=hit,
-            # The kernel reacts at `pressure`, and lets go of it well below.
-            levels=Levels(min(pressure / high, 0.9), 0.9, 0.2 * pressure / high) if high else None,
-        )
+    _, pressure, high = memory.tcp_mem or (0, 0, None)
+    yield Measure(
+        host,
+        memory.tcp_pages,
+        high,
+        hit=window.deltas.get(PRESSURES, 0) > 0,
+        # The kernel reacts at `pressure`, and stops reacting well below it.
+        levels=Levels(min(pressure / high, 0.9), 0.9, 0.2 * pressure / high) if high else None,
+        unknown_reason="" if memory.tcp_mem else INITIAL_ONLY.format(TCP_MEM),
+        has_evidence=True,
+        missing=None if memory.tcp_mem else window.missing(TCP_MEM),
+    )
 
 
 def _tcp_memory_evidence(window: Window, measure: Measure) -> list[str]:
     memory = window.now.memory
     assert memory is not None
-    lines = [f"{memory.tcp_pages:,} pages ({_megabytes(window, memory.tcp_pages)}) in TCP buffers"]
+    lines = [f"{memory.tcp_pages:,} pages ({_size(window, memory.tcp_pages)}) in TCP buffers"]
     if memory.tcp_mem is None:
-        lines.append(measure.unseen)
+        lines.insert(1 if measure.hit else 0, measure.unknown_reason)
     else:
         low, pressure, high = memory.tcp_mem
-        begins = _megabytes(window, pressure)
-        lines.append(f"net.ipv4.tcp_mem {low:,} {pressure:,} {high:,}: pressure begins at {begins}")
+        begins = _size(window, pressure)
+        lines.append(f"{TCP_MEM} {low:,} {pressure:,} {high:,}: pressure begins at {begins}")
         if memory.tcp_pages >= high:
             lines.append("above the limit received data is dropped, send() fails with EAGAIN, orphans are reset")
         elif memory.tcp_pages >= pressure:
             lines.append("above the pressure mark windows stop growing, and the fullest sockets lose new data")
-    return lines + moved(window, PRESSURES, "TcpExt.PruneCalled", "TcpExt.TCPRcvQDrop", ABORTS)
+    lines += tcp_lines(window)
+    lines += delta_lines(window, PRESSURES, "TcpExt.PruneCalled", "TcpExt.TCPRcvQDrop", ABORTS)
+    return lines + (delta_lines(window, *RESETS, *RETRANSMITS) if measure.hit else [])
 
 
 def _tcp_memory_remedies(window: Window, measure: Measure) -> list[Remedy]:
     memory = window.now.memory
-    mem = memory.tcp_mem if memory else None
-    doubled = " ".join(str(2 * part) for part in mem) if mem else None
     return [
-        Remedy(
-            "application",
-            None,
-            None,
-            "find the sockets with long receive or send queues: someone does not read",
-        ),
-        Remedy(
-            "sysctl",
-            "net.ipv4.tcp_mem",
-            doubled,
-            "raise the three values together; never above half of the memory",
-        ),
+        *tcp_remedies(window),
+        _double(TCP_MEM, memory.tcp_mem if memory else None, "raise the three values together"),
     ]
 
 
-def _udp_mem(window: Window) -> list[int] | None:
+def _double(key: str, values: tuple[int, ...] | None, how: str) -> Remedy:
+    doubled = " ".join(str(2 * value) for value in values) if values else None
+    return Remedy("sysctl", key, doubled, f"{how}; never above half of the memory")
+
+
+def _udp_mem(window: Window) -> tuple[int, ...] | None:
     value = window.now.sysctls.get(UDP_MEM, "").split()
-    return [int(part) for part in value] if len(value) == 3 else None
+    return tuple(int(part) for part in value) if len(value) == 3 else None
 
 
 def _udp_memory(window: Window) -> Iterator[Measure]:
     host, memory = window.now.host.name, window.now.memory
     if memory is None:
-        yield unknown(host, window.why_missing("sockstat"))
+        yield unread_measure(host, window.missing("sockstat", "memory"))
         return
     mem = _udp_mem(window)
-    # UDP has no state of pressure: what is above the first value is refused (__sk_mem_raise_allocated(),
+    # UDP has no pressure state: it refuses what is above the first value (__sk_mem_raise_allocated(),
     # net/core/sock.c).
     yield Measure(
-        host, memory.udp_pages, mem[0] if mem else None, unseen="" if mem else INITIAL_ONLY.format(UDP_MEM)
+        host,
+        memory.udp_pages,
+        mem[0] if mem else None,
+        unknown_reason="" if mem else INITIAL_ONLY.format(UDP_MEM),
+        has_evidence=True,
+        missing=None if mem else window.missing(UDP_MEM),
     )
 
 
 def _udp_memory_evidence(window: Window, measure: Measure) -> list[str]:
     used, mem = measure.used or 0, _udp_mem(window)
-    lines = [f"{used:,} pages ({_megabytes(window, used)}) in UDP receive buffers"]
+    lines = [f"{used:,} pages ({_size(window, used)}) in UDP receive buffers"]
+    lines += udp_lines(window)
     if mem is None:
-        return [*lines, measure.unseen]
-    lines.append(
-        f"{UDP_MEM} {mem[0]:,} {mem[1]:,} {mem[2]:,}: the first is the limit ({_megabytes(window, mem[0])})"
-    )
+        return [measure.unknown_reason, *lines]
+    first = _size(window, mem[0])
+    lines.append(f"{UDP_MEM} {mem[0]:,} {mem[1]:,} {mem[2]:,}: the first value is the limit ({first})")
     if used >= mem[0]:
-        lines.append("datagrams are dropped: `drops` of /proc/net/udp grows, Udp.RcvbufErrors may not")
+        lines.append("datagrams are dropped: `drops` in /proc/net/udp grows, Udp.RcvbufErrors may not")
     return lines
 
 
 def _udp_memory_remedies(window: Window, measure: Measure) -> list[Remedy]:
-    mem = _udp_mem(window)
     return [
-        Remedy(
-            "application",
-            None,
-            None,
-            "find the sockets with long receive queues: who does not read, or asked for a huge SO_RCVBUF?",
-        ),
-        Remedy(
-            "sysctl",
-            UDP_MEM,
-            " ".join(str(2 * part) for part in mem) if mem else None,
-            "raise the three values together (the first one binds); never above half of the memory",
-        ),
+        *udp_remedies(window),
+        _double(UDP_MEM, _udp_mem(window), "raise the three values together (the first one is the limit)"),
     ]
 
 
 def _tcp_orphans(window: Window) -> Iterator[Measure]:
     host, memory = window.now.host.name, window.now.memory
     if memory is None:
-        yield unknown(host, window.why_missing("sockstat"))
+        yield unread_measure(host, window.missing("sockstat", "memory"))
         return
-    # TCPAbortOnMemory counts both causes; memory above tcp_mem is the other one.
+    # TCPAbortOnMemory counts two causes; memory above tcp_mem is the other one.
     out_of_memory = memory.tcp_mem is not None and memory.tcp_pages >= memory.tcp_mem[2]
     yield Measure(
         host,
         memory.orphans,
         memory.max_orphans,
-        hit=window.moved.get(ABORTS, 0) > 0 and not out_of_memory,
-        unseen="" if memory.max_orphans is not None else INITIAL_ONLY.format("net.ipv4.tcp_max_orphans"),
+        hit=window.deltas.get(ABORTS, 0) > 0 and not out_of_memory,
+        unknown_reason="" if memory.max_orphans is not None else INITIAL_ONLY.format(MAX_ORPHANS),
+        has_evidence=True,
+        missing=None if memory.max_orphans is not None else window.missing(MAX_ORPHANS),
     )
 
 
 def _tcp_orphans_evidence(window: Window, measure: Measure) -> list[str]:
-    limit = measure.unseen or f"net.ipv4.tcp_max_orphans {measure.limit:,}"
+    lines = [f"{measure.used:,} sockets that no process holds any more"]
+    if measure.limit is None:
+        lines.insert(1 if measure.hit else 0, measure.unknown_reason)
+    else:
+        lines[0] += f", {MAX_ORPHANS} {measure.limit:,}"
     return [
-        f"{measure.used:,} sockets that no process holds any more, {limit}",
-        "sockets that make no progress count two or four times: resets can begin at a quarter of the limit",
-        *moved(window, ABORTS),
+        *lines,
+        *orphan_lines(window),
+        "sockets without progress count two or four times: resets can begin at a quarter of the limit",
+        *delta_lines(window, ABORTS),
+        *(delta_lines(window, *RESETS) if measure.hit else ()),
     ]
 
 
 def _tcp_orphans_remedies(window: Window, measure: Measure) -> list[Remedy]:
-    wanted = str(raised(measure.limit)) if measure.limit else None
+    wanted = str(next_limit(measure.limit)) if measure.limit else None
+    short = _is_under_pressure(window)
+    text = "raise the limit; takes up to 64 kB of memory for each socket" + (
+        ", which TCP lacks already" if short else ""
+    )
     return [
-        Remedy("application", None, None, "peers that do not answer the last FIN: look at FIN_WAIT1 and LAST_ACK"),
+        *orphan_remedies(window),
         *_fewer_retries(window),
-        Remedy("sysctl", "net.ipv4.tcp_max_orphans", wanted, "raise the limit; up to 64 kB of memory each"),
+        Remedy("sysctl", MAX_ORPHANS, wanted, text, not short),
     ]
 
 
+def _is_under_pressure(window: Window) -> bool:
+    """Return whether TCP is above its pressure mark: more orphans would take memory that it lacks."""
+    memory = window.now.memory
+    return memory is not None and memory.tcp_mem is not None and memory.tcp_pages >= memory.tcp_mem[1]
+
+
 def _fewer_retries(window: Window) -> list[Remedy]:
-    """Nothing where they are so few already."""
-    now = number(window.netns.sysctls, RETRIES)
-    if now is not None and 0 < now <= FEW_RETRIES:
+    """Return the remedy to retry less often, unless that is set already."""
+    now = sysctl_number(window.netns.sysctls, RETRIES)
+    if now is not None and 0 < now <= ADVISED_RETRIES:
         return []
-    return [Remedy("sysctl", RETRIES, str(FEW_RETRIES), "give up on them sooner (0 means 8, about 100 s)")]
+    return [Remedy("sysctl", RETRIES, str(ADVISED_RETRIES), "give up on orphans sooner (0 means 8, about 100 s)")]
 
 
 TCP_MEMORY = Ceiling(
@@ -174,31 +193,33 @@ TCP_MEMORY = Ceiling(
     unit="pages",
     scope="host",
     levels=Levels(0.66, 0.90),
-    what="above the pressure mark windows stop growing; at the limit data is dropped and orphans are reset",
+    consequence="above the pressure mark windows stop growing; at the limit data is dropped and orphans are reset",
     measure=_tcp_memory,
     evidence=_tcp_memory_evidence,
-    proofs=(PRESSURES,),
+    hit_counters=(PRESSURES,),
+    needs_movement=True,
     remedies=_tcp_memory_remedies,
-    words=Words(
-        counted="Pages of memory in the send and receive buffers of all TCP sockets of the host, in every"
-        " namespace: `TCP: mem` of /proc/net/sockstat. Sockets without data in flight take next to none of it.",
-        shows=[
-            "above the second value TcpExt.TCPMemoryPressures grows, windows stop growing, and sockets that hold"
-            " more than the third value divided by all TCP sockets lose new data (PruneCalled, TCPRcvQDrop)",
-            "above the third every socket does, send() that may not block fails with EAGAIN, orphans are reset"
-            " (TCPAbortOnMemory)",
-            "kernel log: TCP: out of memory -- consider tuning tcp_mem",
-        ],
-        live='sysctl -w net.ipv4.tcp_mem="LOW PRESSURE HIGH", in pages, in the initial network namespace.',
-        lasting="net.ipv4.tcp_mem in a file of /etc/sysctl.d.",
-        costs="Memory that the kernel cannot page out: leave at least half of the machine to everything else.",
-        myths=[
-            "Idle connections do not fill it: they cost kernel memory, but not of this account.",
-            "tcp_rmem and tcp_wmem are bytes of one socket, tcp_mem pages of all of them.",
-            "PruneCalled and TCPRcvQDrop without TCPMemoryPressures are a cgroup's memory limit, or one socket's"
-            " buffer: this limit was not met.",
-        ],
-        keys=["net.ipv4.tcp_mem"],
+    manual=Manual(
+        measurement="The pages of memory in the send and receive buffers of all TCP sockets of the host, in every"
+        " namespace: `TCP: mem` in /proc/net/sockstat. Sockets without data in flight use almost none of it.",
+        symptoms=(
+            "above the second value TcpExt.TCPMemoryPressures moves, windows stop growing, and sockets that hold"
+            " more than the third value divided by the number of TCP sockets lose new data (PruneCalled,"
+            " TCPRcvQDrop)",
+            "above the third value every socket loses new data, a non-blocking send() fails with EAGAIN, and"
+            " orphans are reset (TCPAbortOnMemory)",
+            "the kernel logs `TCP: out of memory -- consider tuning tcp_mem`",
+        ),
+        raise_now='Run sysctl -w net.ipv4.tcp_mem="LOW PRESSURE HIGH", in pages, in the initial network'
+        " namespace.",
+        cost="Memory that the kernel cannot swap out: leave at least half of the memory to everything else.",
+        misconceptions=(
+            TCP_MEM_IDLE,
+            TCP_MEM_PAGES,
+            "PruneCalled and TCPRcvQDrop do not always mean that this limit is reached: without"
+            " TCPMemoryPressures it is the memory limit of a cgroup, or the buffer of one socket.",
+        ),
+        sysctls=(TCP_MEM,),
         source="net/core/sock.c, __sk_mem_raise_allocated()",
     ),
 )
@@ -209,22 +230,22 @@ UDP_MEMORY = Ceiling(
     unit="pages",
     scope="host",
     levels=Levels(0.75, 0.90),
-    what="at the limit UDP sockets drop what they receive, except for a small buffer each",
+    consequence="at the limit UDP sockets drop received datagrams, except for a small buffer of each socket",
     measure=_udp_memory,
     evidence=_udp_memory_evidence,
     remedies=_udp_memory_remedies,
-    words=Words(
-        counted="Pages of memory in the receive buffers of all UDP sockets of the host: `UDP: mem` of"
-        " /proc/net/sockstat. What is sent is not counted.",
-        shows=["datagrams are lost: the `drops` column of /proc/net/udp and udp6 grows for the sockets concerned"],
-        live='sysctl -w net.ipv4.udp_mem="N N N", in pages, in the initial network namespace.',
-        lasting="net.ipv4.udp_mem in a file of /etc/sysctl.d.",
-        costs="Memory that the kernel cannot page out, held by programs that read too slowly.",
-        myths=[
-            "The third value is not the wall: UDP knows no pressure, and the first value is where drops begin.",
-            "Drops of a single socket are far more often its own buffer (SO_RCVBUF, net.core.rmem_max).",
-        ],
-        keys=[UDP_MEM, "net.core.rmem_max"],
+    manual=Manual(
+        measurement="The pages of memory in the receive buffers of all UDP sockets of the host: `UDP: mem` in"
+        " /proc/net/sockstat. Sent data is not counted.",
+        symptoms=("datagrams are lost: `drops` in /proc/net/udp and udp6 grows for these sockets",),
+        raise_now='Run sysctl -w net.ipv4.udp_mem="N N N", in pages, in the initial network namespace.',
+        cost="Memory that the kernel cannot swap out, held by programs that read too slowly.",
+        misconceptions=(
+            "The third value is not the limit: UDP has no pressure stage, and drops begin at the first value.",
+            "Drops of a single socket are rarely this limit: usually its own buffer is full (SO_RCVBUF,"
+            " net.core.rmem_max).",
+        ),
+        sysctls=(UDP_MEM, "net.core.rmem_max"),
         source="net/core/sock.c, __sk_mem_raise_allocated()",
     ),
 )
@@ -235,28 +256,30 @@ TCP_ORPHANS = Ceiling(
     unit="sockets",
     scope="host",
     levels=Levels(0.25, 0.50),
-    what="above the limit a closed socket is reset instead of finishing its FIN handshake",
+    consequence="above the limit a closed socket is reset instead of completing its FIN handshake",
     measure=_tcp_orphans,
     evidence=_tcp_orphans_evidence,
-    proofs=(ABORTS,),
+    hit_counters=(ABORTS,),
+    needs_movement=True,
     remedies=_tcp_orphans_remedies,
-    words=Words(
-        counted="TCP sockets of the whole host that no process holds any more and whose FIN is not answered yet"
-        " (FIN_WAIT1, LAST_ACK, CLOSING): `orphan` of /proc/net/sockstat. TIME_WAIT and FIN_WAIT2 without an owner"
-        " are not among them.",
-        shows=[
-            "a closed socket is reset: TcpExt.TCPAbortOnMemory and Tcp.OutRsts grow, peers see ECONNRESET",
-            "kernel log: TCP: too many orphaned sockets",
-        ],
-        live="sysctl -w net.ipv4.tcp_max_orphans=N in the initial network namespace; net.ipv4.tcp_orphan_retries"
-        " in the namespace of the sockets.",
-        lasting="The same keys in a file of /etc/sysctl.d.",
-        costs="Up to 64 kB each that the kernel cannot page out.",
-        myths=[
-            "It does not cap open connections: only closed ones that still have something to deliver.",
-            "tcp_fin_timeout does not shorten them; tcp_orphan_retries does (0 means 8 tries, some 100 s).",
-        ],
-        keys=["net.ipv4.tcp_max_orphans", "net.ipv4.tcp_orphan_retries"],
+    manual=Manual(
+        measurement="The TCP sockets of the whole host that no process holds any more and whose FIN is not"
+        " acknowledged yet (FIN_WAIT1, LAST_ACK, CLOSING): `orphan` in /proc/net/sockstat. TIME_WAIT, and"
+        " FIN_WAIT2 without an owner, do not count.",
+        symptoms=(
+            "a closed socket is reset: TcpExt.TCPAbortOnMemory and Tcp.OutRsts move, peers get ECONNRESET",
+            "the kernel logs `TCP: too many orphaned sockets`",
+        ),
+        raise_now="Run sysctl -w net.ipv4.tcp_max_orphans=N in the initial network namespace, or set"
+        " net.ipv4.tcp_orphan_retries in the namespace of the sockets.",
+        cost="Up to 64 kB for each socket that the kernel cannot swap out.",
+        misconceptions=(
+            "tcp_max_orphans does not limit open connections: it limits closed ones that still have data to"
+            " deliver.",
+            "tcp_fin_timeout does not shorten the life of orphans; tcp_orphan_retries does (0 means 8 retries,"
+            " about 100 s).",
+        ),
+        sysctls=(MAX_ORPHANS, RETRIES),
         source="net/ipv4/tcp.c, tcp_check_oom()",
     ),
 )

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sockmon.ceilings.ceiling import Ceiling, Levels, Measure, Window, Words, moved, number, raised, unknown
+from sockmon.ceilings.ceiling import Ceiling, Levels, Manual, Measure, Window
+from sockmon.ceilings.evidence import delta_lines
+from sockmon.ceilings.measuring import sysctl_number, unread_measure
+from sockmon.ceilings.remedies import application, next_limit
+from sockmon.misconceptions import NEIGHBOUR_CONNECTIONS, NEIGHBOURS_OF_NAMESPACE
 from sockmon.model.report import Remedy
 from sockmon.model.snapshot import Neighbours
 
@@ -12,7 +16,7 @@ FAMILIES = {"arp_cache": "ipv4", "ndisc_cache": "ipv6"}
 
 
 def _threshold(window: Window, table: Neighbours, which: int) -> int | None:
-    return number(window.now.sysctls, _key(table, which))
+    return sysctl_number(window.now.sysctls, _key(table, which))
 
 
 def _key(table: Neighbours, which: int) -> str:
@@ -22,7 +26,7 @@ def _key(table: Neighbours, which: int) -> str:
 def _neighbour_table(window: Window) -> Iterator[Measure]:
     host = window.now.host.name
     if window.now.neighbours is None:
-        yield unknown(host, window.why_missing("neighbours"))
+        yield unread_measure(host, window.missing("neighbours"))
         return
     for table in window.now.neighbours:
         limit = _threshold(window, table, 3)
@@ -30,18 +34,18 @@ def _neighbour_table(window: Window) -> Iterator[Measure]:
             host if table.table == "arp_cache" else f"{host} (IPv6)",
             table.entries,
             limit,
-            pressing=_pressing(table, limit),
-            hit=window.moved.get(f"{table.table}.table_fulls", 0) > 0,
-            unseen="" if limit is not None else f"{_key(table, 3)} is not shown here",
-            about=table,
+            effective_used=_effective_used(table, limit),
+            hit=window.deltas.get(f"{table.table}.table_fulls", 0) > 0,
+            unknown_reason="" if limit is not None else f"{_key(table, 3)} is not visible",
+            payload=table,
         )
 
 
-def _pressing(table: Neighbours, limit: int | None) -> int | None:
-    """What is held against the limit; None where all that is known of is.
+def _effective_used(table: Neighbours, limit: int | None) -> int | None:
+    """Return the entries that count against the limit; None if all known ones do.
 
-    Entries that were set by hand or by a routing daemon are not. Those of other namespaces are hidden: only with
-    some of them can there be more than the limit, and how many of the others there are is not known then."""
+    Permanent entries, set by hand or by a routing daemon, do not. Those of other namespaces are hidden: only they
+    can make the number exceed the limit, and how many entries count is then unknown."""
     counted = table.entries - (table.permanent or 0)
     if limit is not None and counted > limit:
         return 0
@@ -49,16 +53,16 @@ def _pressing(table: Neighbours, limit: int | None) -> int | None:
 
 
 def _evidence(window: Window, measure: Measure) -> list[str]:
-    table = measure.about
+    table = measure.payload
     assert isinstance(table, Neighbours)
-    lines = [f"{table.table}: {table.entries:,} entries in all namespaces together, {_limits(window, table)}"]
+    lines = [f"{table.table}: {table.entries:,} entries of all namespaces together, {_limits(window, table)}"]
     if table.permanent:
         lines.append(f"{table.permanent:,} of them are permanent, which do not count against the limit")
-    elif measure.pressing == 0:
-        lines.append("more than the limit: permanent entries are among them, which do not count against it")
-    lines += moved(window, f"{table.table}.table_fulls")
+    elif measure.effective_used == 0:
+        lines.append("more than the limit: some are permanent entries, which do not count against it")
+    lines += delta_lines(window, f"{table.table}.table_fulls")
     if measure.hit:
-        lines.append("new neighbours get no entry: UDP sends seem to succeed, TCP connects hang")
+        lines.append("new neighbours get no entry: UDP sends report success but are lost, TCP connects hang")
     return lines
 
 
@@ -68,24 +72,19 @@ def _limits(window: Window, table: Neighbours) -> str:
 
 
 def _remedies(window: Window, measure: Measure) -> list[Remedy]:
-    table = measure.about
+    table = measure.payload
     assert isinstance(table, Neighbours)
-    wanted = raised(max(measure.limit or 0, measure.used or 0), 4)
-    family = FAMILIES[table.table]
+    wanted = next_limit(max(measure.limit or 0, measure.used or 0), 4)
+    text = (
+        f"raise it together with gc_thresh2 = {wanted // 2} and gc_thresh1 = {wanted // 4} of"
+        f" net.{FAMILIES[table.table]}, in the initial network namespace; takes effect at once"
+    )
     return [
-        Remedy(
-            "application",
-            None,
-            None,
-            "see who talks to so many direct neighbours (a scan, a flat network): those behind a router need one",
+        application(
+            "check what talks to so many direct neighbours (a scan, a flat network): all hosts behind one router"
+            " need one entry"
         ),
-        Remedy(
-            "sysctl",
-            _key(table, 3),
-            str(wanted),
-            f"together with gc_thresh2 = {wanted // 2} and gc_thresh1 = {wanted // 4} of net.{family}, in the"
-            " initial network namespace; acts at once",
-        ),
+        Remedy("sysctl", _key(table, 3), str(wanted), text),
     ]
 
 
@@ -94,34 +93,32 @@ NEIGHBOUR_TABLE = Ceiling(
     title="neighbour table",
     unit="entries",
     scope="host",
+    per="address family",
     levels=Levels(0.75, 0.90),
-    what="when the table is full no new direct neighbour can be reached, in any namespace of the host",
+    consequence="when the table is full no new direct neighbour can be reached from any namespace of the host",
     measure=_neighbour_table,
     evidence=_evidence,
-    proofs=("arp_cache.table_fulls", "ndisc_cache.table_fulls"),
+    hit_counters=("arp_cache.table_fulls", "ndisc_cache.table_fulls"),
+    needs_movement=True,
     remedies=_remedies,
-    words=Words(
-        counted="Hosts that are reached directly, without a router, one entry for each address and interface:"
-        " `entries` of /proc/net/stat/arp_cache for IPv4 and of ndisc_cache for IPv6, all network namespaces"
-        " together. Connections do not count, and peers behind a router share the router's entry. Permanent"
-        " entries are part of the number, but not held against the limit.",
-        shows=[
-            "table_fulls of /proc/net/stat/arp_cache or ndisc_cache grows",
-            "kernel log: neighbour: arp_cache: neighbor table overflow!",
-            "sendto() of a UDP socket reports success and nothing leaves; Ip.OutDiscards grows",
+    manual=Manual(
+        measurement="The hosts that are reached directly, without a router, one entry for each address and"
+        " interface: `entries` in /proc/net/stat/arp_cache for IPv4 and in ndisc_cache for IPv6, all network"
+        " namespaces together. Connections do not count, and all peers behind a router share the router's entry."
+        " Permanent entries are part of the number, but do not count against the limit.",
+        symptoms=(
+            "table_fulls in /proc/net/stat/arp_cache or ndisc_cache moves",
+            "the kernel logs `neighbour: arp_cache: neighbor table overflow!`",
+            "sendto() of a UDP socket reports success, but no packet is sent; Ip.OutDiscards moves",
             "connect() of a TCP socket hangs",
-        ],
-        live="sysctl -w gc_thresh3, gc_thresh2 and gc_thresh1 in the initial network namespace, largest first;"
-        " both families have their own.",
-        lasting="The same keys in a file of /etc/sysctl.d.",
-        costs="Some 330 bytes an entry, and longer walks of the garbage collector.",
-        myths=[
-            "`ip neigh` counts one namespace only: the table of a host full of containers can overflow while each"
-            " of them looks empty.",
-        ],
-        keys=[
+        ),
+        raise_now="Run sysctl -w for gc_thresh3, gc_thresh2 and gc_thresh1 in the initial network namespace, in"
+        " this order; IPv4 and IPv6 have their own.",
+        cost="About 330 bytes for each entry, and longer runs of the garbage collector.",
+        misconceptions=(NEIGHBOURS_OF_NAMESPACE, NEIGHBOUR_CONNECTIONS),
+        sysctls=tuple(
             f"net.{family}.neigh.default.gc_thresh{which}" for family in ("ipv4", "ipv6") for which in (1, 2, 3)
-        ],
+        ),
         source="net/core/neighbour.c, neigh_alloc()",
     ),
 )

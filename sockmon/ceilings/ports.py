@@ -1,237 +1,225 @@
-"""Ephemeral ports: per (source, destination, destination port), never per host, and never a server's inbound."""
+"""Ephemeral ports: a limit for each (source, destination, destination port), not for the host, and not for what a
+server accepts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_address
 
-from sockmon.ceilings.ceiling import Ceiling, Levels, Measure, Window, Words, number, unknown
+from sockmon.ceilings.ceiling import Ceiling, Levels, Manual, Measure, Window
+from sockmon.ceilings.evidence import process_label
+from sockmon.ceilings.measuring import unread_measure
+from sockmon.ceilings.port_remedies import RANGE, port_remedies
 from sockmon.ceilings.time_wait import TIME_WAIT_SECONDS
-from sockmon.model.detail import GroupFocus
-from sockmon.model.report import Remedy, Severity
-from sockmon.model.snapshot import Owner, PortGroup, Ports
+from sockmon.ceilings.time_wait_reuse import REUSE, reuse_lines, reuse_of, reuses_time_wait
+from sockmon.misconceptions import HALF_RANGE, PORT_RANGE, SERVER_PORTS, TIME_WAIT_LENGTH, TW_RECYCLE
+from sockmon.model.detail import GroupQuery
+from sockmon.model.report import Remedy
+from sockmon.model.severity import Severity
+from sockmon.model.snapshot import BoundSource, Owner, PortGroup, Ports
+from sockmon.port_lists import last_tried
 
-LONG_DELAY = 5.0
-"""Seconds of net.ipv4.tcp_tw_reuse_delay from which on a port in TIME_WAIT is as good as taken."""
-SEARCH = 28e-9
-"""Seconds of a processor that a connect() past half of the range spends for each port of the range: 0.27 ms with
-9,000 of them, 0.8 ms with 28,232 (measured on Linux 6.18)."""
-SLOW = 0.02
-"""Share of a processor spent on that search from which on it is worth a warning."""
-OPENS = "Tcp.ActiveOpens"
-WORTH_SAYING = 0.05
-"""Milliseconds of a search below which nobody feels it."""
-RANGE = "net.ipv4.ip_local_port_range"
-REUSE = "net.ipv4.tcp_tw_reuse"
+SEARCH_SECONDS_PER_PORT = 28e-9
+"""Processor seconds that a connect() past half of the range spends for each port of the range: 0.27 ms with 9,000
+ports, 0.8 ms with 28,232 (measured on Linux 6.18)."""
+SEARCH_WARNING_SHARE = 0.02
+"""Share of a processor spent on that search from which on a warning is given."""
+ACTIVE_OPENS = "Tcp.ActiveOpens"
+MIN_SEARCH_MS = 0.05
+"""Milliseconds of a search below which the number is not shown."""
 
 
-def subject(group: PortGroup) -> str:
-    """`10.0.0.5 → 10.0.0.9:5432`, `fd00::5 → [fd00::9]:5432`."""
+def group_label(group: PortGroup) -> str:
+    """Return `10.0.0.5 → 10.0.0.9:5432`, `fe80::5%eth0 → [fe80::9]:5432`."""
     destination = f"[{group.destination}]" if ":" in group.destination else group.destination
-    return f"{group.source} → {destination}:{group.port}"
+    return f"{source_label(group)} → {destination}:{group.port}"
 
 
-def _reuses_time_wait(window: Window, group: PortGroup) -> bool:
-    """True where connect() soon takes a port in TIME_WAIT again: tcp_tw_reuse 1, or 2 (the default) on loopback;
-    it needs timestamps (net/ipv4/tcp_ipv4.c, tcp_twsk_unique)."""
-    sysctls = window.netns.sysctls
-    if number(sysctls, "net.ipv4.tcp_timestamps") == 0 or _reuse_delay(window) > LONG_DELAY:
-        return False
-    reuse = number(sysctls, REUSE)
-    return reuse == 1 or (reuse == 2 and _is_loopback(group.destination))
+def source_label(each: PortGroup | BoundSource) -> str:
+    """Return `10.0.0.5`, or `10.0.0.5%eth0` if the sockets are bound to a device, as `ss` writes it."""
+    return f"{each.source}%{each.device}" if each.device else each.source
 
 
-def _is_loopback(address: str) -> bool:
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:
-        # Only a forged recording has something else there.
-        return False
-
-
-def _reuse_delay(window: Window) -> float:
-    """Seconds that a port stays in TIME_WAIT before connect() may take it: one before Linux 6.14."""
-    return (number(window.netns.sysctls, "net.ipv4.tcp_tw_reuse_delay") or 1000) / 1000
+def _limit(ports: Ports, group: PortGroup) -> int:
+    """Return how many ports connect() can give this group."""
+    return _usable(ports) - group.blocked_by_bound - group.taken_unbound
 
 
 def _ephemeral_ports(window: Window) -> Iterator[Measure]:
     ports = window.netns.ports
     if ports is None:
-        yield unknown(window.netns.name, window.why_missing("ports"))
+        yield unread_measure(window.netns.name, window.missing("ports"))
         return
-    wasted = _may_waste_one(ports)
     for group in ports.groups:
-        reuses = _reuses_time_wait(window, group)
-        pressing = group.used - group.time_wait if reuses else group.used
-        limit = ports.usable - group.poisoned
-        yield Measure(
-            subject(group),
-            group.used,
-            limit,
-            pressing=pressing if reuses else None,
-            hit=pressing >= limit - (wasted and ports.high - ports.low == 2),
-            at_least=_stage(window, ports, group, wasted and pressing == limit - 1),
-            lasts=None if reuses else TIME_WAIT_SECONDS,
-            passing=0 if reuses else group.time_wait,
-            at=ports.at,
-            focus=GroupFocus(window.netns.inode, group.source, group.destination, group.port),
-            about=(ports, group),
-        )
+        yield _group_measure(window, ports, group)
     if not ports.groups:
-        yield Measure(window.netns.name, 0, ports.usable, hit=ports.usable == 0, at=ports.at, about=(ports, None))
+        yield Measure(
+            window.netns.name, 0, ports.usable, hit=ports.usable == 0, at=ports.at, payload=(ports, None)
+        )
 
 
-def _stage(window: Window, ports: Ports, group: PortGroup, at_the_last: bool) -> Severity:
-    return "critical" if at_the_last else "warning" if _searching(window, ports, group) >= SLOW else "ok"
+def _group_measure(window: Window, ports: Ports, group: PortGroup) -> Measure:
+    reuses = reuses_time_wait(window, group)
+    pressing = group.used - group.time_wait if reuses else group.used
+    limit = _limit(ports, group)
+    return Measure(
+        group_label(group),
+        group.used,
+        limit,
+        effective_used=pressing if reuses else None,
+        hit=pressing >= limit,
+        min_severity=_warning_stage(window, ports, group, limit - pressing),
+        expires_after=None if reuses else TIME_WAIT_SECONDS,
+        expiring=0 if reuses else group.time_wait,
+        at=ports.at,
+        query=GroupQuery(window.netns.inode, group.source, group.destination, group.port, group.device),
+        payload=(ports, group),
+    )
 
 
-def _searching(window: Window, ports: Ports, group: PortGroup) -> float:
-    """Share of a processor that connect() spends on the search for a port of this group: past half of the range it
-    looks at every port of the preferred parity in vain. 0 for a pool that stands still, however full it is."""
-    taken = group.used - group.time_wait if _reuses_time_wait(window, group) else group.used
+def _warning_stage(window: Window, ports: Ports, group: PortGroup, left: int) -> Severity:
+    """Return the severity that only this group's circumstances show; `left` ports are not in use."""
+    if left == 1 and _may_waste_one(ports):
+        return "critical"
+    if group.used >= _limit(ports, group) and reuse_of(window, group) == "ambiguous":
+        return "warning"
+    return "warning" if _search_share(window, ports, group) >= SEARCH_WARNING_SHARE else "ok"
+
+
+def _search_share(window: Window, ports: Ports, group: PortGroup) -> float:
+    """Return the share of a processor that connect() spends on the search for a port of this group.
+
+    Past half of the range it tries every port of the preferred parity first. 0 if no connection is opened, however
+    full the range is."""
+    taken = group.used - group.time_wait if reuses_time_wait(window, group) else group.used
     if window.seconds < 2 or 2 * taken <= ports.usable:
         return 0.0
-    opened = window.moved.get(OPENS, 0) / window.seconds
-    # What the other groups have in TIME_WAIT was opened towards them within the last minute.
-    elsewhere = sum(other.time_wait for other in ports.groups if other is not group) / TIME_WAIT_SECONDS
-    return max(0.0, opened - elsewhere) * ports.usable * SEARCH
+    opened = window.deltas.get(ACTIVE_OPENS, 0) / window.seconds
+    # The TIME_WAIT sockets of the other groups were opened within the last minute.
+    opened_by_others = sum(other.time_wait for other in ports.groups if other is not group) / TIME_WAIT_SECONDS
+    return max(0.0, opened - opened_by_others) * ports.usable * SEARCH_SECONDS_PER_PORT
 
 
 def _may_waste_one(ports: Ports) -> bool:
-    """A range of an odd number of ports can waste one; one of three always does."""
-    return (ports.high - ports.low) % 2 == 0 and ports.high > ports.low
+    """Return whether a connect() may fail although one port is free: one of a range of an odd number of ports is
+    not tried each time. Of three it is always the last, which is not usable."""
+    return (ports.high - ports.low) % 2 == 0 and ports.high - ports.low > 2
+
+
+def _usable(ports: Ports) -> int:
+    """Return the ports that connect() may take; recordings of before count the third port of a range of three."""
+    return min(ports.usable, last_tried(ports.low, ports.high) - ports.low + 1)
+
+
+def _never_tried(ports: Ports) -> int:
+    """Return how many ports connect() never tries: one if the range has three and nothing else takes it."""
+    taken = ports.reserved + len(ports.listening) + len(ports.bound or ()) + _usable(ports)
+    return max(0, ports.high - ports.low + 1 - taken) if ports.high - ports.low == 2 else 0
 
 
 def _parts(measure: Measure) -> tuple[Ports, PortGroup | None]:
-    assert isinstance(measure.about, tuple)
-    ports, group = measure.about
+    assert isinstance(measure.payload, tuple)
+    ports, group = measure.payload
     return ports, group
 
 
-def _range_words(ports: Ports) -> str:
+def _range_line(ports: Ports) -> str:
     bound = f" − {len(ports.bound)} bound" if ports.bound else ""
+    untried = " − 1 that connect() never tries in a range of three" if _never_tried(ports) else ""
     return (
-        f"usable {ports.usable:,} = {ports.low}–{ports.high} ({ports.high - ports.low + 1:,})"
-        f" − {ports.reserved} reserved − {len(ports.listening)} listening{bound}"
+        f"usable {_usable(ports):,} = {ports.low}–{ports.high} ({ports.high - ports.low + 1:,})"
+        f" − {ports.reserved} reserved − {len(ports.listening)} listening{bound}{untried}"
     )
 
 
 def _evidence(window: Window, measure: Measure) -> list[str]:
     ports, group = _parts(measure)
     if group is None:
-        return [_range_words(ports)]
-    lines = [f"{group.used:,} local ports taken towards this destination", _range_words(ports)]
-    lines += _poison(ports, group)
+        return [_range_line(ports)]
+    lines = [f"{group.used:,} local ports in use towards this destination", _range_line(ports)]
+    lines += _device_lines(group)
+    lines += _window_lines(group)
+    lines += _bound_first_lines(ports, group)
     if group.time_wait:
-        share = 100 * group.time_wait / group.used
+        share = 100 * group.time_wait / max(group.used, 1)
         lines.append(f"{group.time_wait:,} in TIME_WAIT ({share:.0f} %), {TIME_WAIT_SECONDS} s each")
-        if _reuses_time_wait(window, group):
-            reuse = window.netns.sysctls[REUSE]
-            lines.append(f"connect() takes those again after {_reuse_delay(window):g} s ({REUSE} = {reuse})")
+        lines += reuse_lines(window, group)
     if group.owners:
-        lines.append("held by " + ", ".join(map(held, group.owners)))
-    if measure.hit:
-        lines.append("connect() fails with EADDRNOTAVAIL (99); no kernel counter shows it")
+        lines.append("held by " + ", ".join(map(owner_sockets, group.owners)))
+    if measure.hit and not ports.binds_first(group):
+        lines.append("connect() fails with EADDRNOTAVAIL (99); no kernel counter moves")
     elif 2 * group.used > ports.usable:
-        lines += _slow(window, ports, group)
+        lines += _search_lines(window, ports, group)
         if _may_waste_one(ports) and group.used == ports.usable - 1:
-            lines.append("a range of an odd number of ports may never give out its last one")
+            lines.append("the last port may never be allocated: the range has an odd number of ports")
     return lines
 
 
-def _poison(ports: Ports, group: PortGroup) -> list[str]:
-    """What sockets that are bound before they connect take from this group."""
-    if not ports.sources:
+def _device_lines(group: PortGroup) -> list[str]:
+    """Return what the device of a group has to do with its ports."""
+    if not group.device:
         return []
-    if any(source.source == group.source for source in ports.sources):
-        return ["its sockets look as if they were bound before they connect: see bound-ports"]
-    who = ", ".join(source.source for source in ports.sources[:3])
-    return [f"{group.poisoned:,} ports are lost to it: sockets of {who} were bound to them first (bound-ports)"]
-
-
-def _slow(window: Window, ports: Ports, group: PortGroup) -> list[str]:
-    """The price of a group past half of the range, which is no failure yet."""
-    milliseconds = 1000 * ports.usable * SEARCH
-    longer = f"about {milliseconds:.1g} ms" if milliseconds >= WORTH_SAYING else "longer"
-    lines = [f"past half of the range each connect() searches {longer}"]
-    share = _searching(window, ports, group)
-    if share >= SLOW:
-        opened = window.moved.get(OPENS, 0) / window.seconds
+    lines = [f"its sockets are bound to {group.device}: they share no port with sockets of another device"]
+    if group.taken_unbound:
         lines.append(
-            f"slow connects, not yet failing: ActiveOpens {opened:,.0f}/s cost about {100 * share:.0f} % of a"
-            " processor"
+            f"{group.taken_unbound:,} ports are taken by sockets of the same addresses that are bound to no device"
         )
     return lines
 
 
-def held(owner: Owner) -> str:
-    """`nginx[1044] 512`, `nginx[1044] about 51,200`."""
-    return f"{owner.name}[{owner.pid}] {'about ' if owner.estimated else ''}{owner.sockets:,}"
-
-
-def _remedies(window: Window, measure: Measure) -> list[Remedy]:
-    ports, group = _parts(measure)
+def _window_lines(group: PortGroup) -> list[str]:
+    """Return the hint that sockets may have a range of their own, which the kernel does not report."""
+    if group.window is None:
+        return []
+    low, high = group.window
     return [
-        *_give_back(ports, group),
-        _reuse_connections(window, ports, group),
-        *_reuse_time_wait(window, ports, group),
-        *widen(window, ports),
-        Remedy(
-            "addresses",
-            None,
-            None,
-            f"another destination address or port, or another source address, gives {ports.usable:,} more each",
-        ),
+        f"it has all ports of {low}–{high}: if its sockets have a range of their own (IP_LOCAL_PORT_RANGE), which"
+        " sock_diag does not report, connect() fails with EADDRNOTAVAIL now"
     ]
 
 
-def _give_back(ports: Ports, group: PortGroup | None) -> list[Remedy]:
-    """Where sockets that were bound before they connect took most of the range from this group."""
-    if group is None or not ports.sources or 2 * group.poisoned < ports.usable:
+def _bound_first_lines(ports: Ports, group: PortGroup) -> list[str]:
+    """Return what sockets that are bound before they connect take from this group."""
+    if ports.binds_first(group):
+        return ["its sockets seem to be bound before they connect: see bound-ports"]
+    if not group.blocked_by_bound:
         return []
-    source = ports.sources[0]
-    who = f"{source.owners[0].name}[{source.owners[0].pid}]" if source.owners else "who binds"
-    text = (
-        f"let {who} connect from {source.source} without bind(), or with IP_BIND_ADDRESS_NO_PORT (ip(7)): that"
-        f" gives {group.poisoned:,} ports back to this destination"
-    )
-    return [Remedy("application", None, None, text)]
+    sources = ", ".join(map(source_label, ports.sources[:3])) or "other addresses"
+    return [
+        f"{group.blocked_by_bound:,} ports are blocked: sockets of {sources} were bound to them first"
+        " (bound-ports)",
+        *exhausted_line(ports),
+    ]
 
 
-def _reuse_connections(window: Window, ports: Ports, group: PortGroup | None) -> Remedy:
-    who = f"{group.owners[0].name}[{group.owners[0].pid}]" if group and group.owners else "the client"
-    text = f"let {who} reuse its connections (keep-alive, a pool)"
-    if group is None or not _reuses_time_wait(window, group):
-        text += (
-            f": new ones can only be opened at {ports.usable / TIME_WAIT_SECONDS:,.0f}/s to one destination,"
-            f" because TIME_WAIT lasts {TIME_WAIT_SECONDS} s; tcp_fin_timeout does not shorten it"
+def exhausted_line(ports: Ports) -> list[str]:
+    """Return what the kernel answered when it was asked for a port, if it had none."""
+    if not ports.exhausted:
+        return []
+    return ["asked for a port to 127.0.0.1:1, an unused destination, the kernel answers EADDRNOTAVAIL"]
+
+
+def _search_lines(window: Window, ports: Ports, group: PortGroup) -> list[str]:
+    """Return what a group past half of the range costs, although nothing fails yet."""
+    milliseconds = 1000 * ports.usable * SEARCH_SECONDS_PER_PORT
+    longer = f"takes about {milliseconds:.1g} ms" if milliseconds >= MIN_SEARCH_MS else "takes longer"
+    lines = [f"more than half of the range is in use: the port search of each connect() {longer}"]
+    share = _search_share(window, ports, group)
+    if share >= SEARCH_WARNING_SHARE:
+        opened = window.deltas.get(ACTIVE_OPENS, 0) / window.seconds
+        lines.append(
+            f"connects are slow, but do not fail yet: ActiveOpens {opened:,.0f}/s take about {100 * share:.0f} %"
+            " of a processor"
         )
-    return Remedy("application", None, None, text)
+    return lines
 
 
-def _reuse_time_wait(window: Window, ports: Ports, group: PortGroup | None) -> list[Remedy]:
-    if group is None or 10 * group.time_wait < group.used or _reuses_time_wait(window, group):
-        return []
-    if number(window.netns.sysctls, "net.ipv4.tcp_timestamps") == 0 or _reuse_delay(window) > LONG_DELAY:
-        return []
-    text = (
-        f"frees the {group.time_wait:,} ports in TIME_WAIT for connect() after {_reuse_delay(window):g} s;"
-        " needs TCP timestamps"
-    )
-    return [Remedy("sysctl", REUSE, "1", text)]
+def owner_sockets(owner: Owner) -> str:
+    """Return `nginx[1044] 512`, or `nginx[1044] about 51,200` if it is an estimate."""
+    return f"{process_label(owner)} {'about ' if owner.estimated else ''}{owner.sockets:,}"
 
 
-def widen(window: Window, ports: Ports) -> list[Remedy]:
-    """The widest range, where that is more than there is."""
-    low = max(number(window.netns.sysctls, "net.ipv4.ip_unprivileged_port_start") or 1024, 1024)
-    gain = (65535 - low + 1) - (ports.high - ports.low + 1)
-    if gain <= 0:
-        return []
-    text = (
-        f"about {ports.usable:,} → {ports.usable + gain:,} ports to each destination, for new connections at"
-        " once, in this namespace; put listeners' ports into net.ipv4.ip_local_reserved_ports first"
-    )
-    return [Remedy("sysctl", RANGE, f"{low} 65535", text)]
+def _remedies(window: Window, measure: Measure) -> list[Remedy]:
+    return port_remedies(window, *_parts(measure))
 
 
 EPHEMERAL_PORTS = Ceiling(
@@ -239,42 +227,31 @@ EPHEMERAL_PORTS = Ceiling(
     title="ephemeral ports",
     unit="ports",
     scope="netns",
+    per="source address and destination",
     levels=Levels(0.70, 0.85),
-    what="when every source port to a destination is taken, connect() to it fails with EADDRNOTAVAIL",
+    consequence="when every local port to a destination is in use, connect() to it fails with EADDRNOTAVAIL",
+    needs_movement=True,
     measure=_ephemeral_ports,
     evidence=_evidence,
     remedies=_remedies,
-    words=Words(
-        counted="Different local ports of net.ipv4.ip_local_port_range that sockets of one source address have"
-        " towards"
-        " one destination address and port, in any state, TIME_WAIT too; from sock_diag. Usable is the range"
-        " without"
-        " net.ipv4.ip_local_reserved_ports, without ports that are listened on, and without those that bound"
-        " sockets"
-        " hold. IPv4 and v4-mapped IPv6 are one pool, IPv6 is another.",
-        shows=(
-            "connect(): EADDRNOTAVAIL (99), cannot assign requested address",
-            "past half of the range, without an error: connect() takes 50 to 100 times longer, all of it"
-            " processor time",
-            "no counter and no line in the kernel's log",
+    manual=Manual(
+        measurement="The different local ports of net.ipv4.ip_local_port_range that sockets of one source address"
+        " have towards one destination address and port, in any state, TIME_WAIT included; from sock_diag. Usable"
+        " is the range without net.ipv4.ip_local_reserved_ports, without listening ports, and without ports that"
+        " bound sockets hold. IPv4 and v4-mapped IPv6 share one pool, IPv6 has another.",
+        symptoms=(
+            "connect() fails with EADDRNOTAVAIL (99): cannot assign requested address",
+            "past half of the range nothing fails, but connect() takes 50 to 100 times longer, all of it processor"
+            " time",
+            "no counter moves and the kernel logs nothing",
         ),
-        live="sysctl net.ipv4.ip_local_port_range, at once, in the namespace of the clients; reserve the ports of"
-        " listeners first",
-        lasting="a file in /etc/sysctl.d; for a container the runtime's own setting (--sysctl), because a new"
-        " namespace"
-        " does not inherit it",
-        costs="Nothing for the range itself. What listens inside it can find its port taken after a restart.",
-        myths=(
-            "A server's inbound connections use none of these ports: they all share the one that it listens on.",
-            "tcp_fin_timeout does not shorten TIME_WAIT, which lasts 60 s whatever it says.",
-            "tcp_tw_recycle is gone since Linux 4.12, and broke clients behind NAT before that; tcp_tw_reuse is"
-            " another.",
-            "28,232 is not a limit of the host: it is the default range 32768–60999 towards one destination, and"
-            " each"
-            " further destination or source address has as many.",
-            "The kernel keeps no half of the range back: it can all be used, the second half at a price.",
-        ),
-        keys=(RANGE, "net.ipv4.ip_local_reserved_ports", REUSE, "net.ipv4.tcp_tw_reuse_delay"),
+        raise_now="Widen net.ipv4.ip_local_port_range in the namespace of the clients, which takes effect at"
+        " once; first reserve the ports of listeners.",
+        persist="Put the same setting in a file in /etc/sysctl.d; for a container use the setting of the runtime"
+        " (--sysctl), because a new namespace does not inherit the host's value.",
+        cost="Nothing for the range itself. A listener inside it may find its port in use after a restart.",
+        misconceptions=(SERVER_PORTS, PORT_RANGE, HALF_RANGE, TIME_WAIT_LENGTH, TW_RECYCLE),
+        sysctls=(RANGE, "net.ipv4.ip_local_reserved_ports", REUSE, "net.ipv4.tcp_tw_reuse_delay"),
         source="net/ipv4/inet_hashtables.c, __inet_hash_connect()",
     ),
 )

@@ -1,54 +1,47 @@
-"""What is said about a ceiling, in the order in which it is read: for `explain`, the screen and the docs alike."""
+"""The sections about a ceiling in reading order, the same for `explain`, the screen and the docs."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from sockmon.ceilings.ceiling import Ceiling
+from sockmon.document import Section, sentence
+from sockmon.errors import ReadError
+from sockmon.model.report import Scope
 
-CODE = (
-    *("echo", "ethtool", "grep", "modprobe", "nsenter", "prlimit", "ss", "sysctl", "systemctl", "tail", "ulimit"),
-    *("wc", "nofile", "nproc", "somaxconn"),
-)
-"""Words that are written small at the head of a sentence too."""
-_WORD = re.compile(r"([a-z]+)(?:'s)?(?:[ ,:]|-[a-z])")
-
-
-class Section(NamedTuple):
-    """A heading of at most 13 characters, and its paragraphs."""
-
-    name: str
-    paragraphs: tuple[str, ...]
+SCOPE_TEXT: dict[Scope, str] = {
+    "process": "each process",
+    "user": "each user",
+    "cgroup": "each cgroup",
+    "netns": "each network namespace",
+    "host": "the whole host",
+}
 
 
-def sentence(text: str) -> str:
-    """`text` with a capital at its head, where that is a word and no code, and a full stop at its end."""
-    first = _WORD.match(text)
-    if first and first[1] not in CODE:
-        text = text[:1].upper() + text[1:]
-    return text if text.endswith((".", "!", "?", ":")) else f"{text}."
+def sections(ceiling: Ceiling, values: Mapping[str, str | ReadError] | None = None) -> Iterator[Section]:
+    """Yield measurement, symptoms, how to raise it, cost, misconceptions, and its sysctls with their `values`."""
+    manual = ceiling.manual
+    yield Section("Measurement", (sentence(manual.measurement),))
+    yield Section("Symptoms", tuple(map(sentence, manual.symptoms)))
+    yield Section("Live change", (sentence(manual.raise_now),))
+    yield Section("Persistence", (sentence(manual.persist),))
+    yield Section("Cost", (sentence(manual.cost),))
+    if manual.misconceptions:
+        yield Section("Misconceptions", tuple(map(sentence, manual.misconceptions)))
+    if manual.sysctls:
+        yield Section("Sysctls", tuple(format_sysctl(key, (values or {}).get(key)) for key in manual.sysctls))
+    if manual.source:
+        yield Section("Source", (manual.source,), "source")
 
 
-def sections(ceiling: Ceiling, values: Mapping[str, str] | None = None) -> Iterator[Section]:
-    """How it is counted and shows, how to raise it, costs, myths, and its sysctls with their `values` here."""
-    words = ceiling.words
-    if words is None:
-        return
-    yield Section("How counted", (sentence(words.counted),))
-    yield Section("How it shows", tuple(map(sentence, words.shows)))
-    yield Section("Raise it now", (sentence(words.live),))
-    yield Section("For good", (sentence(words.lasting),))
-    yield Section("What it costs", (sentence(words.costs),))
-    if words.myths:
-        yield Section("Against myths", tuple(map(sentence, words.myths)))
-    if words.keys:
-        yield Section("Sysctls", tuple(setting(key, (values or {}).get(key)) for key in words.keys))
-    if words.source:
-        yield Section("Source", (words.source,))
+def unit_and_scope(ceiling: Ceiling) -> str:
+    """Return what is counted and for what: `connections of each listener`."""
+    return f"{ceiling.unit} of {f'each {ceiling.per}' if ceiling.per else SCOPE_TEXT[ceiling.scope]}"
 
 
-def setting(key: str, value: str | None) -> str:
-    """`net.core.somaxconn = 4096`, or the key alone where its value is not known; a list may be empty."""
+def format_sysctl(key: str, value: str | ReadError | None) -> str:
+    """Return `net.core.somaxconn = 4096`, the key and why it cannot be read, or the key alone if nothing is
+    known."""
+    if isinstance(value, ReadError):
+        return f"{key}: {value.message}"
     return key if value is None else f"{key} = {value or '(empty)'}"

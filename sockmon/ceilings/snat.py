@@ -4,48 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sockmon.ceilings.ceiling import Ceiling, Levels, Measure, Window, Words, moved, unknown
+from sockmon.ceilings.ceiling import Ceiling, Levels, Manual, Measure, Window
+from sockmon.ceilings.conntrack import CHAIN_TOO_LONG, DROP, INSERT_FAILED, clashes
+from sockmon.ceilings.evidence import HANDSHAKES, delta_lines
+from sockmon.ceilings.measuring import unread_measure
+from sockmon.ceilings.remedies import addresses, application
 from sockmon.model.report import Remedy
-from sockmon.model.snapshot import SnatGroup
+from sockmon.model.snapshot import Netns, SnatGroup
 
 NAT_PORTS = 65535 - 1024 + 1
-"""Ports that a source port of 1024 and above is translated to where the rule names none
+"""Ports to which a source port of 1024 and above is translated if the rule names none
 (net/netfilter/nf_nat_core.c, nf_nat_l4proto_unique_tuple)."""
-FAILED, DROPPED = "conntrack.insert_failed", "conntrack.drop"
-FEW = 5
-"""Dropped packets that may be chance: two flows that met, as the two queries of a resolver do. Who finds no port
-tries again, so that many are dropped."""
-SIDE_BY_SIDE = 8
-"""Ports from which on it is no chance that they lie side by side."""
+MIN_CLASHES = 5
+"""Dropped packets from which on it is not chance: two flows can clash once, as the two queries of a resolver do,
+but a client without a free port retries, so that many are dropped."""
+MIN_DENSE_PORTS = 8
+"""Ports from which on a dense range is not chance."""
 
 
-def subject(group: SnatGroup) -> str:
-    """`192.0.2.1 → 10.0.0.9:443`, `192.0.2.1 → 10.0.0.9:53 udp`."""
+def group_label(group: SnatGroup) -> str:
+    """Return `192.0.2.1 → 10.0.0.9:443`, `192.0.2.1 → 10.0.0.9:53 udp`."""
     destination = f"[{group.destination}]" if ":" in group.destination else group.destination
     protocol = "" if group.protocol == "tcp" else f" {group.protocol}"
     return f"{group.address} → {destination}:{group.port}{protocol}"
 
 
-def clashes(window: Window) -> int:
-    """Packets that were dropped because no translated tuple was free: each counts in both."""
-    return max(0, min(window.moved.get(FAILED, 0), window.moved.get(DROPPED, 0)))
+def nat_clashes(window: Window) -> int:
+    """Return the packets that were dropped because no translated tuple was free: each counts in both."""
+    return max(0, min(clashes(window), window.deltas.get(DROP, 0)))
 
 
 def _snat_ports(window: Window) -> Iterator[Measure]:
     snat = window.netns.snat
     if snat is None:
-        yield unknown(window.netns.name, window.why_missing("snat"))
+        yield unread_measure(window.netns.name, window.missing("snat"))
         return
-    clashed = clashes(window)
+    clashed = nat_clashes(window)
     for group in snat.groups:
-        limit = _span(group) if clashed >= FEW and _is_dense(group) else NAT_PORTS
+        limit = _span(group) if clashed >= MIN_CLASHES and _is_dense(group) else NAT_PORTS
         yield Measure(
-            subject(group),
+            group_label(group),
             group.used,
             limit,
             hit=clashed > 0 and (limit < NAT_PORTS or 10 * group.used >= 9 * NAT_PORTS),
             at=snat.at,
-            about=group,
+            payload=group,
         )
     if not snat.groups:
         yield Measure(window.netns.name, 0, NAT_PORTS, at=snat.at)
@@ -56,48 +59,62 @@ def _span(group: SnatGroup) -> int:
 
 
 def _is_dense(group: SnatGroup) -> bool:
-    """Whether its ports lie so close that a rule must have named a range: otherwise they are those of the clients,
-    which no two connections of one client have side by side."""
-    return group.used >= SIDE_BY_SIDE and 10 * group.used >= 9 * _span(group)
+    """Return whether its ports are so dense that a rule must have named a range: otherwise they are those of the
+    clients, and no two connections of one client have adjacent ports."""
+    return group.used >= MIN_DENSE_PORTS and 10 * group.used >= 9 * _span(group)
+
+
+def fills_range(group: SnatGroup) -> bool:
+    """Return whether it has all ports between its first and its last, as if a rule had named these."""
+    return _is_dense(group) and group.used == _span(group)
+
+
+def clashed_before(netns: Netns) -> bool:
+    """Return whether packets were dropped since boot because no translated port was free, by counters that nothing
+    else has moved, and a group still fills a range."""
+    if netns.conntrack is None or netns.snat is None:
+        return False
+    drop, failed, chain = (
+        netns.conntrack.stats.get(name.removeprefix("conntrack."), 0)
+        for name in (DROP, INSERT_FAILED, CHAIN_TOO_LONG)
+    )
+    return drop >= MIN_CLASHES and drop == failed - chain and any(map(fills_range, netns.snat.groups))
 
 
 def _evidence(window: Window, measure: Measure) -> list[str]:
-    group = measure.about
+    group = measure.payload
     if not isinstance(group, SnatGroup):
         return ["no source address is translated in this namespace right now"]
     lines = [f"{group.used:,} translated ports towards this destination, from {group.low} to {group.high}"]
     if measure.limit == NAT_PORTS:
-        lines.append("limit 64,512: ports 1024–65535, where the rule gives no range of its own")
+        lines.append(f"limit {NAT_PORTS:,}: ports 1024–65535, if the rule names no range of its own")
+        if fills_range(group):
+            lines.append(
+                f"they are all ports of {group.low}–{group.high}: if the rule names this range, none is free; then"
+                " insert_failed and drop of conntrack move with each new connection"
+            )
     else:
-        lines.append("they fill the whole stretch while packets are dropped: the rule gives that range")
+        lines.append("they fill the whole range while packets are dropped: the rule names that range")
     if measure.hit:
-        lines += moved(window, FAILED, DROPPED)
+        lines += delta_lines(window, INSERT_FAILED, DROP, *HANDSHAKES)
         lines.append(
-            "new connections get no port: TCP SYNs vanish, UDP sends fail with EPERM (1); nothing is logged"
+            "new connections get no port: TCP SYNs are lost, UDP sends fail with EPERM (1), nothing is logged"
         )
     return lines
 
 
 def _remedies(_: Window, measure: Measure) -> list[Remedy]:
+    limit = measure.limit or NAT_PORTS
     steps = [
-        Remedy(
-            "application",
-            None,
-            None,
-            "let the clients behind it keep their connections alive and share them: closed ones hold their port"
-            " for"
-            " net.netfilter.nf_conntrack_tcp_timeout_time_wait",
+        application(
+            "let the clients behind it keep and share their connections: a closed one holds its port for"
+            " net.netfilter.nf_conntrack_tcp_timeout_time_wait"
         ),
-        Remedy(
-            "addresses",
-            None,
-            None,
-            f"translate to several addresses: each has {measure.limit or NAT_PORTS:,} ports to this destination",
-        ),
+        addresses(f"translate to several addresses: each has {limit:,} ports to this destination"),
     ]
-    if measure.limit is not None and measure.limit < NAT_PORTS:
-        text = "give the rule a wider range of ports, or none; net.netfilter.nf_conntrack_max would not help"
-        return [Remedy("application", None, None, text), *steps]
+    if limit < NAT_PORTS:
+        text = "name a wider range of ports in the rule, or none; net.netfilter.nf_conntrack_max would not help"
+        return [application(text), *steps]
     return steps
 
 
@@ -106,33 +123,34 @@ SNAT_PORTS = Ceiling(
     title="SNAT ports",
     unit="ports",
     scope="netns",
+    per="translated address and destination",
     levels=Levels(0.70, 0.85),
-    what="when no translated port is free towards a destination, packets of new connections to it are dropped",
+    consequence="when no translated port to a destination is free, packets of new connections to it are dropped",
     measure=_snat_ports,
     evidence=_evidence,
-    proofs=(FAILED,),
+    hit_counters=(INSERT_FAILED,),
+    needs_movement=True,
     remedies=_remedies,
-    words=Words(
-        counted="Different source ports that connections translated to one address have towards one destination"
-        " and"
-        " port, from the connection tracking table. Source ports of 1024 and above become 1024–65535 unless the"
-        " rule"
-        " names a range; net.ipv4.ip_local_port_range has no say in it.",
-        shows=(
-            "conntrack insert_failed and drop, both, one for each packet; a full table moves drop alone",
+    manual=Manual(
+        measurement="The different source ports that connections translated to one address have towards one"
+        " destination and port, from the connection tracking table. Source ports of 1024 and above become"
+        " 1024–65535 unless the rule names a range; net.ipv4.ip_local_port_range does not apply.",
+        symptoms=(
+            "`insert_failed` and `drop` of conntrack both move, by one for each packet; a full table moves `drop`"
+            " alone",
             "TCP connections hang in SYN_SENT; UDP sends of this host fail with EPERM (1)",
-            "no line in the kernel's log",
+            "the kernel logs nothing",
         ),
-        live="more addresses or a wider range in the rule (nft, iptables), at once for new connections",
-        lasting="the firewall's own configuration",
-        costs="An address more. The search for a free port is random and gives up early, so that failures can"
-        " begin"
-        " before the last port is taken.",
-        myths=(
+        raise_now="Use more addresses or a wider range in the rule (nft, iptables), which takes effect at once"
+        " for new connections.",
+        persist="Change the configuration of the firewall.",
+        cost="One more address. The search for a free port is random and gives up early, so failures can begin"
+        " before the last port is in use.",
+        misconceptions=(
             "nf_conntrack_max does not help: the table is not full.",
-            "The clients' ip_local_port_range does not limit what they are translated to.",
+            "ip_local_port_range of the clients does not limit the ports that they are translated to.",
         ),
-        keys=("net.netfilter.nf_conntrack_tcp_timeout_time_wait",),
+        sysctls=("net.netfilter.nf_conntrack_tcp_timeout_time_wait",),
         source="net/netfilter/nf_nat_core.c, nf_nat_l4proto_unique_tuple()",
     ),
 )
