@@ -1,0 +1,63 @@
+"""What this machine has to say about the process that a line of a log names, and about the limit. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sockmon import format as fmt
+from sockmon.ceilings.evidence import process_label
+from sockmon.ceilings.files import soft_limit
+from sockmon.ceilings.maps import MAX_MAP_COUNT
+from sockmon.ceilings.measuring import sysctl_number
+from sockmon.explain.log_line import LogLine
+from sockmon.explain.observation import Observation
+from sockmon.model.snapshot import Process, ProcessMaps
+
+MAX_LISTED = 4
+"""Processes of one name that are listed."""
+FULL = 0.95
+"""Share of its limit from which on a process is at it: it may have closed some since."""
+
+Found = tuple[frozenset[str], tuple[str, ...]]
+"""The keys of the causes that it proves, and paragraphs."""
+
+
+def process_evidence(line: LogLine, now: Observation, symptom: str) -> Found:
+    """Return how near the process that `line` names is to the limit that `symptom` is about."""
+    files = now.snapshot.files if now.snapshot else None
+    if symptom == "EMFILE":
+        nr_open = files.nr_open if files else None
+        return _use(
+            "fds", "descriptors", [(row, row.fds, soft_limit(row, nr_open)) for row in _processes(line, now)]
+        )
+    if symptom == "ENOMEM":
+        limit = sysctl_number(now.snapshot.sysctls, MAX_MAP_COUNT) if now.snapshot else None
+        return _use("maps", "memory maps", [(row, row.maps, limit) for row in _maps(line, now)])
+    if symptom == "EPERM" and line.names_limits_conf and files:
+        text = f"fs.nr_open is {files.nr_open:,} here; a higher number in limits.conf cannot be set."
+        return frozenset(), (text,)
+    return frozenset(), ()
+
+
+def _use(key: str, unit: str, rows: list[tuple[Process | ProcessMaps, int | None, int | None]]) -> Found:
+    known = [(row, used, limit) for row, used, limit in rows if used is not None and limit]
+    full = any(used >= FULL * limit for _, used, limit in known)
+    text = tuple(f"{process_label(row)} has {used:,} of {limit:,} {unit} now." for row, used, limit in known)
+    if len(text) > MAX_LISTED:
+        text = (*text[:MAX_LISTED], f"And {fmt.plural(len(text) - MAX_LISTED, 'process')} more of that name.")
+    if known and not full:
+        text = (*text, f"That is below the limit: either it had more {unit} then, or another cause applies.")
+    return (frozenset((key,)) if full else frozenset()), text
+
+
+def _processes(line: LogLine, now: Observation) -> Iterator[Process]:
+    processes = now.snapshot.processes if now.snapshot else None
+    rows = processes.rows if processes else ()
+    pids = {row.pid for row in rows}
+    return (row for row in rows if line.is_from(row.name, row.pid, pids))
+
+
+def _maps(line: LogLine, now: Observation) -> Iterator[ProcessMaps]:
+    rows = now.snapshot.maps.rows if now.snapshot and now.snapshot.maps else ()
+    pids = {row.pid for row in _processes(line, now)}
+    return (row for row in rows if row.pid in pids)
