@@ -1,0 +1,57 @@
+"""What the assessor returns for each Snapshot, and the screen draws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from sockmon.assess.severity_rules import Gauge
+from sockmon.assess.time_series import Point
+from sockmon.model.detail import DetailQuery
+from sockmon.model.report import Report
+from sockmon.model.snapshot import Snapshot
+
+Key = tuple[str, str]
+"""(ceiling, subject), ("state", TCP state), ("counter", counter name)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """The newest Snapshot, its Report, and the history of its numbers."""
+
+    snapshot: Snapshot
+    report: Report
+    gauges: Mapping[Key, Gauge]
+    """Every ceiling and subject, also those that the Report leaves out (all processes)."""
+    series: Mapping[Key, tuple[Point, ...]]
+    """The last minutes of every gauge in the Report and of every TCP state; oldest first."""
+    rates: Mapping[Key, float | None]
+    """Per second over the window, of the counters (`("counter", "conntrack.drop")`); None for one tick after
+    a counter was reset."""
+    queries: Mapping[Key, DetailQuery]
+    """What the agent can be asked about the subject of a reading; absent if the subject has no details."""
+    since: Mapping[Key, float]
+    """When each alarm began: wall-clock seconds since the epoch."""
+    first_known: frozenset[Key] = frozenset()
+    """Alarms that could not be read before they were alarms: they may be older than `since`."""
+    started: float = 0.0
+    """Wall clock of the first Snapshot: an alarm that began then may be older."""
+
+    @cached_property
+    def _keys(self) -> dict[tuple[str, DetailQuery], Key]:
+        return {(key[0], query): key for key, query in self.queries.items()}
+
+    def key(self, ceiling: str, query: DetailQuery) -> Key | None:
+        """Return the key of what `ceiling` measures of one process, port group or listener; None if nothing."""
+        return self._keys.get((ceiling, query))
+
+    def gauge(self, ceiling: str, query: DetailQuery) -> Gauge | None:
+        """Return its numbers; of listeners that share a port and an owner, those of the fullest queue."""
+        key = self.key(ceiling, query)
+        return self.gauges.get(key) if key else None
+
+    def series_of(self, ceiling: str, query: DetailQuery) -> tuple[Point, ...]:
+        """Return its last minutes; empty if the Report leaves it out."""
+        key = self.key(ceiling, query)
+        return self.series.get(key, ()) if key else ()
