@@ -1,8 +1,13 @@
-"""What can be changed: every sysctl that a remedy names, those that the old advice names in vain, and limits of a
-live process, whose keys are `nofile@1044`."""
+"""What can be changed, a row each: every sysctl that a remedy names, sysctls that common advice names in vain, and
+the limits of a running process (key `nofile@1044`).
+
+Pure: may import `model`, `document`, `port_lists`, `errors`, `text` and `misconceptions`. Tests: tests/tunables,
+tests/experiments (each effect measured), tests/test_explain.py, tests/test_plain_english.py.
+"""
 
 from sockmon.tunables.conntrack import CONNTRACK
 from sockmon.tunables.core import CORE
+from sockmon.tunables.fanotify import FANOTIFY
 from sockmon.tunables.files import FILES
 from sockmon.tunables.limits import LIMITS
 from sockmon.tunables.neighbours import NEIGHBOURS
@@ -11,18 +16,18 @@ from sockmon.tunables.tasks import TASKS
 from sockmon.tunables.tcp import TCP
 from sockmon.tunables.tunable import Tunable
 
-TUNABLES: tuple[Tunable, ...] = (*PORTS, *TCP, *CORE, *NEIGHBOURS, *CONNTRACK, *FILES, *TASKS, *LIMITS)
+TUNABLES: tuple[Tunable, ...] = (*PORTS, *TCP, *CORE, *NEIGHBOURS, *CONNTRACK, *FILES, *FANOTIFY, *TASKS, *LIMITS)
 
 BY_KEY = {key: tunable for tunable in TUNABLES for key in tunable.keys}
 
 
 def row_of(key: str) -> Tunable:
-    """The row of a sysctl, or of the limit that `nofile@1044` is; KeyError where there is none."""
+    """Return the row of a sysctl, or of the limit in `nofile@1044`; raise KeyError."""
     return BY_KEY[key.partition("@")[0]]
 
 
 def process_of(key: str) -> int:
-    """1044 of `nofile@1044`; 0 for a sysctl."""
+    """Return 1044 for `nofile@1044`, 0 for a sysctl."""
     return int(key.partition("@")[2] or 0)
 
 

@@ -6,80 +6,84 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-Reach = Literal["netns", "initial netns", "host", "pid namespace", "user namespace", "process"]
+Scope = Literal["netns", "initial netns", "host", "pid namespace", "user namespace", "process"]
 """What shares one value: `netns` has one of its own in each; `initial netns` is one for the host, which only the
 initial network namespace shows or may write."""
-REACH: dict[Reach, str] = {
-    "netns": "each network namespace has its own, which begins with the default, not with the host's value",
-    "initial netns": "one for the host, which only the initial network namespace may write",
-    "host": "one for the host, containers included",
-    "pid namespace": "each pid namespace has its own since Linux 6.14, and those around it apply too; before that"
-    " one for the host",
-    "user namespace": "each user namespace has its own, and those around it apply too",
-    "process": "this process alone; those that it starts from now on inherit it, those that run already do not",
+SCOPE_TEXT: dict[Scope, str] = {
+    "netns": "each network namespace has its own value, which starts with the default, not with the host's value",
+    "initial netns": "one value for the host; only the initial network namespace can write it",
+    "host": "one value for the host, containers included",
+    "pid namespace": "since Linux 6.14 each pid namespace has its own value, and those of the namespaces above it"
+    " apply too; before that one value for the host",
+    "user namespace": "each user namespace has its own value, and those of the namespaces above it apply too",
+    "process": "this process only; processes that it starts later inherit it, those that run already do not",
 }
 Kind = Literal["number", "numbers", "range", "ports", "switch", "limit"]
-"""How a value is written: one number, several in ascending order, a first and a last port, a list of ports and of
-ranges, one of a few numbers that each mean something, or the soft and the hard limit of a process."""
+"""How a value is written: one number, several ascending numbers, a first and a last port, a list of ports and
+ranges, one of a few numbers with a meaning each, or the soft and the hard limit of a process."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tunable:
-    """One sysctl or limit: what it does, what it does not do, and when a new value counts."""
+    """One sysctl or limit: what it does, what it does not do, and when a new value takes effect."""
 
     key: str
-    """Dotted, as sysctl(8) takes it; of a limit its name, as prlimit(1) takes it."""
+    """Dotted, as for sysctl(8); for a limit its name, as for prlimit(1)."""
     unit: str
-    scope: Reach
+    scope: Scope
     default: str
-    """The kernel's own default, in words where it depends on the machine."""
-    effect: str
-    """From when on a new value counts, and for what."""
-    words: str
+    """The kernel's own default; a text if it depends on the machine."""
+    takes_effect: str
+    """When a new value takes effect, and for what."""
+    after_restart: bool = False
+    """True if it takes effect only for what a program creates later: after its restart, or a reload."""
+    description: str
     """What it does."""
-    myths: Sequence[str] = ()
-    """What it is often said to do, and does not."""
+    misconceptions: Sequence[str] = ()
+    """What users often expect of it, and why that is wrong."""
     ceilings: Sequence[str] = ()
-    """Ids of the ceilings that it is part of, the first the one that it decides most."""
-    also: Sequence[str] = ()
+    """Ids of the ceilings that it is part of, first the one on which it has the most influence."""
+    aliases_and_twins: Sequence[str] = ()
     """Other keys with the same meaning: the other address family, an alias, an older place."""
     since: str = ""
-    """The Linux that it came with, where that matters."""
+    """The Linux version that introduced it, if that matters."""
     writable: bool = True
-    """False for a number that the kernel only shows."""
-    until: str = ""
-    """Set where it is gone: since when, in words."""
+    """False for a number that the kernel only reports."""
+    removed: str = ""
+    """Not empty if no current kernel has it: since when."""
+    replaced_by: str = ""
+    """The key that took its place, if a removed one was only renamed."""
     source: str = ""
     """The kernel file or document that decides it."""
     kind: Kind = "number"
-    least: int = 1
-    """Bounds of our own for each number of the value: the kernel takes much that no host can want."""
-    most: int = 2**31 - 1
+    minimum: int = 1
+    """Our own bounds for each number of the value: the kernel accepts values that no host can need."""
+    maximum: int = 2**31 - 1
     step: int = 1
-    """The kernel rounds up to multiples of it; others would not read back as they were written."""
-    fields: Sequence[str] = ()
-    """What the numbers of a value with several are called."""
+    """The kernel rounds up to a multiple of it; other values would not read back as they were written."""
+    field_names: Sequence[str] = ()
+    """Names of the numbers, if the value has several."""
     allowed: Mapping[int, str] = field(default_factory=dict)
-    """A switch's values, and what each means."""
+    """The values of a switch, and what each means."""
     aliases: Sequence[str] = ()
-    """Those of `also` that are this very number under another name."""
-    keeps: str = ""
-    """What a new value leaves as it is."""
+    """Those of `aliases_and_twins` that are the same number under another name."""
+    unaffected: str = ""
+    """What a new value does not change."""
     risk: str = ""
-    """What can go wrong with a new value, in words."""
+    """What can go wrong with a new value."""
     cost: Callable[[Sequence[int], int], int] | None = None
-    """Bytes that the kernel takes at most with these numbers; the second argument is the size of a page."""
-    couplings: Sequence[str] = ()
-    """Keys that it must be looked at together with."""
-    unlimited: bool = False
-    """True for a limit that may be none at all."""
+    """Bytes that the kernel takes at most with these numbers; the second argument is the page size."""
+    related: Sequence[str] = ()
+    """Keys that must be considered together with it."""
+    may_be_unlimited: bool = False
+    """True for a limit that accepts `unlimited`."""
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Every key that means this."""
-        return (self.key, *self.also)
+        """Return every key that has this meaning."""
+        return (self.key, *self.aliases_and_twins)
 
     @property
     def settable(self) -> bool:
-        """True where this kernel may take a new value."""
-        return self.writable and not self.until
+        """Return whether a current kernel accepts a new value."""
+        return self.writable and not self.removed

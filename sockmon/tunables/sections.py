@@ -1,0 +1,36 @@
+"""The sections about a tunable in reading order, the same for `explain`, `tune show` and the docs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sockmon.document import Section, sentence
+from sockmon.tunables.cost import takes_memory
+from sockmon.tunables.tunable import SCOPE_TEXT, Tunable
+from sockmon.tunables.value import describe_allowed
+
+
+def sections(row: Tunable) -> Iterator[Section]:
+    """Yield what to know before a tunable is set; of one that cannot be set, what it is."""
+    if row.since:
+        yield Section("Since", (f"Linux {row.since}.",))
+    if row.removed:
+        yield Section("Removed", (sentence(row.removed),))
+    yield Section("Default", (sentence(row.default),))
+    if row.settable:
+        yield Section("Allowed", (sentence(describe_allowed(row)),))
+        yield Section("Takes effect", (sentence(row.takes_effect),))
+        yield Section("Not affected", (sentence(row.unaffected),))
+        yield Section("Scope", (sentence(SCOPE_TEXT[row.scope]),))
+        yield Section("Risk", (sentence(row.risk),))
+        yield Section("Memory", (_memory(row),))
+    if row.misconceptions:
+        yield Section("Misconceptions", tuple(map(sentence, row.misconceptions)))
+
+
+def _memory(row: Tunable) -> str:
+    if row.cost is None:
+        return "Unknown." if takes_memory(row) else "None by itself."
+    if row.unit.startswith("pages"):
+        return "The pages of the last number, mostly of 4,096 bytes, when it is used to the full."
+    return f"{row.cost([1], 4096):,} bytes for each of the {row.unit}, when it is used to the full."
