@@ -1,0 +1,161 @@
+"""Make a plan: from wanted values and the context to a Proposal, or to the reason why it is refused."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from sockmon.errors import Misuse, PlanRejected
+from sockmon.model.plan import Plan, PlanWarning, Preview, Proposal, Setting
+from sockmon.text import sanitize
+from sockmon.tunables import TUNABLES, Tunable, process_of, row_of
+from sockmon.tunables.tunable import SCOPE_TEXT
+from sockmon.tunables.value import equal, parse, with_hard_limit
+from sockmon.tuning.planning.context import PlanContext
+from sockmon.tuning.planning.effects import effect_text, memory_cost, unaffected
+from sockmon.tuning.planning.naming import current_name, resolve
+from sockmon.tuning.planning.reboot_note import note_for_step
+from sockmon.tuning.planning.refusals import first_refusal
+from sockmon.tuning.planning.step import Step, Values, write_order
+from sockmon.tuning.planning.warnings import warnings_for
+
+_MAX_SYSCTL_VALUE = 4000
+"""Bytes of a value that sysctl(8) writes completely; of a longer list it writes a part, and reports success."""
+ROLLBACK = (
+    "`sockmon tune apply` rolls the change back automatically unless you keep it in time; `sockmon tune revert`"
+    " does it at once"
+)
+
+
+def make_plan(wanted: Mapping[str, str], context: PlanContext) -> Proposal:
+    """Return what must be written for the keys of `wanted` to have its values, and what that does.
+
+    Raise Misuse for an unknown name or an invalid value, PlanRejected for a change that would fail or do harm."""
+    if context.read_only_reason:
+        raise PlanRejected(f"nothing can be changed here: {context.read_only_reason}")
+    if not wanted:
+        raise Misuse("no setting is given", "name what to change: KEY=VALUE")
+    steps, already = [], []
+    for key, (row, new) in _parse_wanted(wanted).items():
+        old = _current_value(key, row, context)
+        new = with_hard_limit(new, old) if row.kind == "limit" else new
+        if equal(row, old, new):
+            already.append(key)
+        else:
+            steps.append(Step(key, row, old, new))
+    steps = list(write_order(steps))
+    after = {**context.values, **{step.key: step.new for step in steps}}
+    refusal = first_refusal(steps, after, context)
+    if refusal is not None:
+        raise refusal
+    settings = tuple(_setting(step, context) for step in steps)
+    return Proposal(
+        plan=Plan(settings, context.netns_inode, context.boot_id),
+        previews=tuple(_previews(steps, after, context)),
+        already=tuple(already),
+        rollback=ROLLBACK if steps else "",
+        commands=tuple(shell_command(step.key, step.new, context.netns_spec) for step in steps),
+        rollback_commands=tuple(shell_command(step.key, step.old, context.netns_spec) for step in reversed(steps)),
+    )
+
+
+def find_setting(name: str) -> tuple[str, Tunable]:
+    """Return the key that `name` means today, a sysctl or `nofile@1044`, and its row; raise NoSuchName."""
+    return current_name(*resolve(name))
+
+
+def settable_sysctls() -> list[str]:
+    """Return every sysctl that can be set, without aliases."""
+    rows = (row for row in TUNABLES if row.settable and row.kind != "limit")
+    return [key for row in rows for key in row.keys if key not in row.aliases]
+
+
+def keys_to_read(keys: Iterable[str]) -> list[str]:
+    """Return `keys` and the related keys that a plan for them needs."""
+    wanted = [_require_pid(*find_setting(key)) for key in keys]
+    return list(dict.fromkeys([*wanted, *(other for key in wanted for other in row_of(key).related)]))
+
+
+def shell_command(key: str, value: str, netns_spec: str = "") -> str:
+    """Return the shell command that sets `key` in the namespace `netns_spec`."""
+    if pid := process_of(key):
+        return f"prlimit --pid {pid} --{key.partition('@')[0]}={value}"
+    if len(value) > _MAX_SYSCTL_VALUE:
+        return f"# {key}: sysctl(8) would write only a part of its {len(value):,} characters; use sockmon"
+    prefix = _netns_prefix(netns_spec) if netns_spec and key.startswith("net.") else ""
+    if not value:
+        # The kernel ignores a write without a line feed.
+        empty = f"echo > /proc/sys/{key.replace('.', '/')}"
+        return f"{prefix}sh -c {shlex.quote(empty)}" if prefix else empty
+    return f"{prefix}sysctl -w {key}={shlex.quote(value)}"
+
+
+def _netns_prefix(netns_spec: str) -> str:
+    if "/" in netns_spec:
+        return f"nsenter --net={shlex.quote(sanitize(netns_spec))} "
+    if netns_spec.isascii() and netns_spec.isdigit():
+        return f"nsenter -t {netns_spec} -n "
+    return f"ip netns exec {shlex.quote(sanitize(netns_spec))} "
+
+
+def _parse_wanted(wanted: Mapping[str, str]) -> dict[str, tuple[Tunable, str]]:
+    """Return rows and canonical values by key; several names of one key are one entry."""
+    chosen: dict[str, tuple[Tunable, str]] = {}
+    for name, text in wanted.items():
+        key, row = find_setting(name)
+        _require_pid(key, row)
+        if not row.settable:
+            why = row.removed or "it is read-only"
+            raise PlanRejected(f"{key} cannot be set: {why}", next(iter(row.misconceptions), ""))
+        new = parse(row, text, key)
+        if key in chosen and chosen[key][1] != new:
+            raise Misuse(f"{key} is given twice, with different values")
+        chosen[key] = (row, new)
+    return chosen
+
+
+def _require_pid(key: str, row: Tunable) -> str:
+    """Return `key`; raise Misuse if it is a limit without a process."""
+    if row.kind == "limit" and not process_of(key):
+        raise Misuse(f"{key} is a limit of each process", f"name the process: {key}@PID")
+    return key
+
+
+def _current_value(key: str, row: Tunable, context: PlanContext) -> str:
+    if key in context.refused:
+        hint = ""
+        if row.scope == "initial netns":
+            hint = "the whole host has one value: change it in the initial network namespace"
+        raise PlanRejected(f"{key} cannot be changed here: {context.refused[key]}", hint)
+    if key not in context.values:
+        raise PlanRejected(f"{key} cannot be changed here: its current value is not known")
+    return context.values[key]
+
+
+def _previews(steps: Iterable[Step], after: Values, context: PlanContext) -> Iterator[Preview]:
+    given: set[PlanWarning] = set()
+    for step in steps:
+        preview = _preview(step, after, context, given)
+        given.update(preview.warnings)
+        yield preview
+
+
+def _preview(step: Step, after: Values, context: PlanContext, given: Collection[PlanWarning]) -> Preview:
+    """Return the preview of a step without the warnings that were `given` before: related keys share some."""
+    return Preview(
+        setting=_setting(step, context),
+        unit=step.row.unit,
+        effect=effect_text(step, after, context),
+        takes_effect=step.row.takes_effect,
+        unaffected=unaffected(step, after, context),
+        scope=SCOPE_TEXT[step.row.scope],
+        risk=step.row.risk,
+        memory=memory_cost(step, context),
+        warnings=tuple(each for each in warnings_for(step, after, context) if each not in given),
+        at_boot=note_for_step(step, context),
+    )
+
+
+def _setting(step: Step, context: PlanContext) -> Setting:
+    name = step.key.partition("@")[0]
+    return Setting(name, step.old, step.new, process_of(step.key), context.start_times.get(step.key, 0))

@@ -1,0 +1,86 @@
+"""A Proposal as pages of sections and as JSON, for `tune plan`, `tune apply` and the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from sockmon import format as fmt
+from sockmon.document import Section, json_text, sentence
+from sockmon.model.plan import Preview, Proposal
+
+MAX_SHOWN_CHARACTERS = 200
+"""Characters of a value that are shown; the commands have all of it."""
+Page = tuple[str, str, tuple[Section, ...]]
+"""Title, a sentence, and sections."""
+
+
+def as_json(proposal: Proposal) -> str:
+    """Return the Proposal field for field; a warning is its text, `suggests` has the suggested values by key."""
+    content = {"schema": 1, **msgspec.to_builtins(proposal)}
+    for preview in content["previews"]:
+        warnings = preview["warnings"]
+        preview["warnings"] = [each["text"] for each in warnings]
+        preview["suggests"] = dict(each["suggests"] for each in warnings if each["suggests"])
+    return json_text(content)
+
+
+def pages(proposal: Proposal) -> list[Page]:
+    """Return a page for each change, in the order of writing, and one for the rollback."""
+    found: list[Page] = [_page(preview) for preview in proposal.previews]
+    if proposal.already:
+        found.append(("Nothing to change", f"{', '.join(proposal.already)}: the value is already set.", ()))
+    if proposal.rollback:
+        found.append(("Rollback", sentence(proposal.rollback), ()))
+    return found
+
+
+def command_lines(proposal: Proposal) -> list[str]:
+    """Return the commands that do the same, on lines of their own that can be copied."""
+    if not proposal.commands:
+        return []
+    return [
+        "By hand as root, without the automatic rollback:",
+        *proposal.commands,
+        "",
+        "And back, by hand:",
+        *proposal.rollback_commands,
+    ]
+
+
+def format_value(text: str | None) -> str:
+    """Return a value for a person: `?` if it is not known, `(empty)`, and of a long one the beginning."""
+    if text is None:
+        return "?"
+    if len(text) > MAX_SHOWN_CHARACTERS:
+        return f"{text[:MAX_SHOWN_CHARACTERS]}… ({len(text):,} characters)"
+    return text or "(empty)"
+
+
+def _page(preview: Preview) -> Page:
+    old, new = format_value(preview.setting.old), format_value(preview.setting.new)
+    return preview.setting.name, f"{old} → {new}", tuple(_sections(preview))
+
+
+def _sections(preview: Preview) -> Iterator[Section]:
+    if preview.effect:
+        yield Section("Effect", (preview.effect,), "effect")
+    if preview.warnings:
+        yield Section("Warnings", tuple(sentence(each.text) for each in preview.warnings), "warnings")
+    if preview.takes_effect:
+        yield Section("Takes effect", (sentence(preview.takes_effect),))
+    if preview.unaffected:
+        yield Section("Not affected", tuple(map(sentence, preview.unaffected)))
+    if preview.scope:
+        yield Section("Scope", (sentence(preview.scope),))
+    yield Section("Risk", (sentence(preview.risk),))
+    yield Section("Memory", (_memory(preview.memory),))
+    if preview.at_boot:
+        yield Section("At boot", preview.at_boot)
+
+
+def _memory(difference: int | None) -> str:
+    if not difference:
+        return "Not known." if difference is None else "No extra memory by itself."
+    return f"Up to {fmt.size(abs(difference))} {'less' if difference < 0 else 'more'}."

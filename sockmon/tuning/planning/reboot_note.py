@@ -1,0 +1,65 @@
+"""What a reboot does to a change: which file wins, whether `keep --persist` would last, what else sets the key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from sockmon.document import sentence
+from sockmon.model.boot import BootForecast, BootOverride
+from sockmon.tunables import process_of, row_of
+from sockmon.tuning.boot.systemd_unit import how_to_persist
+from sockmon.tuning.planning.context import PlanContext
+from sockmon.tuning.planning.step import Step
+
+_NO_FILE_APPLIES = (
+    "No sysctl.d file applies to this network namespace: set the value in whatever creates the namespace."
+)
+
+
+def note_for_step(step: Step, context: PlanContext) -> tuple[str, ...]:
+    """Return what a reboot does to the change, a sentence each; empty if the files were not read."""
+    forecast = context.forecasts.get(step.key)
+    if step.row.kind == "limit":
+        return how_to_persist(step.key.partition("@")[0], step.new, forecast.unit if forecast else "")
+    if context.netns_spec and step.row.scope == "netns":
+        return (_NO_FILE_APPLIES,)
+    return tuple(map(sentence, _sysctl_note(step, forecast))) if forecast else ()
+
+
+def note_for_key(key: str, value: str, context: PlanContext) -> tuple[str, ...]:
+    """Return what a reboot does to `key` as things are now; for a limit, how `value` would persist."""
+    forecast, limit = context.forecasts.get(key), process_of(key)
+    if context.netns_spec and row_of(key).scope == "netns":
+        return (_NO_FILE_APPLIES,)
+    if limit and forecast:
+        return how_to_persist(key.partition("@")[0], value, forecast.unit)
+    return tuple(map(sentence, (*forecast.sentences, *forecast.managers))) if forecast else ()
+
+
+def _sysctl_note(step: Step, forecast: BootForecast) -> Iterator[str]:
+    yield from forecast.sentences
+    unread = [f"{file}: it may hold a line that wins" for file in forecast.unread]
+    against = [*_overriding_lines(step, forecast.overrides), *unread]
+    if against:
+        yield f"`keep --persist` would keep it until the next reboot only: {'; '.join(against)}"
+    else:
+        yield (
+            "`keep --persist` writes it to /etc/sysctl.d/90-sockmon.conf, which wins; `keep` alone lasts until the"
+            " next reboot"
+        )
+    if not against and step.key.startswith("net.netfilter.nf_conntrack"):
+        yield (
+            "it exists only after nf_conntrack is loaded, which may be after the files are read: it also needs the"
+            " udev rule that `keep --persist` prints"
+        )
+    yield from forecast.managers
+
+
+def _overriding_lines(step: Step, overrides: Iterable[BootOverride]) -> Iterator[str]:
+    by_line: dict[tuple[str, str | None], list[str]] = {}
+    for each in overrides:
+        if each.value is None or each.value.split() != step.new.split():
+            by_line.setdefault((each.at, each.value), []).append(each.program)
+    for (at, value), programs in by_line.items():
+        does = "keeps it from being set" if value is None else f"sets {value or '(empty)'} later"
+        yield f"{at} {does} under {' and '.join(programs)}"

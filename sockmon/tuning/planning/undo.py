@@ -1,0 +1,68 @@
+"""The plan that undoes a kept change: it restores the old values unless they have been changed since."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+
+from sockmon.errors import PlanRejected, SockmonError
+from sockmon.model.plan import Plan, Preview, Proposal, Setting
+from sockmon.model.transaction import Transaction, inverse_plan
+from sockmon.tunables import row_of
+from sockmon.tunables.value import equal
+from sockmon.tuning.planning.context import PlanContext
+from sockmon.tuning.planning.plan import ROLLBACK, make_plan, shell_command
+
+OUT_OF_BOUNDS = "the old value is outside the bounds that sockmon allows for new ones"
+
+
+def undo_proposal(kept: Transaction, context: PlanContext) -> Proposal:
+    """Return the proposal that undoes `kept`; raise PlanRejected if that would overwrite a newer value."""
+    undo = inverse_plan(kept, context.netns_inode, context.boot_id)
+    if undo.netns != context.netns_inode and not all(setting.pid for setting in undo.settings):
+        raise PlanRejected(
+            f"the change was made in the network namespace net:[{undo.netns}], and this is another one",
+            "run sockmon in that namespace to undo it",
+        )
+    for setting in undo.settings:
+        _require_unchanged(setting, context)
+    try:
+        made = make_plan({each.name: each.new for each in undo.settings}, replace(context, read_only_reason=""))
+    except SockmonError:
+        made = _proposal_without_details(undo, context)
+    by_name = {each.setting.name: each for each in made.previews}
+    previews = (_with_file_edit(by_name[each.name], kept) for each in undo.settings)
+    return msgspec.structs.replace(made, plan=undo, previews=tuple(previews))
+
+
+def _with_file_edit(preview: Preview, kept: Transaction) -> Preview:
+    """Return the preview with what keeping the undo does to the file that made the change persist."""
+    entry = next((each for each in kept.entries if each.key == preview.setting.key), None)
+    if entry is None:
+        return preview
+    what = "restores the line that was there before in" if entry.before else "removes its line from"
+    line = f"Keeping the undo {what} /etc/sysctl.d/90-sockmon.conf."
+    return msgspec.structs.replace(preview, at_boot=(line, *preview.at_boot))
+
+
+def _require_unchanged(setting: Setting, context: PlanContext) -> None:
+    key, kept = setting.name, setting.old
+    now = context.values.get(key)
+    if now is None:
+        raise PlanRejected(f"{key} cannot be undone: {context.refused.get(key, 'it no longer exists')}")
+    if not equal(row_of(key), now, kept):
+        raise PlanRejected(
+            f"{key} is {now or 'empty'} now, but {kept or 'empty'} was kept: it has been changed since",
+            "plan the value that you want instead",
+        )
+
+
+def _proposal_without_details(undo: Plan, context: PlanContext) -> Proposal:
+    """Return the proposal if the old values cannot be planned, because the bounds have changed since."""
+    previews = tuple(
+        Preview(each, "", "", "", (), "", OUT_OF_BOUNDS, memory=None, warnings=()) for each in undo.settings
+    )
+    commands = tuple(shell_command(each.name, each.new, context.netns_spec) for each in undo.settings)
+    back = tuple(shell_command(each.name, each.old, context.netns_spec) for each in reversed(undo.settings))
+    return Proposal(undo, previews, (), ROLLBACK, commands, back)

@@ -1,0 +1,92 @@
+"""What a kept change does to our file in /etc/sysctl.d: `keep --persist` writes it, undoing a change reverses its
+edit.
+
+The journal has the lines before the file is touched: after a crash the edit is completed, and an undo knows what
+to restore."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from sockmon.errors import SockmonError
+from sockmon.model.plan import Plan
+from sockmon.model.transaction import SysctlFileEdit, Transaction
+from sockmon.tuning.boot.dropin import FILE, BeforeWrite, persist, restore_lines
+from sockmon.tuning.boot.forecast import boot_forecasts, unit_of_process
+from sockmon.tuning.boot.systemd_unit import how_to_persist
+from sockmon.tuning.transaction.journal import FileEditDone, FileEditPlanned, Journal
+
+UNTIL_REBOOT = "it lasts until the next reboot"
+
+
+def update_sysctl_d(root: str, journal: Journal, find: Callable[[str], Transaction | None]) -> list[str]:
+    """Persist the change, or reverse the edit of the change that it undoes, if requested; return messages.
+
+    `find` returns a transaction by its id."""
+    begin = journal.state.begin
+    assert begin is not None
+    if journal.state.persist:
+        return [*_persist(root, journal), *_how_to_persist_limits(begin.plan)]
+    if not begin.plan.undoes:
+        return []
+    kept = find(begin.plan.undoes)
+    if kept is None:
+        return [f"{FILE} was not changed: the history has no {begin.plan.undoes}; {UNTIL_REBOOT}"]
+    keys = {setting.key for setting in begin.plan.settings}
+    entries = [entry for entry in kept.entries if entry.key in keys]
+    return _undo_edits(root, journal, entries) if entries else []
+
+
+def _persist(root: str, journal: Journal) -> list[str]:
+    begin = journal.state.begin
+    assert begin is not None
+    settings = [setting for setting in begin.plan.settings if not setting.pid]
+    if not settings:
+        return []
+
+    def write(before_write: BeforeWrite) -> tuple[str, ...]:
+        return persist(settings, begin.actor, begin.id, root, begin.begun, before_write)
+
+    messages, why = _retry_once(journal, write)
+    return [f"not written to /etc/sysctl.d: {why}; {UNTIL_REBOOT}"] if why else messages
+
+
+def _undo_edits(root: str, journal: Journal, entries: list[SysctlFileEdit]) -> list[str]:
+    messages, why = _retry_once(journal, lambda before_write: restore_lines(entries, root, before_write))
+    if why:
+        messages = [f"{FILE} was not changed: {why}; {UNTIL_REBOOT}"]
+    return [*messages, *_boot_forecast([entry.key for entry in entries], root)]
+
+
+def _retry_once(journal: Journal, write: Callable[[BeforeWrite], tuple[str, ...]]) -> tuple[list[str], str]:
+    """Run `write`, and once more if it fails, because it is idempotent and may have failed after the file was
+    written.
+
+    Return its messages, and why it failed."""
+    why = ""
+    for _ in range(2):
+        try:
+            messages = write(lambda entries: journal.append(FileEditPlanned(entries)))
+        except (SockmonError, OSError, ValueError) as error:
+            why = error.message if isinstance(error, SockmonError) else str(error)
+            continue
+        journal.try_append(FileEditDone())
+        return list(messages), ""
+    return [], why
+
+
+def _how_to_persist_limits(plan: Plan) -> list[str]:
+    """Return how to persist the limits of processes, which sysctl.d cannot hold."""
+    return [
+        f"{setting.name}: {message}"
+        for setting in plan.settings
+        if setting.pid
+        for message in how_to_persist(setting.key, setting.new, unit_of_process(setting.pid))
+    ]
+
+
+def _boot_forecast(keys: list[str], root: str) -> list[str]:
+    # /dev/null in place of /proc: only the files decide, and the lock is held.
+    found = boot_forecasts(keys, root, os.devnull)
+    return [f"after a reboot, {key}: {'; '.join(forecast.sentences)}" for key, forecast in found.items()]
