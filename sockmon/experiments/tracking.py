@@ -1,4 +1,4 @@
-"""Connection tracking: how long an entry stays in the table, and from when on a new timeout counts for it."""
+"""Connection tracking: how long an entry stays in the table, and when a new timeout applies to it."""
 
 from __future__ import annotations
 
@@ -10,33 +10,34 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
+from sockmon.experiments.experiment import Experiment
 from sockmon.kernel.conntrack import ANY_FAMILY, GET
 from sockmon.kernel.netlink import NETFILTER, attributes, dump, open_netlink, run
-from sockmon.labs.loads.halves import deafen, vanish
-from sockmon.labs.loads.tracking import track_connections
-from sockmon.labs.namespaces import set_sysctl
-from sockmon.labs.stage import Stage
-from sockmon.proofs import sockets
-from sockmon.proofs.apart import apart
-from sockmon.proofs.proof import Finding, Proof, Step
+from sockmon.model.experiment import Result, Step
+from sockmon.sandbox import sockets
+from sockmon.sandbox.builder import LabBuilder
+from sockmon.sandbox.loads.tracking import enable_conntrack
+from sockmon.sandbox.namespaces import set_sysctl
+from sockmon.sandbox.parallel import measure_in_namespaces
+from sockmon.sandbox.sockets import close_silently, drop_incoming
 
 _PREFIX = "net.netfilter.nf_conntrack_"
 _LONG, _SHORT, _SHORTEST = 250, 100, 1
 """Seconds; an open connection whose data is not acknowledged gets at most 300."""
 _NEAR = 20
-"""Seconds that may have gone by since."""
+"""Seconds that may have passed since the packet."""
 _STREAM = 2.2
-"""Seconds from which on a UDP flow that goes both ways is a stream: net/netfilter/nf_conntrack_proto_udp.c."""
+"""A UDP flow in both directions that is older, in seconds, is a stream: nf_conntrack_proto_udp.c."""
 _BEGIN = 20
 _TUPLE_ORIG, _TIMEOUT = 1, 7
 _TUPLE_PROTO, _SOURCE_PORT = 2, 2
 Flow = Callable[[ExitStack], Iterator[int]]
-"""Brings an entry into its state, and gives its source port; each time that it is asked again there was another
-packet of it, or where no packet comes any more there is another entry."""
+"""Brings an entry into its state and yields its source port; each next step sends another packet of the flow, or
+creates another entry if the flow has no more packets."""
 
 
-def _left(port: int) -> int | None:
-    """Seconds that the entry of the flow from `port` has left; None where it is gone."""
+def _seconds_left(port: int) -> int | None:
+    """Return the seconds that the entry of the flow from `port` has left; None if it is gone."""
     found: dict[int, int] = {}
 
     def absorb(messages: bytes, length: int) -> None:
@@ -56,9 +57,9 @@ def _attributes(message: bytes, start: int = 0) -> dict[int, bytes]:
 
 
 def _pair(held: ExitStack) -> tuple[socket.socket, socket.socket, int]:
-    """A tracked connection, and its source port."""
-    listener = held.enter_context(sockets.server())
-    client = held.enter_context(socket.create_connection((sockets.LOOPBACK, sockets.PORT), 5))
+    """Return a tracked connection and its source port."""
+    listener = held.enter_context(sockets.listen())
+    client = held.enter_context(socket.create_connection((sockets.LOOPBACK, sockets.SERVER_PORT), 5))
     server = held.enter_context(listener.accept()[0])
     server.settimeout(5)
     listener.close()
@@ -95,17 +96,17 @@ def _close_wait(held: ExitStack) -> Iterator[int]:
 def _fin_wait(held: ExitStack) -> Iterator[int]:
     while True:
         client, server, port = _pair(held)
-        deafen(server)
+        drop_incoming(server)
         client.shutdown(socket.SHUT_WR)
-        # The FIN would come again, which is another state.
-        vanish(client)
+        # A retransmitted FIN would be another state.
+        close_silently(client)
         yield port
 
 
 def _udp(held: ExitStack, replied: bool) -> Iterator[int]:
     server = held.enter_context(socket.socket(type=socket.SOCK_DGRAM))
     client = held.enter_context(socket.socket(type=socket.SOCK_DGRAM))
-    server.bind((sockets.LOOPBACK, sockets.PORT))
+    server.bind((sockets.LOOPBACK, sockets.SERVER_PORT))
     client.connect(server.getsockname())
     begin = time.monotonic()
     while True:
@@ -121,72 +122,72 @@ def _udp(held: ExitStack, replied: bool) -> Iterator[int]:
 _FLOWS: dict[str, tuple[Flow, str]] = {
     "tcp_timeout_established": (_established, "an open connection"),
     "tcp_timeout_time_wait": (_time_wait, "a closed connection"),
-    "tcp_timeout_close_wait": (_close_wait, "a connection that one side has closed"),
-    "tcp_timeout_fin_wait": (_fin_wait, "a connection whose FIN was not answered"),
-    "udp_timeout": (partial(_udp, replied=False), "a UDP flow without an answer"),
-    "udp_timeout_stream": (partial(_udp, replied=True), "a UDP flow both ways, more than 2 s old,"),
+    "tcp_timeout_close_wait": (_close_wait, "a connection closed by one side"),
+    "tcp_timeout_fin_wait": (_fin_wait, "a connection whose FIN got no reply"),
+    "udp_timeout": (partial(_udp, replied=False), "a UDP flow without a reply"),
+    "udp_timeout_stream": (partial(_udp, replied=True), "a two-way UDP flow older than 2 s"),
 }
 _NO_MORE_PACKETS = ("tcp_timeout_time_wait", "tcp_timeout_fin_wait")
 
 
-def _entries(name: str) -> dict[str, Any]:
+def _change_timeout(name: str) -> dict[str, Any]:
     key = _PREFIX + name
-    track_connections()
+    enable_conntrack()
     with ExitStack() as held:
         set_sysctl(key, str(_LONG))
         flow = _FLOWS[name][0](held)
         port = next(flow)
-        first = _settled(port, _LONG)
+        first = _left_after_packet(port, _LONG)
         set_sysctl(key, str(_SHORT))
-        silent = _left(port)
-        then = _settled(next(flow), _SHORT)
+        silent = _seconds_left(port)
+        then = _left_after_packet(next(flow), _SHORT)
         set_sysctl(key, str(_SHORTEST))
         begin, port = time.monotonic(), next(flow)
-        while _left(port) is not None:
+        while _seconds_left(port) is not None:
             if time.monotonic() > begin + 30:
                 raise RuntimeError("the entry was still there after 30 s")
             time.sleep(0.05)
         return {"first": first, "silent": silent, "then": then, "gone": round(time.monotonic() - begin, 1)}
 
 
-def _settled(port: int, expected: int) -> int | None:
-    """What its entry has left once the last packet has come."""
-    sockets.settled(lambda: _is(_left(port), expected), True)
-    return _left(port)
+def _left_after_packet(port: int, expected: int) -> int | None:
+    """Return what the entry has left once the last packet has arrived."""
+    sockets.wait_for_value(lambda: _is(_seconds_left(port), expected), True)
+    return _seconds_left(port)
 
 
 def _is(found: int | None, expected: int) -> bool:
     return found is not None and expected - _NEAR <= found <= expected
 
 
-def _timeout(stage: Stage, name: str) -> Finding:
-    [found] = apart(stage, 6 if name == "udp_timeout_stream" else 2, _entries, (name,))
+def _timeout(builder: LabBuilder, name: str) -> Result:
+    [found] = measure_in_namespaces(builder, 6 if name == "udp_timeout_stream" else 2, _change_timeout, (name,))
     key, subject = _PREFIX + name, _FLOWS[name][1]
     new = name in _NO_MORE_PACKETS
-    follows = "a new one" if new else "the same after its next packet"
+    follows = "a new entry" if new else "the same entry after its next packet"
     steps = [
         Step(
             f"{key}={_LONG}",
             f"{subject} has {found['first']} s left in the table",
-            "a packet sets what is left",
+            "a packet sets the remaining time",
             _is(found["first"], _LONG),
         ),
         Step(
             f"{key}={_SHORT}",
-            f"the same, without a packet since, has {found['silent']} s left",
-            "an entry that is silent keeps its time",
+            f"the same entry, without another packet, has {found['silent']} s left",
+            "an entry without packets keeps its time",
             _is(found["silent"], _LONG),
         ),
         Step(
             f"{key}={_SHORT}",
             f"{follows} has {found['then']} s left",
-            "a new entry has the new time" if new else "from its next packet on it has the new time",
+            "a new entry has the new time" if new else "its next packet sets the new time",
             _is(found["then"], _SHORT),
         ),
         Step(
             f"{key}={_SHORTEST}",
             f"the entry was gone after {found['gone']} s",
-            "then it leaves the table",
+            "the entry leaves the table after this time",
             _SHORTEST - 0.2 <= found["gone"] <= _SHORTEST + 5,
         ),
     ]
@@ -194,13 +195,13 @@ def _timeout(stage: Stage, name: str) -> Finding:
         f"{subject} had {found['first']} s left with {_LONG}, {found['silent']} s after {_SHORT} was set, and"
         f" {follows} {found['then']} s"
     )
-    return Finding(steps, numbers, "a new timeout counts from the next packet on, not for entries that are silent")
+    return Result(steps, numbers, "a new timeout applies from the next packet on, not to entries without packets")
 
 
-PROOFS = tuple(
-    Proof(
+EXPERIMENTS = tuple(
+    Experiment(
         _PREFIX + name,
-        f"how long {subject.rstrip(',')} stays in the table",
+        f"how long {subject} stays in the table",
         partial(_timeout, name=name),
         4 if name == "udp_timeout_stream" else 2,
         ("nft",),

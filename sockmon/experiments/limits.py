@@ -1,4 +1,4 @@
-"""Limits of a process that runs: prlimit(2) from outside, while it stands at its limit."""
+"""Limits of a running process: changed from outside with prlimit(2), while the process is at its limit."""
 
 from __future__ import annotations
 
@@ -15,35 +15,36 @@ from pathlib import Path
 from typing import Any
 
 from sockmon.errors import LabUnavailable
-from sockmon.labs.stage import Stage
-from sockmon.labs.user_processes import become_service
-from sockmon.proofs import sockets
-from sockmon.proofs.apart import apart
-from sockmon.proofs.other import Other, sleeper
-from sockmon.proofs.proof import Finding, Proof, Step
+from sockmon.experiments.experiment import Experiment
+from sockmon.model.experiment import Result, Step
+from sockmon.sandbox import sockets
+from sockmon.sandbox.builder import LabBuilder
+from sockmon.sandbox.child_process import ChildProcess, start_sleeper
+from sockmon.sandbox.namespaces import become_service_user
+from sockmon.sandbox.parallel import measure_in_namespaces
 
 _LOW, _HIGH, _HARD = 40, 60, 80
-_LINE = 33
-"""What a limits.conf says that nobody shall read."""
-_PAM = Path("/etc/security")
+_LIMITS_CONF = 33
+"""The limit in a limits.conf that a service does not read."""
+_SECURITY_DIR = Path("/etc/security")
 _TASKS, _MORE = 40, 8
-_AT_ONCE = "it counts at once for that process, and for children that it starts from then on"
+_CLAIM = "it takes effect at once for that process, and for the children that it starts later"
 
 
 class _Server:
-    """Accepts until it is refused, and says with what error and how many descriptors it has then."""
+    """Accepts until the kernel refuses; answers with the error and the number of its descriptors."""
 
     def __init__(self, listener: socket.socket) -> None:
         self.listener = listener
         self.held = ExitStack()
-        self.began = False
+        self.started = False
 
     def __call__(self, what: str) -> Any:
-        if not self.began:
-            self.began = True
+        if not self.started:
+            self.started = True
             resource.setrlimit(resource.RLIMIT_NOFILE, (_LOW, _HARD))
             self.listener.setblocking(False)
-        return {"accept": self.accept, "child": sleeper}[what]()
+        return {"accept": self.accept, "child": start_sleeper}[what]()
 
     def accept(self) -> tuple[str, int]:
         while True:
@@ -69,21 +70,21 @@ def _soft(pid: int) -> int:
     return resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
 
 
-def _descriptors() -> dict[str, Any]:
-    with sockets.server() as listener, ExitStack() as held:
-        server = Other(_Server(listener))
+def _change_nofile() -> dict[str, Any]:
+    with sockets.listen() as listener, ExitStack() as held:
+        server = ChildProcess(_Server(listener))
         for _ in range(3 * _HARD):
-            held.enter_context(sockets.begin())
+            held.enter_context(sockets.start_connect())
         time.sleep(0.2)
-        found: dict[str, Any] = {"low": server.ask("accept")}
-        before = server.ask("child")
+        found: dict[str, Any] = {"low": server.call("accept")}
+        before = server.call("child")
         resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (_HIGH, _HARD))
-        found["high"] = server.ask("accept")
-        found["children"] = [_soft(before), _soft(server.ask("child"))]
+        found["high"] = server.call("accept")
+        found["children"] = [_soft(before), _soft(server.call("child"))]
         found["above"] = _raise_hard(server.pid)
         resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (_LOW, _HARD))
-        found["lowered"] = server.ask("accept")
-        server.end()
+        found["lowered"] = server.call("accept")
+        server.kill()
         return found
 
 
@@ -95,49 +96,49 @@ def _raise_hard(pid: int) -> str:
     return ""
 
 
-def _started_beside_limits_conf() -> int | None:
-    """The soft limit of a new program where limits.conf says another; None where that could not be laid there."""
-    if ctypes.CDLL(None).mount(b"none", os.fsencode(_PAM), b"tmpfs", 0, None):
+def _start_with_limits_conf() -> int | None:
+    """Return the soft limit of a new program if limits.conf has another; None if that could not be mounted."""
+    if ctypes.CDLL(None).mount(b"none", os.fsencode(_SECURITY_DIR), b"tmpfs", 0, None):
         return None
-    (_PAM / "limits.conf").write_text(f"* - nofile {_LINE}\nroot - nofile {_LINE}\n")
+    (_SECURITY_DIR / "limits.conf").write_text(f"* - nofile {_LIMITS_CONF}\nroot - nofile {_LIMITS_CONF}\n")
     resource.setrlimit(resource.RLIMIT_NOFILE, (_LOW, _HARD))
     return int(subprocess.run(["/bin/sh", "-c", "ulimit -n"], capture_output=True, check=True).stdout)
 
 
-def _nofile(stage: Stage) -> Finding:
-    [found] = apart(stage, 1, _descriptors, ())
-    # In the mounts of a lab that has its own.
-    [started] = apart(stage, 1, _started_beside_limits_conf, ()) if stage.isolated else [None]
+def _nofile(builder: LabBuilder) -> Result:
+    [found] = measure_in_namespaces(builder, 1, _change_nofile, ())
+    # This needs the private mounts of an isolated lab.
+    [started] = measure_in_namespaces(builder, 1, _start_with_limits_conf, ()) if builder.isolated else [None]
     steps = [
         Step(
             f"nofile={_LOW}:{_HARD}",
             f"a server had {found['low'][1]} descriptors, then accept() failed with {found['low'][0]}",
-            "the soft limit is the wall",
+            "the soft limit applies",
             found["low"] == ["EMFILE", _LOW],
         ),
         Step(
             f"nofile={_HIGH}:{_HARD}",
-            f"set from outside while it ran: it accepted on up to {found['high'][1]} descriptors",
-            "it goes on at once, without a restart",
+            f"set from outside while it ran: it continued to accept, up to {found['high'][1]} descriptors",
+            "it continues at once, without a restart",
             found["high"] == ["EMFILE", _HIGH],
         ),
         Step(
             f"nofile={_HIGH}:{_HARD}",
-            f"a child from before has {found['children'][0]}, one that it started since {found['children'][1]}",
-            "children inherit it when they are started",
+            f"a child from before has {found['children'][0]}, a later child has {found['children'][1]}",
+            "a child inherits it when it is started",
             found["children"] == [_LOW, _HIGH],
         ),
         Step(
             f"nofile={_HIGH}:{_HARD + 1}",
             f"the call {'failed with EPERM' if found['above'] else 'succeeded'}",
-            "the hard limit is raised only with CAP_SYS_RESOURCE",
+            "raising the hard limit needs CAP_SYS_RESOURCE",
             found["above"] == "EPERM",
         ),
         Step(
             f"nofile={_LOW}:{_HARD}",
             f"lowered again: {found['lowered'][1]} descriptors stayed open, accept() failed with"
             f" {found['lowered'][0]}",
-            "what is open stays open, and nothing new can be opened",
+            "open files stay open, and no new ones can be opened",
             found["lowered"] == ["EMFILE", _HIGH],
         ),
     ]
@@ -145,41 +146,39 @@ def _nofile(stage: Stage) -> Finding:
         steps.append(
             Step(
                 f"nofile={_LOW}:{_HARD}",
-                f"a program that was started beside a limits.conf that says {_LINE} has {started}",
-                "limits.conf is read at login, not for what a service starts",
+                f"a program that was started while limits.conf has {_LIMITS_CONF} has {started}",
+                "limits.conf is read at login, not when a service is started",
                 started == _LOW,
             )
         )
     numbers = (
-        f"a server that had {found['low'][1]} descriptors and got {found['low'][0]} went on to {found['high'][1]}"
-        f" when prlimit raised its limit to {_HIGH}"
+        f"a server that had {found['low'][1]} descriptors and got {found['low'][0]} continued to"
+        f" {found['high'][1]} when prlimit raised its limit to {_HIGH}"
     )
-    return Finding(
-        steps, numbers, "it counts at once for that process, and for children that it starts from then on"
-    )
+    return Result(steps, numbers, _CLAIM)
 
 
 class _Parent:
-    """Starts children until it is refused."""
+    """Starts children until the kernel refuses."""
 
     def __init__(self) -> None:
-        self.began = False
+        self.started = False
 
     def __call__(self, what: str) -> Any:
-        if not self.began:
-            self.began = True
+        if not self.started:
+            self.started = True
             resource.setrlimit(resource.RLIMIT_NPROC, (_TASKS, _TASKS + 4 * _MORE))
-            become_service()
+            become_service_user()
         return {"fork": self.fork, "thread": _thread}[what]()
 
     def fork(self) -> list[int]:
         started: list[int] = []
         while len(started) < 2 * _TASKS:
             try:
-                started.append(sleeper())
+                started.append(start_sleeper())
             except BlockingIOError:
                 return started
-        raise LabUnavailable("root is not bound by it, and no other user can be had here")
+        raise LabUnavailable("it does not apply to root, and no other user is mapped here")
 
 
 def _thread() -> str:
@@ -190,38 +189,38 @@ def _thread() -> str:
     return "started"
 
 
-def _tasks() -> dict[str, Any]:
-    parent = Other(_Parent())
-    first = parent.ask("fork")
-    found = {"thread": parent.ask("thread"), "first": len(first)}
+def _change_nproc() -> dict[str, Any]:
+    parent = ChildProcess(_Parent())
+    first = parent.call("fork")
+    found = {"thread": parent.call("thread"), "first": len(first)}
     limits = resource.prlimit(parent.pid, resource.RLIMIT_NPROC)
     resource.prlimit(parent.pid, resource.RLIMIT_NPROC, (_TASKS + _MORE, limits[1]))
-    more = parent.ask("fork")
+    more = parent.call("fork")
     inherited = [resource.prlimit(pid, resource.RLIMIT_NPROC)[0] for pid in (first[0], more[0])]
-    parent.end()
+    parent.kill()
     return {**found, "more": len(more), "inherited": inherited}
 
 
-def _nproc(stage: Stage) -> Finding:
-    [found] = apart(stage, 1, _tasks, ())
+def _nproc(builder: LabBuilder) -> Result:
+    [found] = measure_in_namespaces(builder, 1, _change_nproc, ())
     steps = [
         Step(
             f"nproc={_TASKS}",
             f"a program started {found['first']} children, then fork() failed with EAGAIN; a thread was"
             f" {found['thread']}",
-            "all tasks of the user count, threads too",
+            "all tasks of the user count, including threads",
             0 < found["first"] < _TASKS and found["thread"] == "refused",
         ),
         Step(
             f"nproc={_TASKS + _MORE}",
             f"set from outside while it ran: it started {found['more']} more",
-            "it goes on at once, without a restart",
+            "it continues at once, without a restart",
             found["more"] == _MORE,
         ),
         Step(
             f"nproc={_TASKS + _MORE}",
-            f"a child from before has {found['inherited'][0]}, one that it started since {found['inherited'][1]}",
-            "each process has its own limit, and children inherit it when they are started",
+            f"a child from before has {found['inherited'][0]}, a later child has {found['inherited'][1]}",
+            "each process has its own limit, and a child inherits it when it is started",
             found["inherited"] == [_TASKS, _TASKS + _MORE],
         ),
     ]
@@ -229,12 +228,10 @@ def _nproc(stage: Stage) -> Finding:
         f"a program at its limit of {_TASKS} tasks got EAGAIN, and started {found['more']} more when prlimit"
         f" raised it to {_TASKS + _MORE}"
     )
-    return Finding(
-        steps, numbers, "it counts at once for that process, and for children that it starts from then on"
-    )
+    return Result(steps, numbers, _CLAIM)
 
 
-PROOFS = (
-    Proof("nofile", "a server at EMFILE goes on when its limit is raised", _nofile, 1),
-    Proof("nproc", "a program at EAGAIN goes on when its limit is raised", _nproc, 1, ("Linux 5.14",)),
+EXPERIMENTS = (
+    Experiment("nofile", "a server at EMFILE continues when its limit is raised", _nofile, 1),
+    Experiment("nproc", "a program at EAGAIN continues when its limit is raised", _nproc, 1, ("Linux 5.14",)),
 )
