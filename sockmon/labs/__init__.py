@@ -1,10 +1,15 @@
-"""Every ceiling brought about for real, in private namespaces. A new lab is one file, and its line below."""
+"""Each ceiling, reached on a real kernel in private namespaces, or recorded.
+
+A lab is one file and its line in LABS. May import `sandbox`. Tests: `tests/labs/`, where `test_labs.py` runs every
+lab and compares the report with what the lab expects."""
 
 from difflib import get_close_matches
 
 from sockmon.errors import NoSuchLab
 from sockmon.labs import (
     accept_queue,
+    aio,
+    bound_numbers,
     bound_ports,
     busy_proxy,
     busy_server,
@@ -12,53 +17,91 @@ from sockmon.labs import (
     cgroup_pids,
     close_wait_leak,
     conntrack_table,
+    device_ports,
     ephemeral_ports,
+    fanotify,
+    fast_leak,
     four_plateaus,
     idle_box,
     inotify,
+    memlock,
     memory_maps,
+    other_namespace,
     pid_max,
     port_ranges,
     process_fds,
     recorded,
+    reuseport_workers,
     short_lived_churn,
     slow_connects,
     snat_ports,
     syn_queue,
+    tcp_bursts,
     time_wait_buckets,
+    time_wait_reuse,
+    transmit_queue,
+    udp_buffers,
     udp_ports,
+    unix_bursts,
     unix_dgram_queue,
+    unread_data,
     user_processes,
 )
-from sockmon.labs.lab import Lab
+from sockmon.sandbox.scenario import Lab
 
 LABS: tuple[Lab, ...] = (
     process_fds.LAB,
+    fast_leak.LAB,
     ephemeral_ports.LAB,
     accept_queue.LAB,
+    accept_queue.STALE_CAP,
+    reuseport_workers.STUCK,
+    tcp_bursts.OVERFLOWING,
+    tcp_bursts.CAPPED,
+    unix_bursts.OVERFLOWING,
     memory_maps.LAB,
     pid_max.LAB,
     user_processes.LAB,
+    user_processes.ROOTLESS,
     cgroup_pids.LAB,
     cgroup_pids.ANCESTOR,
     cgroup_memory.LAB,
     inotify.INSTANCES,
     inotify.WATCHES,
+    inotify.CONTAINERS,
+    fanotify.GROUPS_FULL,
+    fanotify.MARKS_FULL,
+    memlock.LOCKED,
+    memlock.RINGS,
     close_wait_leak.LAB,
     bound_ports.LAB,
+    bound_ports.IN_TIME_WAIT,
+    bound_ports.MANY_SOURCES,
+    bound_ports.BESIDE_MANY,
+    bound_ports.ANY_ADDRESS,
+    bound_numbers.LAB,
+    bound_numbers.IPV6_LAB,
+    device_ports.LAB,
     slow_connects.LAB,
     port_ranges.RESERVED_PORTS,
     port_ranges.LISTENER_IN_RANGE,
     port_ranges.ODD_RANGE,
     udp_ports.LAB,
     time_wait_buckets.LAB,
+    time_wait_reuse.NEVER_REUSED,
     syn_queue.COOKIES,
     syn_queue.DROPS,
     conntrack_table.LAB,
     snat_ports.LAB,
+    transmit_queue.LAB,
+    udp_buffers.LAB,
     unix_dgram_queue.LAB,
+    unix_dgram_queue.ENDED,
+    unix_dgram_queue.OLDER_LIMIT,
+    recorded.CONNTRACK_BUCKETS,
     recorded.SYSTEM_FDS,
     recorded.EPOLL_WATCHES,
+    recorded.AIO_EVENTS,
     recorded.TCP_MEMORY,
     recorded.UDP_MEMORY,
     recorded.TCP_ORPHANS,
@@ -67,23 +110,43 @@ LABS: tuple[Lab, ...] = (
     recorded.SOFTNET_BACKLOG,
     idle_box.LAB,
     busy_server.LAB,
+    reuseport_workers.BUSY,
+    tcp_bursts.FITTING,
+    unix_bursts.FITTING,
+    transmit_queue.FITTING,
     busy_proxy.LAB,
     short_lived_churn.LAB,
+    fast_leak.WARM_UP,
+    aio.FEW,
+    fanotify.HALF,
+    memlock.HALF,
+    time_wait_reuse.REUSED,
+    unread_data.READER,
+    unread_data.SENDER,
+    unread_data.ORPHANS,
+    unread_data.HEALTHY,
+    other_namespace.LAB,
+    user_processes.CONTAINERS,
+    unix_dgram_queue.READING,
+    inotify.ROOM,
+    bound_ports.NO_PORT,
+    bound_numbers.OUTSIDE_LAB,
+    device_ports.HALF,
     four_plateaus.LAB,
 )
 
 BY_NAME = {lab.name: lab for lab in LABS}
 
 
-def find(name: str) -> Lab:
-    """The lab called `name`; NoSuchLab with the names that are nearest to it."""
+def find_lab(name: str) -> Lab:
+    """Return the lab called `name`; raise NoSuchLab with similar names in its hint."""
     if name in BY_NAME:
         return BY_NAME[name]
-    near = get_close_matches(name, BY_NAME, cutoff=0.4)
+    similar = get_close_matches(name, BY_NAME, cutoff=0.4)
     raise NoSuchLab(
         f"there is no lab called {name!r}",
-        f"did you mean {' or '.join(near)}?" if near else "sockmon lab list has them all",
+        f"did you mean {' or '.join(similar)}?" if similar else "list the labs with: sockmon lab list",
     )
 
 
-__all__ = ["BY_NAME", "LABS", "Lab", "find"]
+__all__ = ["BY_NAME", "LABS", "Lab", "find_lab"]

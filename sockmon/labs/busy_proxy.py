@@ -1,4 +1,4 @@
-"""Health: a proxy at sixty percent of its ports and descriptors, and steady there."""
+"""Healthy: a proxy that steadily uses sixty percent of its ports and descriptors."""
 
 from __future__ import annotations
 
@@ -8,60 +8,61 @@ from collections.abc import Iterator
 from functools import partial
 from time import sleep
 
-from sockmon.labs.lab import Lab
-from sockmon.labs.loads.pairs import listen, narrow
-from sockmon.labs.loads.places import DATABASE, WEB
-from sockmon.labs.loads.traffic import Pool, answer, ask_all_day, echo, may_open
-from sockmon.labs.stage import Stage
+from sockmon.sandbox.builder import LabBuilder
+from sockmon.sandbox.loads.files import set_nofile
+from sockmon.sandbox.loads.port_numbers import DATABASE, WEB
+from sockmon.sandbox.loads.traffic import ConnectionPool, keep_requesting, serve_echo, serve_requests
+from sockmon.sandbox.scenario import Lab
+from sockmon.sandbox.sockets import limit_port_range, listen
 
 PORTS, POOL, CLIENTS, LIMIT = 1000, 480, 400, 1500
 THREADS = 32
-FRESH = 0.5
-"""Seconds between two fresh connections upstream: 120 of them stand in TIME_WAIT after a minute."""
+REPLACE_INTERVAL = 0.5
+"""Seconds between two new connections to the database: after a minute 120 are in TIME_WAIT."""
 
 
 def _proxy(listener: socket.socket) -> Iterator[float]:
-    may_open(LIMIT)
-    pool = Pool(DATABASE, POOL)
-    turn = threading.Lock()
+    set_nofile(LIMIT)
+    pool = ConnectionPool(DATABASE, POOL)
+    lock = threading.Lock()
     for _ in range(THREADS - 1):
         threading.Thread(target=threading.Event().wait, daemon=True).start()
-    threading.Thread(target=_refresh, args=(pool, turn), daemon=True).start()
+    threading.Thread(target=_replace_connections, args=(pool, lock), daemon=True).start()
     yield 0.0
 
-    def ask(request: bytes) -> bytes:
-        with turn:
-            return pool.ask(request)
+    def forward(request: bytes) -> bytes:
+        with lock:
+            return pool.request(request)
 
-    yield from answer(listener, ask)
+    yield from serve_requests(listener, forward)
 
 
-def _refresh(pool: Pool, turn: threading.Lock) -> None:
+def _replace_connections(pool: ConnectionPool, lock: threading.Lock) -> None:
     while True:
-        sleep(FRESH)
-        with turn:
-            pool.refresh()
+        sleep(REPLACE_INTERVAL)
+        with lock:
+            pool.replace_oldest()
 
 
-def _build(stage: Stage) -> None:
-    narrow(PORTS)
-    # As towards another host: on loopback connect() takes ports in TIME_WAIT again after a second.
-    stage.set_sysctl("net.ipv4.tcp_tw_reuse", 0)
+def _build(builder: LabBuilder) -> None:
+    limit_port_range(PORTS)
+    # As towards another host: on loopback connect() would reuse ports in TIME_WAIT after a second.
+    builder.set_sysctl("net.ipv4.tcp_tw_reuse", 0)
     with listen(DATABASE) as listener:
-        stage.start("database", partial(echo, listener, 4 * POOL))
+        builder.start("database", partial(serve_echo, listener, 4 * POOL))
     with listen(WEB) as listener:
-        stage.start("proxy", partial(_proxy, listener))
-    stage.start("clients", partial(ask_all_day, WEB, CLIENTS, requests=200, fresh=1))
+        builder.start("proxy", partial(_proxy, listener))
+    builder.start("clients", partial(keep_requesting, WEB, CLIENTS, requests=200, new_connections=1))
 
 
 LAB = Lab(
     name="busy-proxy",
     ceiling=None,
     title="a busy proxy at 60 %",
-    does="A proxy has 480 of 1,000 ports in its pool, 2 fresh connections each second, and 60 % of its files.",
-    look="no alarm: ports towards 127.0.0.1:5432 level off at 60 %",
-    proves="TIME_WAIT that levels off is no growth without end, and 60 % that stand still are no alarm",
+    scenario="A proxy's pool has 480 of 1,000 ports and 2 new connections per second; 60 % of its files are open.",
+    what_to_see="no alarm: ports towards 127.0.0.1:5432 level off at 60 %",
+    claim="TIME_WAIT that levels off and a steady 60 % raise no alarm",
     build=_build,
-    first=None,
-    watch=60.0,
+    expect_first=None,
+    check_seconds=60.0,
 )

@@ -1,4 +1,4 @@
-"""A container whose memory is full of what its connections wait for."""
+"""A container whose memory is filled by the buffers of its connections."""
 
 from __future__ import annotations
 
@@ -7,57 +7,52 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from sockmon.labs.crew import FOREVER
-from sockmon.labs.lab import Expect, Lab
-from sockmon.labs.loads.pairs import connect, listen
-from sockmon.labs.loads.places import WEB
-from sockmon.labs.stage import Group, Stage
+from sockmon.sandbox.builder import LabBuilder, LabCgroup
+from sockmon.sandbox.loads.connections import connect_and_hold
+from sockmon.sandbox.loads.port_numbers import WEB
+from sockmon.sandbox.scenario import Expect, Lab
+from sockmon.sandbox.sockets import LOOPBACK, listen
+from sockmon.sandbox.workers import FOREVER
 
-LIMIT, FULL = 96 << 20, 0.965
-"""Bytes, and how much of them it takes: nothing is killed yet."""
-BUFFER = 256 << 10
+LIMIT, FILL_RATIO = 96 << 20, 0.965
+"""Bytes, and how much of them is used: the kernel does not kill yet."""
+BUFFER_BYTES = 256 << 10
+CLIENTS = 300
 
 
-def _server(listener: socket.socket, group: Group, clients: int) -> Iterator[float]:
-    """Give each connection a buffer, until the group is nearly full."""
+def _server(listener: socket.socket, group: LabCgroup) -> Iterator[float]:
+    """Accept the clients, then allocate buffers until the group is nearly full."""
     group.join()
-    used = next(
-        group.path / name for name in ("memory.current", "memory.usage_in_bytes") if (group.path / name).exists()
-    )
-    held = [listener.accept()[0] for _ in range(clients)]
+    files = (group.path / name for name in ("memory.current", "memory.usage_in_bytes"))
+    used = next(file for file in files if file.exists())
+    held = [listener.accept()[0] for _ in range(CLIENTS)]
     buffers = []
-    while _number(used) < FULL * LIMIT:
-        buffers.append(b"\1" * BUFFER)
+    while _read_number(used) < FILL_RATIO * LIMIT:
+        buffers.append(b"\1" * BUFFER_BYTES)
     yield FOREVER
     del held
 
 
-def _number(path: Path) -> int:
+def _read_number(path: Path) -> int:
     return int(path.read_text())
 
 
-def _clients(total: int) -> Iterator[float]:
-    held = [connect("127.0.0.1", WEB) for _ in range(total)]
-    yield FOREVER
-    del held
-
-
-def _build(stage: Stage) -> None:
-    group = stage.cgroup("memory", "web", max=LIMIT)
+def _build(builder: LabBuilder) -> None:
+    group = builder.cgroup("memory", "web", max=LIMIT)
     with listen(WEB) as listener:
-        stage.start("app-server", partial(_server, listener, group, 300))
-    stage.start("clients", partial(_clients, 300))
+        builder.start("app-server", partial(_server, listener, group))
+    builder.start("clients", partial(connect_and_hold, LOOPBACK, WEB, CLIENTS))
 
 
 LAB = Lab(
     name="cgroup-memory",
     ceiling="cgroup-memory",
     title="a container almost out of memory",
-    does="A container may take 96 MiB, and its server has given nearly all of it to buffers of connections.",
-    look="memory of cgroup …/web above 95 %, of which nearly nothing can be taken back",
-    proves="what can be taken back does not press; what cannot is an alarm before the kernel kills",
+    scenario="A container may use 96 MiB, and its server has used nearly all of it for connection buffers.",
+    what_to_see="memory of cgroup …/web above 95 %, almost none of it reclaimable",
+    claim="reclaimable memory raises no alarm, and other memory raises one before the kernel kills",
     build=_build,
-    first=Expect(
+    expect_first=Expect(
         "cgroup-memory",
         r"/web$",
         (int(0.95 * LIMIT), LIMIT),
@@ -66,7 +61,7 @@ LAB = Lab(
         "cgroup",
         "memory.max",
     ),
-    never=("cgroup-pids", "process-fds", "accept-queue", "tcp-memory"),
+    expect_no_alarm=("cgroup-pids", "process-fds", "accept-queue", "tcp-memory"),
     needs=("cgroup:memory",),
     recording="cgroup-memory.jsonl",
 )

@@ -1,4 +1,4 @@
-"""A router whose connection tracking table is full of flows that stand: whoever is new is dropped."""
+"""A router whose connection tracking table is full of established flows, so that new ones are dropped."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from functools import partial
 from pathlib import Path
 
 from sockmon.errors import LabUnavailable
-from sockmon.labs.lab import Expect, Lab
-from sockmon.labs.loads import flows
-from sockmon.labs.loads.places import SINK
-from sockmon.labs.loads.tracking import track_connections
-from sockmon.labs.stage import Stage
+from sockmon.sandbox.builder import LabBuilder
+from sockmon.sandbox.loads import flows
+from sockmon.sandbox.loads.port_numbers import SINK
+from sockmon.sandbox.loads.tracking import enable_conntrack
+from sockmon.sandbox.scenario import Expect, Lab
+from sockmon.sandbox.sockets import LOOPBACK
 
-MOST = 1_000_000
-"""Entries beyond which a lab would take more than some 300 MB of the kernel's memory."""
+MAX_ENTRIES = 1_000_000
+"""A larger table would take more than about 300 MB of kernel memory."""
 
 
 def _new_flows() -> Iterator[float]:
-    """A program of this host that sends to somewhere new, and is told EPERM each time."""
+    """Send to a new destination again and again; the kernel refuses with EPERM each time."""
     if not _is_dropped():
-        raise RuntimeError("there was room left in the table")
+        raise RuntimeError("the table was not full")
     while True:
         yield 0.2
         _is_dropped()
@@ -30,34 +31,42 @@ def _new_flows() -> Iterator[float]:
 def _is_dropped() -> bool:
     try:
         with socket.socket(type=socket.SOCK_DGRAM) as sender:
-            sender.sendto(b"", ("127.0.0.1", SINK))
+            sender.sendto(b"", (LOOPBACK, SINK))
     except PermissionError:
         return True
     return False
 
 
-def _build(stage: Stage) -> None:
-    track_connections()
+def _build(builder: LabBuilder) -> None:
+    enable_conntrack()
     maximum = int(Path("/proc/sys/net/netfilter/nf_conntrack_max").read_text())
-    if not 0 < maximum <= MOST:
-        words = f"{maximum:,} flows are too many for a lab" if maximum else "it is 0, no maximum"
-        raise LabUnavailable(f"nf_conntrack_max is the host's, and {words}")
-    stage.facts["maximum"] = maximum
-    stage.start("router", partial(flows.hold, stage, maximum))
-    stage.wait()
-    stage.start("metrics", _new_flows)
+    if not 0 < maximum <= MAX_ENTRIES:
+        reason = f"{maximum:,} flows are too many for a lab" if maximum else "0 means no maximum"
+        raise LabUnavailable(f"nf_conntrack_max is host-wide, and {reason}")
+    builder.facts["maximum"] = maximum
+    builder.start("router", partial(flows.create_flows, builder, maximum))
+    builder.wait()
+    builder.start("metrics", _new_flows)
 
 
 LAB = Lab(
     name="conntrack-table",
     ceiling="conntrack-table",
     title="a full connection tracking table",
-    does="A router tracks as many established flows as nf_conntrack_max allows, and new ones come.",
-    look="conntrack table at its maximum, drop moves and insert_failed does not",
-    proves="a full table is named by its drops, told apart from a clash of translated ports",
+    scenario="A router tracks as many established flows as nf_conntrack_max allows, and new ones arrive.",
+    what_to_see="conntrack table at its maximum; drop rises, insert_failed does not",
+    claim="a full table is recognised by its drops, and not mistaken for a clash of translated ports",
     build=_build,
-    first=Expect("conntrack-table", r".", (1, MOST), (1, MOST), ("hit",), "application"),
-    never=("snat-ports", "ephemeral-ports", "udp-ports", "process-fds", "accept-queue"),
+    expect_first=Expect("conntrack-table", r".", (1, MAX_ENTRIES), (1, MAX_ENTRIES), ("hit",), "application"),
+    # With as many buckets as entries, which is the default, a full table has short buckets.
+    expect_no_alarm=(
+        "conntrack-buckets",
+        "snat-ports",
+        "ephemeral-ports",
+        "udp-ports",
+        "process-fds",
+        "accept-queue",
+    ),
     needs=("nft",),
-    watch=3.0,
+    check_seconds=3.0,
 )

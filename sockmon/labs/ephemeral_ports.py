@@ -1,54 +1,35 @@
-"""A proxy that has taken every local port towards one database."""
+"""A proxy that has used up the local ports towards one database."""
 
 from __future__ import annotations
 
-import errno
-import socket
-from collections.abc import Iterator
+from functools import partial
 
-from sockmon.labs.lab import Expect, Lab
-from sockmon.labs.loads import ports
-from sockmon.labs.loads.pairs import connect, narrow
-from sockmon.labs.loads.places import DATABASE
-from sockmon.labs.stage import Stage
+from sockmon.sandbox.builder import LabBuilder
+from sockmon.sandbox.loads.port_numbers import DATABASE
+from sockmon.sandbox.loads.ports import grow_pool, start_proxy
+from sockmon.sandbox.scenario import Lab, hit
+from sockmon.sandbox.sockets import limit_port_range
 
 PORTS = 200
 MORE = 100
-"""Connections that the proxy would open besides, if it could."""
+"""Connections that the proxy would open if it found ports for them."""
 
 
-def _one_more() -> Iterator[float]:
-    """A pool that wants to grow, and is told EADDRNOTAVAIL each time; it grows where the wall is moved."""
-    pool: list[socket.socket] = []
-    while True:
-        try:
-            pool.append(connect("127.0.0.1", DATABASE))
-        except OSError as refused:
-            if refused.errno != errno.EADDRNOTAVAIL:
-                raise
-        # A pool of its full size waits.
-        while len(pool) >= MORE:
-            yield 1.0
-        yield 0.2
-
-
-def _build(stage: Stage) -> None:
-    narrow(PORTS)
-    ports.ports(stage.crew, PORTS, listener_inside=False)
-    stage.wait()
-    stage.start("proxy-retry", _one_more)
+def _build(builder: LabBuilder) -> None:
+    limit_port_range(PORTS)
+    start_proxy(builder.workers, PORTS)
+    builder.wait()
+    builder.start("proxy-retry", partial(grow_pool, DATABASE, MORE))
 
 
 LAB = Lab(
     name="ephemeral-ports",
     ceiling="ephemeral-ports",
-    title="a proxy without ports",
-    does="A proxy holds 200 connections to one database, and the port range has 200 ports.",
-    look="ports towards 127.0.0.1:5432 at 200/200: connect() fails, EADDRNOTAVAIL",
-    proves="ports are counted towards each destination, and the group that is used up is named with its owner",
+    title="a proxy without free ports",
+    scenario="A proxy holds 200 connections to one database, and the port range has 200 ports.",
+    what_to_see="ports towards 127.0.0.1:5432 at 200/200; connect() fails with EADDRNOTAVAIL",
+    claim="ports are counted per destination, and the exhausted group is reported with its owner",
     build=_build,
-    first=Expect(
-        "ephemeral-ports", r"^127\.0\.0\.1 → 127\.0\.0\.1:5432$", (PORTS, PORTS), (PORTS, PORTS), ("hit",)
-    ),
-    never=("process-fds", "accept-queue", "time-wait-buckets", "tcp-memory", "conntrack-table"),
+    expect_first=hit("ephemeral-ports", r"^127\.0\.0\.1 → 127\.0\.0\.1:5432$", PORTS),
+    expect_no_alarm=("process-fds", "accept-queue", "time-wait-buckets", "tcp-memory", "conntrack-table"),
 )

@@ -1,43 +1,38 @@
-"""Health: a machine with nothing to do."""
+"""Healthy: an idle machine."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from functools import partial
 
-from sockmon.labs.crew import FOREVER
-from sockmon.labs.lab import Lab
-from sockmon.labs.loads.halves import accept_never
-from sockmon.labs.loads.pairs import connect, listen
-from sockmon.labs.loads.places import WEB
-from sockmon.labs.loads.traffic import echo
-from sockmon.labs.stage import Stage
+from sockmon.sandbox.builder import LabBuilder
+from sockmon.sandbox.loads.connections import connect_and_hold, hold_open
+from sockmon.sandbox.loads.port_numbers import WEB
+from sockmon.sandbox.loads.traffic import serve_echo
+from sockmon.sandbox.scenario import Lab
+from sockmon.sandbox.sockets import LOOPBACK, listen
+
+MAIL = 8025
 
 
-def _shell() -> Iterator[float]:
-    """One connection that stands, as of whoever is logged in."""
-    held = connect("127.0.0.1", WEB)
-    yield FOREVER
-    held.close()
-
-
-def _build(stage: Stage) -> None:
+def _build(builder: LabBuilder) -> None:
     with listen(WEB) as listener:
-        stage.start("sshd", partial(echo, listener, 1024))
-    with listen(8025, family=socket.AF_INET6) as listener:
-        stage.start("mail", partial(accept_never, listener))
-    stage.start("shell", _shell)
+        builder.start("sshd", partial(serve_echo, listener, 1024))
+    with listen(MAIL, family=socket.AF_INET6) as listener:
+        builder.start("mail", partial(hold_open, listener))
+    # One open connection, as of a user who is logged in.
+    builder.start("shell", partial(connect_and_hold, LOOPBACK, WEB, 1))
 
 
 LAB = Lab(
     name="idle-box",
     ceiling=None,
     title="an idle machine",
-    does="Two servers listen, one connection stands, and nothing happens.",
-    look="no alarm; what cannot be seen from in here is unknown and says why",
-    proves="a machine with nothing to do raises no alarm, as root and as anybody",
+    scenario="Two servers listen, one connection is open, and nothing happens.",
+    what_to_see="no alarm; what is not visible in a lab is unknown, with the reason",
+    claim="an idle machine raises no alarm, as root and as an ordinary user",
     build=_build,
-    first=None,
-    watch=60.0,
+    expect_first=None,
+    expect_unjudged="tasks outside of this pid namespace",
+    check_seconds=60.0,
 )

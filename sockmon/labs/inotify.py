@@ -1,91 +1,99 @@
-"""Watchers at a limit of their user, whose errors speak of files and of disks."""
+"""A user at a limit of inotify, whose errors look like those of descriptors and of disks; and containers, which
+share the limit of the user who made them."""
 
 from __future__ import annotations
 
-import ctypes
-import errno
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
-from sockmon.labs.crew import FOREVER
-from sockmon.labs.lab import Expect, Lab
-from sockmon.labs.stage import Stage
+from sockmon.sandbox.builder import LabBuilder
+from sockmon.sandbox.loads.inotify import Add, add_instance, add_until_refused, watch_adder
+from sockmon.sandbox.namespaces import enter_container
+from sockmon.sandbox.scenario import Expect, Lab, hit
+from sockmon.sandbox.workers import FOREVER
 
-MOST_INSTANCES, MOST_WATCHES = 32, 128
-TREE = "/usr"
-_IN_MODIFY = 0x2
-_libc = ctypes.CDLL(None, use_errno=True)
+MAX_INSTANCES, MAX_WATCHES = 32, 128
 
 
-def _log_shipper() -> Iterator[float]:
-    """An instance for each log that it follows, until the kernel refuses."""
-    while _libc.inotify_init1(os.O_CLOEXEC) >= 0:
-        pass
-    _refused_with(errno.EMFILE)
+def _add_until(error: str, adder: Callable[[], Add]) -> Iterator[float]:
+    """Add instances or watches until the kernel refuses with `error`."""
+    _, found = add_until_refused(adder())
+    if found != error:
+        raise RuntimeError(f"inotify failed with {found}, not with {error}")
     yield FOREVER
 
 
-def _dev_server() -> Iterator[float]:
-    """One instance that watches every directory of a tree, until the kernel refuses."""
-    instance = _libc.inotify_init1(os.O_CLOEXEC)
-    for directory, _, _ in os.walk(TREE):
-        if _libc.inotify_add_watch(instance, os.fsencode(directory), _IN_MODIFY) < 0:
-            _refused_with(errno.ENOSPC)
-            yield FOREVER
-    raise RuntimeError(f"{TREE} has fewer than {MOST_WATCHES} directories")
+def _build_instances(builder: LabBuilder) -> None:
+    builder.set_sysctl("user.max_inotify_instances", MAX_INSTANCES)
+    builder.start("log-shipper", partial(_add_until, "EMFILE", lambda: add_instance))
 
 
-def _refused_with(code: int) -> None:
-    if ctypes.get_errno() != code:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+def _build_watches(builder: LabBuilder) -> None:
+    builder.set_sysctl("user.max_inotify_watches", MAX_WATCHES)
+    builder.start("dev-server", partial(_add_until, "ENOSPC", watch_adder))
 
 
-def _build_instances(stage: Stage) -> None:
-    stage.set_sysctl("user.max_inotify_instances", MOST_INSTANCES)
-    stage.start("log-shipper", _log_shipper)
+def _container(instances: int) -> Iterator[float]:
+    """Be a container that root made, with so many instances."""
+    enter_container()
+    for _ in range(instances):
+        if add_instance() < 0:
+            raise RuntimeError("inotify_init1() was refused before the limit")
+    yield FOREVER
 
 
-def _build_watches(stage: Stage) -> None:
-    stage.set_sysctl("user.max_inotify_watches", MOST_WATCHES)
-    stage.start("dev-server", _dev_server)
+def _build_containers(builder: LabBuilder, instances: int) -> None:
+    builder.set_sysctl("user.max_inotify_instances", MAX_INSTANCES)
+    for name in ("web", "shop"):
+        builder.start(name, partial(_container, instances))
 
 
 INSTANCES = Lab(
     name="inotify-instances",
     ceiling="inotify-instances",
     title="too many open files, with forty open",
-    does="A log shipper opens an inotify instance for each log, and its user may have 32 of them.",
-    look="inotify instances at 32/32: EMFILE, with fewer than fifty descriptors open",
-    proves="EMFILE of inotify_init() is told from a process at its limit of descriptors",
+    scenario="A log shipper opens an inotify instance for each log, and its user may have 32 of them.",
+    what_to_see="inotify instances at 32/32: EMFILE, with fewer than fifty descriptors open",
+    claim="EMFILE of inotify_init() is not mistaken for the descriptor limit of the process",
     build=_build_instances,
-    first=Expect(
-        "inotify-instances",
-        r"\(0\)$",
-        (MOST_INSTANCES, MOST_INSTANCES),
-        (MOST_INSTANCES, MOST_INSTANCES),
-        ("hit",),
-        "sysctl",
-        "user.max_inotify_instances",
-    ),
-    never=("process-fds", "inotify-watches", "epoll-watches"),
+    expect_first=hit("inotify-instances", r"\(0\)$", MAX_INSTANCES, "sysctl", "user.max_inotify_instances"),
+    expect_no_alarm=("process-fds", "inotify-watches", "epoll-watches"),
 )
 
 WATCHES = Lab(
     name="inotify-watches",
     ceiling="inotify-watches",
-    title="no space left on device, with room on every disk",
-    does="A development server watches every directory below /usr, and its user may have 128 watches.",
-    look="inotify watches at 128/128: ENOSPC, and df shows room",
-    proves="ENOSPC of inotify_add_watch() is named as what it is, with the process that holds the watches",
+    title="no space left on device, with free space on every disk",
+    scenario="A development server watches every directory below /usr, and its user may have 128 watches.",
+    what_to_see="inotify watches at 128/128: ENOSPC, although df shows free space",
+    claim="ENOSPC of inotify_add_watch() is reported as the watch limit, with the process that holds the watches",
     build=_build_watches,
-    first=Expect(
-        "inotify-watches",
-        r"\(0\)$",
-        (MOST_WATCHES, MOST_WATCHES),
-        (MOST_WATCHES, MOST_WATCHES),
-        ("hit",),
-        "sysctl",
-        "user.max_inotify_watches",
+    expect_first=hit("inotify-watches", r"\(0\)$", MAX_WATCHES, "sysctl", "user.max_inotify_watches"),
+    expect_no_alarm=("process-fds", "inotify-instances", "epoll-watches"),
+)
+
+CONTAINERS = Lab(
+    name="inotify-of-containers",
+    ceiling="inotify-instances",
+    title="two containers that share the inotify instances of root",
+    scenario="Two containers with a user namespace each have 16 inotify instances each; root may have 32.",
+    what_to_see="inotify instances of root at 32/32, of which root itself has none",
+    claim="what a container has counts for the user who made its user namespace",
+    build=partial(_build_containers, instances=MAX_INSTANCES // 2),
+    expect_first=hit("inotify-instances", r"\(0\)$", MAX_INSTANCES, "sysctl", "user.max_inotify_instances"),
+    expect_no_alarm=("process-fds", "inotify-watches", "epoll-watches", "user-processes"),
+)
+
+ROOM = Lab(
+    name="inotify-of-containers-room",
+    ceiling=None,
+    title="two containers with inotify instances to spare",
+    scenario="Two containers with a user namespace each have 8 inotify instances each; root may have 32.",
+    what_to_see="no alarm: inotify instances of root at 16/32",
+    claim="containers that share a limit raise no alarm while it has room",
+    build=partial(_build_containers, instances=MAX_INSTANCES // 4),
+    expect_first=None,
+    expect_also=(
+        Expect("inotify-instances", r"\(0\)$", (MAX_INSTANCES // 2,) * 2, (MAX_INSTANCES,) * 2, ("ok",)),
     ),
-    never=("process-fds", "inotify-instances", "epoll-watches"),
 )

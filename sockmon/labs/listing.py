@@ -1,4 +1,4 @@
-"""The labs as a table for a person, and as JSON for a program."""
+"""The list of labs: as text and as JSON."""
 
 from __future__ import annotations
 
@@ -6,72 +6,66 @@ from collections.abc import Iterator
 
 import msgspec
 
-from sockmon.labs import BY_NAME, LABS
-from sockmon.labs.lab import Lab
-from sockmon.labs.running import refusal
+from sockmon.document import json_text
+from sockmon.labs import LABS
+from sockmon.sandbox.availability import unavailable_reason
+from sockmon.sandbox.scenario import Lab
 
 
-class Row(msgspec.Struct):
+class LabRow(msgspec.Struct):
     """One lab in `lab list --json`."""
 
     name: str
     ceiling: str | None
-    """None: a healthy world, of which nothing may be said."""
+    """None: a healthy host, on which there must be no alarm."""
     title: str
-    does: str
-    look: str
-    proves: str
+    scenario: str = msgspec.field(name="does")
+    what_to_see: str = msgspec.field(name="look")
+    claim: str = msgspec.field(name="proves")
     needs: tuple[str, ...]
     recording: bool
-    """What is shown was recorded."""
-    refusal: str | None
-    """Why it cannot run here, or only from a recording; None: it can."""
-
-
-def rows() -> list[Row]:
-    """All labs in their order, each with what is against it on this machine."""
-    return [_row(lab) for lab in LABS]
-
-
-def _row(lab: Lab) -> Row:
-    return Row(
-        lab.name,
-        lab.ceiling,
-        lab.title,
-        lab.does,
-        lab.look,
-        lab.proves,
-        lab.needs,
-        lab.recorded or bool(lab.recording and refusal(lab)),
-        refusal(lab) or None,
-    )
+    """On this machine a recording is shown."""
+    unavailable: str | None = msgspec.field(name="refusal")
+    """Why it cannot run here, or only as a recording; None: it can run."""
 
 
 def as_json() -> str:
-    """An array of Rows."""
-    return msgspec.json.format(msgspec.json.encode(rows()), indent=2).decode()
+    """Return a JSON array of LabRow."""
+    return json_text([_row(lab) for lab in LABS])
+
+
+def _row(lab: Lab) -> LabRow:
+    reason = unavailable_reason(lab)
+    recording = lab.recorded or bool(lab.recording and reason)
+    return LabRow(
+        lab.name,
+        lab.ceiling,
+        lab.title,
+        lab.scenario,
+        lab.what_to_see,
+        lab.claim,
+        lab.needs,
+        recording,
+        reason or None,
+    )
 
 
 def as_text(width: int | None) -> str:
-    """A line each below what they have in common, cut to `width`; what cannot run here says why below."""
-    found = rows()
-    room = max(len(row.name) for row in found)
+    """Return the labs by kind, one line each, cut to `width`; a second line says why one cannot run here."""
+    name_width = max(len(lab.name) for lab in LABS)
     lines: list[str] = []
-    for kind, together in _kinds(found):
-        lines += ["", kind] if lines else [kind]
-        for row in together:
-            line = f"  {row.name:<{room}}  {row.title}"
+    for heading, labs in _by_kind():
+        lines += ["", heading] if lines else [heading]
+        for row in map(_row, labs):
+            line = f"  {row.name:<{name_width}}  {row.title}"
             lines.append(line if width is None or len(line) <= width else line[: width - 1] + "…")
-            if row.refusal:
-                here = "from a recording" if row.recording else "not here"
-                lines.append(f"  {'':<{room}}  {here}: {row.refusal}")
+            if row.unavailable:
+                consequence = "shown from a recording" if row.recording else "not available here"
+                lines.append(f"  {'':<{name_width}}  {consequence}: {row.unavailable}")
     return "\n".join(lines)
 
 
-def _kinds(found: list[Row]) -> Iterator[tuple[str, list[Row]]]:
-    """The labs by what they are: of a limit met here, recorded, or of health."""
-    live = [row for row in found if row.ceiling and not BY_NAME[row.name].recorded]
-    yield "A limit is met, on this kernel:", live
-    recorded = [row for row in found if BY_NAME[row.name].recorded]
-    yield "Recorded, because it takes a setting of the whole host:", recorded
-    yield "Nothing is wrong, and no alarm may be raised:", [row for row in found if not row.ceiling]
+def _by_kind() -> Iterator[tuple[str, list[Lab]]]:
+    yield "Limits that are reproduced on this kernel:", [lab for lab in LABS if lab.ceiling and not lab.recorded]
+    yield "Host-wide limits, shown from a recording:", [lab for lab in LABS if lab.recorded]
+    yield "Healthy hosts, which must raise no alarm:", [lab for lab in LABS if not lab.ceiling]

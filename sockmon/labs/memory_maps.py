@@ -1,4 +1,4 @@
-"""A server that maps more and more memory, until the kernel has no room in its table of maps."""
+"""A server that maps more and more memory, until the kernel refuses one more map."""
 
 from __future__ import annotations
 
@@ -12,15 +12,21 @@ from functools import partial
 from pathlib import Path
 
 from sockmon.errors import LabUnavailable
-from sockmon.labs.lab import Expect, Lab
-from sockmon.labs.loads.pairs import listen
-from sockmon.labs.loads.places import WEB
-from sockmon.labs.loads.threads import STACK, serve_by_threads, some, start_serving, until_refused
-from sockmon.labs.stage import Stage
+from sockmon.sandbox.builder import LabBuilder
+from sockmon.sandbox.loads.port_numbers import WEB
+from sockmon.sandbox.loads.threads import (
+    STACK_BYTES,
+    connect_until_refused,
+    serve_with_threads,
+    start_thread_for,
+    steady_clients,
+)
+from sockmon.sandbox.scenario import Expect, Lab
+from sockmon.sandbox.sockets import listen
 
 THREADS = 200
-MOST = 300_000
-"""A limit beyond which reaching it takes too much of everything."""
+MAX_MAP_COUNT = 300_000
+"""To reach a higher limit would take too much time and memory."""
 _PROT_READ, _PROT_WRITE = 1, 2
 _MAP_PRIVATE, _MAP_ANONYMOUS = 0x02, 0x20
 _PAGE = 4096
@@ -31,28 +37,30 @@ _libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ct
 
 
 def max_map_count() -> int:
-    """vm.max_map_count, which is the host's; LabUnavailable where it is too far away."""
+    """Return vm.max_map_count of the host; raise LabUnavailable if it is too high to reach."""
     limit = int(Path("/proc/sys/vm/max_map_count").read_text())
-    if limit > MOST:
-        raise LabUnavailable(f"vm.max_map_count is {limit:,} here, and no lab may lower it: too many maps to make")
+    if limit > MAX_MAP_COUNT:
+        raise LabUnavailable(
+            f"vm.max_map_count is {limit:,}, too many maps to make, and a lab does not lower a host-wide setting"
+        )
     return limit
 
 
-def server(listener: socket.socket, threads: int, progress: Callable[[int], None]) -> Iterator[float]:
-    """Start `threads` threads for as many clients, then map until the kernel refuses; prove that fork() works."""
-    threading.stack_size(STACK)
+def _map_until_refused(listener: socket.socket, threads: int, progress: Callable[[int], None]) -> Iterator[float]:
+    """Start `threads` threads for as many clients, then map until the kernel refuses; fork() still works."""
+    threading.stack_size(STACK_BYTES)
     for _ in range(threads):
-        start_serving(listener.accept()[0])
-    _map_all(progress)
+        start_thread_for(listener.accept()[0])
+    _exhaust_maps(progress)
     child = os.fork()
     if child == 0:
         os._exit(0)
     os.waitpid(child, 0)
-    yield from serve_by_threads(listener)
+    yield from serve_with_threads(listener)
 
 
-def _map_all(progress: Callable[[int], None]) -> None:
-    # Neighbours that differ are not merged; nothing is written, so that no page is taken.
+def _exhaust_maps(progress: Callable[[int], None]) -> None:
+    # The kernel does not merge neighbours with different protection. Nothing is written, so no page is used.
     made = 0
     while (
         _libc.mmap(None, _PAGE, (_PROT_READ, _PROT_WRITE)[made % 2], _MAP_PRIVATE | _MAP_ANONYMOUS, -1, 0)
@@ -65,40 +73,42 @@ def _map_all(progress: Callable[[int], None]) -> None:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def start(stage: Stage, name: str, port: int, threads: int) -> None:
-    """The server called `name`, at the wall, and clients that it cannot serve any more."""
+def start_server_at_limit(builder: LabBuilder, name: str, port: int, threads: int) -> None:
+    """Start the server called `name`, at its limit, and clients that it can no longer serve."""
     limit = max_map_count()
 
     def progress(made: int) -> None:
-        stage.progress(made / limit, f"{made:,} of {limit:,} maps")
+        builder.progress(made / limit, f"{made:,} of {limit:,} maps")
 
     with listen(port) as listener:
-        stage.start(name, partial(server, listener, threads, progress))
-    stage.start("clients", partial(some, port, threads))
-    stage.wait()
-    stage.start("clients", partial(until_refused, port))
+        builder.start(name, partial(_map_until_refused, listener, threads, progress))
+    builder.start("clients", partial(steady_clients, port, threads))
+    builder.wait()
+    builder.start("clients", partial(connect_until_refused, port))
 
 
-def _build(stage: Stage) -> None:
-    start(stage, "app-server", WEB, THREADS)
+def _build(builder: LabBuilder) -> None:
+    start_server_at_limit(builder, "app-server", WEB, THREADS)
 
+
+AT_LIMIT = Expect(
+    "memory-maps",
+    r"^app-server\[\d+\]$",
+    (60_000, MAX_MAP_COUNT + 1),
+    (60_000, MAX_MAP_COUNT),
+    ("hit",),
+    "sysctl",
+    "vm.max_map_count",
+)
 
 LAB = Lab(
     name="memory-maps",
     ceiling="memory-maps",
-    title="a server without memory maps",
-    does="A server with 200 threads maps memory in small pieces until mmap() fails; no new thread starts either.",
-    look="memory maps of app-server at their limit: ENOMEM, while memory is free",
-    proves="maps that ran out are named, not a limit of tasks: fork() still works, pthread_create() does not",
+    title="a server without free memory maps",
+    scenario="A server with 200 threads maps memory in small pieces until mmap() fails; no thread starts then.",
+    what_to_see="memory maps of app-server at their limit: ENOMEM, while memory is free",
+    claim="exhausted memory maps are not mistaken for a task limit: fork() still works, pthread_create() does not",
     build=_build,
-    first=Expect(
-        "memory-maps",
-        r"^app-server\[\d+\]$",
-        (60_000, MOST + 1),
-        (60_000, MOST),
-        ("hit",),
-        "sysctl",
-        "vm.max_map_count",
-    ),
-    never=("pid-max", "user-processes", "cgroup-pids", "process-fds", "accept-queue"),
+    expect_first=AT_LIMIT,
+    expect_no_alarm=("pid-max", "user-processes", "cgroup-pids", "process-fds", "accept-queue"),
 )

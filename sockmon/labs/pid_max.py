@@ -1,39 +1,37 @@
-"""A server that has taken nearly every process id of its pid namespace."""
+"""A server that has used nearly every process id of its pid namespace."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from sockmon.errors import LabUnavailable
-from sockmon.labs.lab import Expect, Lab
-from sockmon.labs.loads.pairs import listen
-from sockmon.labs.loads.places import WEB
-from sockmon.labs.loads.threads import serve_by_threads, until_refused
-from sockmon.labs.stage import Stage
+from sockmon.sandbox.builder import LabBuilder
+from sockmon.sandbox.loads.port_numbers import WEB
+from sockmon.sandbox.loads.threads import connect_until_refused, serve_with_threads
+from sockmon.sandbox.scenario import Expect, Lab
+from sockmon.sandbox.sockets import listen
 
 IDS = 1024
 FREE = 24
-"""Ids that are left, so that whoever looks can start something."""
+"""Ids that are left, so that sockmon itself can start."""
 
 
-def _build(stage: Stage) -> None:
-    if not stage.isolated:
-        raise LabUnavailable("there is no pid namespace of its own, and the host's kernel.pid_max is not touched")
-    stage.set_sysctl("kernel.pid_max", IDS)
+def _build(builder: LabBuilder) -> None:
+    builder.require_pid_namespace()
+    builder.set_sysctl("kernel.pid_max", IDS)
     with listen(WEB) as listener:
-        stage.start("app-server", partial(serve_by_threads, listener))
-    stage.start("clients", partial(until_refused, WEB, FREE))
+        builder.start("app-server", partial(serve_with_threads, listener))
+    builder.start("clients", partial(connect_until_refused, WEB, FREE))
 
 
 LAB = Lab(
     name="pid-max",
     ceiling="pid-max",
-    title="a server without process ids",
-    does="A server starts threads until all 1,024 ids are taken; then 24 of them end, so that one can look.",
-    look="process ids of this pid namespace near 1,024: fork() fails, for root too",
-    proves="ids are counted where kernel.pid_max applies, with those below 300 that are never given out again",
+    title="a server without free process ids",
+    scenario="A server starts threads until all 1,024 ids are used; then 24 end, so that commands can run.",
+    what_to_see="process ids of this pid namespace near 1,024; fork() fails, even for root",
+    claim="ids are counted against kernel.pid_max of the namespace, with those below 300 that are never reused",
     build=_build,
-    first=Expect(
+    expect_first=Expect(
         "pid-max",
         r"^pid:\[\d+\]$",
         (IDS - FREE - 40, IDS),
@@ -42,6 +40,6 @@ LAB = Lab(
         "sysctl",
         "kernel.pid_max",
     ),
-    never=("user-processes", "cgroup-pids", "memory-maps", "process-fds", "accept-queue"),
+    expect_no_alarm=("user-processes", "cgroup-pids", "memory-maps", "process-fds", "accept-queue"),
     needs=("Linux 6.14",),
 )

@@ -1,22 +1,23 @@
-"""What a port range really holds: reserved ports, a listener inside it, an odd number of ports."""
+"""How many ports a range really has: with reserved ports, with a listener in it, with an odd number of ports."""
 
 from __future__ import annotations
 
-import errno
 import socket
 from collections.abc import Iterator
 from functools import partial
 
-from sockmon.labs.lab import Expect, Lab
-from sockmon.labs.loads.halves import accept_never
-from sockmon.labs.loads.pairs import LOW, connect, listen, narrow
-from sockmon.labs.loads.places import DATABASE
-from sockmon.labs.stage import Stage
+from sockmon.sandbox.builder import LabBuilder
+from sockmon.sandbox.loads.connections import hold_open
+from sockmon.sandbox.loads.port_numbers import DATABASE
+from sockmon.sandbox.loads.ports import grow_pool
+from sockmon.sandbox.scenario import Lab, hit
+from sockmon.sandbox.sockets import FIRST_PORT, limit_port_range, listen
 
 PORTS, RESERVED = 200, 20
-MOST = 300
-"""Connections of the pool, if it could: no limit of descriptors may end it."""
-INSIDE = LOW + 7
+POOL_SIZE = 300
+"""Connections that the pool would open if it found ports for them; no descriptor limit ends it before."""
+PORT_IN_RANGE = FIRST_PORT + 7
+SUBJECT = r"^127\.0\.0\.1 → 127\.0\.0\.1:5432$"
 
 
 def _database(listener: socket.socket) -> Iterator[float]:
@@ -26,71 +27,52 @@ def _database(listener: socket.socket) -> Iterator[float]:
         held.append(listener.accept()[0])
 
 
-def _pool() -> Iterator[float]:
-    """Connect until the kernel says that there is no port, and go on trying; it grows where the wall is moved."""
-    held: list[socket.socket] = []
-    while True:
-        # A pool of its full size waits.
-        while len(held) >= MOST:
-            yield 1.0
-        try:
-            held.append(connect("127.0.0.1", DATABASE))
-        except OSError as refused:
-            if refused.errno != errno.EADDRNOTAVAIL:
-                raise
-            yield 0.2
-
-
-def _build(stage: Stage, ports: int = PORTS, reserved: int = 0, inside: bool = False) -> None:
-    narrow(ports)
+def _build(builder: LabBuilder, ports: int = PORTS, reserved: int = 0, listener_in_range: bool = False) -> None:
+    limit_port_range(ports)
     if reserved:
-        stage.set_sysctl("net.ipv4.ip_local_reserved_ports", f"{LOW}-{LOW + reserved - 1}")
+        builder.set_sysctl("net.ipv4.ip_local_reserved_ports", f"{FIRST_PORT}-{FIRST_PORT + reserved - 1}")
     with listen(DATABASE) as listener:
-        stage.start("database", partial(_database, listener))
-    if inside:
-        with listen(INSIDE) as listener:
-            stage.start("metrics", partial(accept_never, listener))
-    stage.start("pool", _pool)
+        builder.start("database", partial(_database, listener))
+    if listener_in_range:
+        with listen(PORT_IN_RANGE) as listener:
+            builder.start("metrics", partial(hold_open, listener))
+    builder.start("pool", partial(grow_pool, DATABASE, POOL_SIZE))
 
 
-def _full(used: int, limit: int) -> Expect:
-    return Expect("ephemeral-ports", r"^127\.0\.0\.1 → 127\.0\.0\.1:5432$", (used, used), (limit, limit), ("hit",))
-
-
-_NEVER = ("process-fds", "bound-ports", "accept-queue", "time-wait-buckets", "conntrack-table")
+_NO_ALARM = ("process-fds", "bound-ports", "accept-queue", "time-wait-buckets", "conntrack-table")
 
 RESERVED_PORTS = Lab(
     name="reserved-ports",
     ceiling="ephemeral-ports",
     title="reserved ports in the range",
-    does="A pool grows to one database until it has no port; 20 of the 200 in the range are reserved.",
-    look="ports towards 127.0.0.1:5432 at 180/180, with 20 reserved told below",
-    proves="ip_local_reserved_ports is taken off what the range holds",
+    scenario="A pool connects to one database until no port is left; 20 of the 200 ports are reserved.",
+    what_to_see="ports towards 127.0.0.1:5432 at 180/180; the evidence names 20 reserved ones",
+    claim="ip_local_reserved_ports is subtracted from the range",
     build=partial(_build, reserved=RESERVED),
-    first=_full(PORTS - RESERVED, PORTS - RESERVED),
-    never=_NEVER,
+    expect_first=hit("ephemeral-ports", SUBJECT, PORTS - RESERVED),
+    expect_no_alarm=_NO_ALARM,
 )
 
 LISTENER_IN_RANGE = Lab(
     name="listener-in-range",
     ceiling="ephemeral-ports",
     title="a listener in the range",
-    does="A pool grows to one database until it has no port; a service listens on one of the 200.",
-    look="ports towards 127.0.0.1:5432 at 199/199, with 1 listening told below",
-    proves="a port that is listened on is taken off what the range holds",
-    build=partial(_build, inside=True),
-    first=_full(PORTS - 1, PORTS - 1),
-    never=_NEVER,
+    scenario="A pool connects to one database until no port is left; a service listens on one of the 200.",
+    what_to_see="ports towards 127.0.0.1:5432 at 199/199; the evidence names 1 listening port",
+    claim="a port with a listener is subtracted from the range",
+    build=partial(_build, listener_in_range=True),
+    expect_first=hit("ephemeral-ports", SUBJECT, PORTS - 1),
+    expect_no_alarm=_NO_ALARM,
 )
 
 ODD_RANGE = Lab(
     name="odd-range",
     ceiling="ephemeral-ports",
     title="a range of three ports",
-    does="A pool grows to one database until it has no port; the range is 40000 to 40002.",
-    look="ports towards 127.0.0.1:5432 at 2/3: the third one is never given out",
-    proves="a range of an odd number of ports is known to be used up before its last one is",
+    scenario="A pool connects to one database until no port is left; the range is 40000 to 40002.",
+    what_to_see="ports towards 127.0.0.1:5432 at 2/2: connect() never tries the third one",
+    claim="the limit of a range of three ports is two, because connect() never tries the last one",
     build=partial(_build, ports=3),
-    first=_full(2, 3),
-    never=_NEVER,
+    expect_first=hit("ephemeral-ports", SUBJECT, 2),
+    expect_no_alarm=_NO_ALARM,
 )

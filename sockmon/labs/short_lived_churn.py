@@ -1,4 +1,4 @@
-"""Health: nothing that lasts. Connections and processes come and go, and the limits are far away."""
+"""Healthy: connections and processes come and go, and every limit is far away."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from contextlib import suppress
 from functools import partial
 from time import monotonic
 
-from sockmon.labs.lab import Lab
-from sockmon.labs.loads.pairs import connect, listen
-from sockmon.labs.loads.places import CHURN
-from sockmon.labs.loads.tracking import track_connections
-from sockmon.labs.loads.traffic import REQUEST, echo
-from sockmon.labs.stage import Stage
+from sockmon.sandbox.builder import LabBuilder
+from sockmon.sandbox.loads.port_numbers import CHURN
+from sockmon.sandbox.loads.tracking import enable_conntrack
+from sockmon.sandbox.loads.traffic import REQUEST, serve_echo
+from sockmon.sandbox.scenario import Lab
+from sockmon.sandbox.sockets import LOOPBACK, connect, listen
 
 RATE, JOBS = 200, 5
-"""Connections and processes each second."""
-_ROUND = 0.05
+"""Connections and processes per second."""
+_ROUND_SECONDS = 0.05
 
 
 def _clients() -> Iterator[float]:
     due = monotonic()
     while True:
-        clients = [connect("127.0.0.1", CHURN) for _ in range(round(RATE * _ROUND))]
+        clients = [connect(LOOPBACK, CHURN) for _ in range(round(RATE * _ROUND_SECONDS))]
         for client in clients:
             with client:
                 client.send(REQUEST)
                 client.recv(4096)
-        # What was late is not made good: no bursts.
-        due = max(due + _ROUND, monotonic())
+        # A late round is not caught up, because that would be a burst.
+        due = max(due + _ROUND_SECONDS, monotonic())
         yield max(0.0, due - monotonic())
 
 
 def _cron() -> Iterator[float]:
-    """Processes that live for a moment."""
+    """Start processes that exit at once."""
     while True:
         if os.fork() == 0:
             os._exit(0)
@@ -42,26 +42,26 @@ def _cron() -> Iterator[float]:
         os.waitpid(-1, 0)
 
 
-def _build(stage: Stage) -> None:
-    # As towards another host: on loopback connect() takes ports in TIME_WAIT again after a second.
-    stage.set_sysctl("net.ipv4.tcp_tw_reuse", 0)
-    # Where nft is not there, connections are not tracked.
+def _build(builder: LabBuilder) -> None:
+    # As towards another host: on loopback connect() would reuse ports in TIME_WAIT after a second.
+    builder.set_sysctl("net.ipv4.tcp_tw_reuse", 0)
+    # Without nft, connections are not tracked.
     with suppress(RuntimeError):
-        track_connections()
+        enable_conntrack()
     with listen(CHURN) as listener:
-        stage.start("web-server", partial(echo, listener, 1024))
-    stage.start("clients", _clients)
-    stage.start("cron", _cron)
+        builder.start("web-server", partial(serve_echo, listener, 1024))
+    builder.start("clients", _clients)
+    builder.start("cron", _cron)
 
 
 LAB = Lab(
     name="short-lived-churn",
     ceiling=None,
     title="short-lived connections",
-    does="200 connections a second that last for one request, and processes that come and go.",
-    look="no alarm: TIME_WAIT levels off at 12,000, less than half of the ports",
-    proves="growth that must end below the limit is no alarm, and neither are counters that only count",
+    scenario="200 connections per second that last for one request, and processes that come and go.",
+    what_to_see="no alarm: TIME_WAIT levels off at 12,000, less than half of the ports",
+    claim="growth that ends below the limit raises no alarm, nor do counters that rise as usual",
     build=_build,
-    first=None,
-    watch=60.0,
+    expect_first=None,
+    check_seconds=60.0,
 )

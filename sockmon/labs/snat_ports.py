@@ -1,54 +1,54 @@
-"""A NAT rule with a few ports, and more clients than that: the table has room, the translated address has none."""
+"""A NAT rule with fewer ports than clients: the table has room, but the translated address has no free port."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
 
-from sockmon.labs.lab import Expect, Lab
-from sockmon.labs.loads.halves import try_to_connect
-from sockmon.labs.loads.pairs import hold, serve
-from sockmon.labs.loads.places import DATABASE
-from sockmon.labs.loads.tracking import load_rules
-from sockmon.labs.stage import Stage
+from sockmon.sandbox.builder import LabBuilder
+from sockmon.sandbox.loads.connections import connect_and_hold, start_servers
+from sockmon.sandbox.loads.port_numbers import DATABASE
+from sockmon.sandbox.loads.tracking import load_nft_rules
+from sockmon.sandbox.scenario import Expect, Lab
+from sockmon.sandbox.sockets import LOOPBACK, start_connect
 
-LOW, PORTS, MORE = 20000, 50, 10
+FIRST_PORT, PORTS, MORE_CLIENTS = 20000, 50, 10
 _RULES = f"""
 table ip load {{
   chain leaving {{
     type nat hook postrouting priority 100
-    tcp dport {DATABASE} snat to 127.0.0.9:{LOW}-{LOW + PORTS - 1}
+    tcp dport {DATABASE} snat to 127.0.0.9:{FIRST_PORT}-{FIRST_PORT + PORTS - 1}
   }}
 }}
 """
 
 
 def _more_clients() -> Iterator[float]:
-    """Those for whom there is no port: their SYNs are dropped, no answer comes, and some time they give up."""
-    waiting = [try_to_connect(DATABASE) for _ in range(MORE)]
+    """Clients for which there is no port: their SYNs are dropped, no reply comes, and they give up in the end."""
+    waiting = [start_connect(DATABASE) for _ in range(MORE_CLIENTS)]
     while waiting:
         yield 0.2
-        waiting.append(try_to_connect(DATABASE))
+        waiting.append(start_connect(DATABASE))
         waiting.pop(0).close()
 
 
-def _build(stage: Stage) -> None:
-    load_rules(_RULES)
-    serve(stage.crew, "database", DATABASE, PORTS)
-    stage.start("clients", partial(hold, "127.0.0.1", DATABASE, iter([""] * PORTS), PORTS))
-    stage.wait()
-    stage.start("more-clients", _more_clients)
+def _build(builder: LabBuilder) -> None:
+    load_nft_rules(_RULES)
+    start_servers(builder.workers, "database", DATABASE, PORTS)
+    builder.start("clients", partial(connect_and_hold, LOOPBACK, DATABASE, PORTS))
+    builder.wait()
+    builder.start("more-clients", _more_clients)
 
 
 LAB = Lab(
     name="snat-ports",
     ceiling="snat-ports",
     title="more clients than translated ports",
-    does="A NAT rule has 50 ports, 50 connections to the database hold them, and more clients come.",
-    look="SNAT ports at 50/50; insert_failed and drop move, the table is all but empty",
-    proves="a clash of translated ports is told apart from a full connection tracking table",
+    scenario="A NAT rule has 50 ports, 50 connections to the database use them, and more clients connect.",
+    what_to_see="SNAT ports at 50/50; insert_failed and drop rise, the table is nearly empty",
+    claim="a clash of translated ports is not mistaken for a full connection tracking table",
     build=_build,
-    first=Expect(
+    expect_first=Expect(
         "snat-ports",
         rf"^127\.0\.0\.9 → 127\.0\.0\.1:{DATABASE}$",
         (PORTS, PORTS),
@@ -56,7 +56,7 @@ LAB = Lab(
         ("hit",),
         "application",
     ),
-    never=("conntrack-table", "ephemeral-ports", "bound-ports", "syn-queue", "accept-queue"),
+    expect_no_alarm=("conntrack-table", "ephemeral-ports", "bound-ports", "syn-queue", "accept-queue"),
     needs=("nft",),
-    watch=3.0,
+    check_seconds=3.0,
 )

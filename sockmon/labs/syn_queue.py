@@ -1,47 +1,47 @@
-"""Handshakes that nobody finishes: with SYN cookies the server goes on, without them it turns clients away."""
+"""Handshakes that never finish: with SYN cookies the server continues to serve, without them it drops SYNs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
 
-from sockmon.labs.lab import Expect, Lab
-from sockmon.labs.loads.halves import accept_never, try_to_connect
-from sockmon.labs.loads.pairs import listen
-from sockmon.labs.loads.places import HALF_OPEN
-from sockmon.labs.stage import Stage
+from sockmon.sandbox.builder import LabBuilder
+from sockmon.sandbox.loads.connections import hold_open
+from sockmon.sandbox.loads.port_numbers import HALF_OPEN
+from sockmon.sandbox.scenario import Expect, Lab
+from sockmon.sandbox.sockets import listen, start_connect
 
 BACKLOG = 64
 _HELD = (BACKLOG // 2, BACKLOG + 1)
-"""The kernel gives the oldest up earlier while a queue is more than half full; new ones fill it again."""
+"""The kernel drops the oldest earlier while the queue is more than half full; new ones fill it again."""
 
 
 def _clients() -> Iterator[float]:
-    """Twice what the queue holds, and one more each time, as from clients behind a firewall that loses answers."""
-    held = [try_to_connect(HALF_OPEN, deaf=True) for _ in range(2 * BACKLOG)]
+    """Start twice what the queue holds, then replace the oldest, like clients behind a firewall."""
+    held = [start_connect(HALF_OPEN, drop_replies=True) for _ in range(2 * BACKLOG)]
     while held:
         yield 0.05
-        held.append(try_to_connect(HALF_OPEN, deaf=True))
+        held.append(start_connect(HALF_OPEN, drop_replies=True))
         held.pop(0).close()
 
 
-def _build(stage: Stage, cookies: int) -> None:
-    stage.set_sysctl("net.ipv4.tcp_syncookies", cookies)
-    stage.set_sysctl("net.ipv4.tcp_synack_retries", 30)
+def _build(builder: LabBuilder, cookies: int) -> None:
+    builder.set_sysctl("net.ipv4.tcp_syncookies", cookies)
+    builder.set_sysctl("net.ipv4.tcp_synack_retries", 30)
     with listen(HALF_OPEN, BACKLOG) as listener:
-        stage.start("login-server", partial(accept_never, listener))
-    stage.start("deaf-clients", _clients)
+        builder.start("login-server", partial(hold_open, listener))
+    builder.start("deaf-clients", _clients)
 
 
 COOKIES = Lab(
     name="syn-queue",
     ceiling="syn-queue",
-    title="handshakes that nobody finishes",
-    does="Clients start connections to a server with a backlog of 64 and never finish the handshake.",
-    look="SYN queue of login-server at 64, TCPReqQFullDoCookies moves: still served",
-    proves="the listener whose handshakes wait is named, and that cookies keep it open to others",
+    title="handshakes that never finish",
+    scenario="Clients start handshakes with a server whose backlog is 64, and never finish them.",
+    what_to_see="SYN queue of login-server at 64, TCPReqQFullDoCookies rising: still serving",
+    claim="the listener with the waiting handshakes is reported, and that SYN cookies keep it reachable",
     build=partial(_build, cookies=1),
-    first=Expect(
+    expect_first=Expect(
         "syn-queue",
         r"^0\.0\.0\.0:8084 login-server\[\d+\]$",
         _HELD,
@@ -49,17 +49,17 @@ COOKIES = Lab(
         ("hit",),
         "application",
     ),
-    never=("accept-queue", "process-fds", "ephemeral-ports", "tcp-memory", "conntrack-table"),
+    expect_no_alarm=("accept-queue", "process-fds", "ephemeral-ports", "tcp-memory", "conntrack-table"),
 )
 
 DROPS = Lab(
     name="syn-drops",
     ceiling="syn-queue",
-    title="handshakes that nobody finishes, without cookies",
-    does="As in syn-queue, with SYN cookies off: the kernel drops the SYN of whoever comes.",
-    look="SYN queue of login-server at 64, and TCPReqQFullDrop that moves",
-    proves="SYNs that are lost are told from cookies that are sent, and from an accept queue that is full",
+    title="handshakes that never finish, without SYN cookies",
+    scenario="As in syn-queue, but SYN cookies are off: the kernel drops every further SYN.",
+    what_to_see="SYN queue of login-server at 64, and TCPReqQFullDrop rising",
+    claim="dropped SYNs are not mistaken for sent cookies, nor for a full accept queue",
     build=partial(_build, cookies=0),
-    first=COOKIES.first,
-    never=COOKIES.never,
+    expect_first=COOKIES.expect_first,
+    expect_no_alarm=COOKIES.expect_no_alarm,
 )
