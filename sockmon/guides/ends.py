@@ -1,0 +1,109 @@
+"""The ends that every guide has, by outcome. A guide replaces one with a step of the same id, to say more."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from sockmon.ceilings import TITLES
+from sockmon.document import sentence
+from sockmon.guides.facts import Facts
+from sockmon.guides.findings import application_advice, left_limit, not_read, numbers_of, where_to_run
+from sockmon.guides.guide import End
+
+VERIFIED, DO_NOT_TUNE, NOT_HERE = "verified", "do-not-tune", "not-here"
+OTHER_LIMIT, RUN_COMMANDS = "other-limit", "run-commands"
+DID_NOT_HELP, CANNOT_BE_KNOWN = "did-not-help", "cannot-be-known"
+"""The ids of these ends."""
+
+
+def keep_command(facts: Facts) -> list[str]:
+    """Return how to keep the change of this walk; empty if none is held."""
+    keep = "Keep the change with: sockmon tune keep. With --persist it also survives a restart."
+    return [keep] if facts.pending else []
+
+
+def _verified(facts: Facts) -> Sequence[str]:
+    return [sentence(left_limit(facts).text), *keep_command(facts)]
+
+
+def _do_not_tune(facts: Facts) -> Sequence[str]:
+    return ["No setting of the kernel cures this; the application has to change.", *_advice(facts)]
+
+
+def _advice(facts: Facts) -> Iterator[str]:
+    yield from map(sentence, application_advice(facts))
+
+
+def _not_here(facts: Facts) -> Sequence[str]:
+    names = ", ".join(TITLES[name] for name in facts.ceilings)
+    return [
+        f"The symptom is not on {facts.snapshot.host.name} now: no limit that this guide leads to has an alarm"
+        f" ({names}).",
+        *map(sentence, not_read(facts)),
+        "Run it again while the symptom is there, on the host and in the network namespace of the program that"
+        " fails.",
+    ]
+
+
+def _other_limit(facts: Facts) -> Sequence[str]:
+    others = [row for row in facts.alarms() if row.ceiling not in facts.ceilings and row != facts.reading]
+    found = [*([facts.reading] if facts.reading else []), *others]
+    return [
+        "The limit that this guide is about is not the cause. Another one has an alarm:",
+        *(sentence(numbers_of(row)) for row in found[:3]),
+    ]
+
+
+def _run_commands(facts: Facts) -> Sequence[str]:
+    reason = facts.refusal or facts.place.cannot_change
+    return [sentence(f"nothing was changed{f': {reason}' if reason else ''}"), *_commands(facts)]
+
+
+def _commands(facts: Facts) -> Iterator[str]:
+    """Yield the command that makes the changes which were proposed, with preview, confirmation and rollback."""
+    if facts.proposed:
+        where = f" on {facts.snapshot.host.name}" if facts.place.source != "live" else ""
+        yield f"The change, to run as root{where}:"
+        yield tune_command(facts)
+
+
+def tune_command(facts: Facts) -> str:
+    """Return the command that changes what was proposed."""
+    settings = [f"{each.key}={each.value}" for each in facts.proposed]
+    return f"{facts.place.command} {shlex.join(['tune', 'apply', *settings])}"
+
+
+def _did_not_help(facts: Facts) -> Sequence[str]:
+    back = "Roll the change back with: sockmon tune revert."
+    return [
+        sentence(f"the change did not help: {left_limit(facts).text}"),
+        "This was not the cause.",
+        *([back] if facts.pending else []),
+    ]
+
+
+def _cannot_be_known(facts: Facts) -> Sequence[str]:
+    return ["What decides it could not be read here.", *where_to_run(facts)]
+
+
+ENDS = (
+    End(VERIFIED, "Verified: it helped", "verified", _verified),
+    End(DO_NOT_TUNE, "Do not tune: fix the application", "do-not-tune", _do_not_tune),
+    End(NOT_HERE, "The symptom is not here", "not-here", _not_here),
+    End(OTHER_LIMIT, "It is another limit", "other-limit", _other_limit),
+    End(RUN_COMMANDS, "Not changed from here", "run-commands", _run_commands),
+    End(DID_NOT_HELP, "It did not help: roll back", "did-not-help", _did_not_help),
+    End(CANNOT_BE_KNOWN, "It cannot be known here", "cannot-be-known", _cannot_be_known),
+)
+BY_ID = {end.id: end for end in ENDS}
+
+
+def verified_and(lasting: Callable[[Facts], Sequence[str]]) -> End:
+    """Return the end of a change that helped, with the lines that make it last after a restart of the program."""
+    end = BY_ID[VERIFIED]
+    return replace(
+        end,
+        text=lambda facts: [*end.text(facts), *(sentence(f"after a restart: {line}") for line in lasting(facts))],
+    )

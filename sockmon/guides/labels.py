@@ -1,0 +1,24 @@
+"""Labels of verdicts and of states of a verification: the same in text and on the screen."""
+
+from __future__ import annotations
+
+from sockmon import format as fmt
+from sockmon.guides.guide import Check, CheckState, Verdict
+
+VERDICT_LABELS: dict[Verdict, str] = {
+    "supports": "Supported",
+    "contradicts": "Ruled out",
+    "undecided": "Undecided",
+}
+CHECK_LABELS: dict[CheckState, str] = {
+    "met": "Met",
+    "not-met": "Not met",
+    "waiting": "Waiting",
+    "unknown": "Cannot be known",
+}
+
+
+def check_seconds(check: Check) -> str:
+    """Return the seconds of a verification: how many more, or after how many it was decided."""
+    seconds = fmt.duration(check.seconds)
+    return f"{seconds} more" if check.state == "waiting" else f"after {seconds}"
