@@ -1,4 +1,5 @@
-"""The agent: reads the kernel at a pace that the machine can afford, and emits Snapshots.
+"""The agent: reads the kernel as often as its budget of processor time allows, and writes Snapshots to a stream.
 
-It runs headless, imports no Textual and writes nothing to the system.
+It writes nothing to the system. May import `kernel`, `model` and `sources.wire`; never Textual. Tests are in
+`tests/agent`.
 """

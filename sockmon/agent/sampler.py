@@ -1,265 +1,303 @@
-"""The kernel → Snapshots: cheap reads each time, dumps as often as their share of a processor allows."""
+"""The kernel → Snapshots: cheap reads for each one, expensive ones within a budget of processor time."""
 
 from __future__ import annotations
 
-import os
-import resource
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 
 from msgspec.structs import replace
 
-from sockmon.agent.netns import NetnsSampler, attempt
-from sockmon.agent.paced import Paced
-from sockmon.errors import Unreadable
-from sockmon.kernel import host, neighbours, sockstat, softnet, sysctl
-from sockmon.kernel.cgroup import Groups
-from sockmon.kernel.maps import MapCounts
-from sockmon.kernel.netlink import Steps
-from sockmon.kernel.netns import Door, open_here, open_other
-from sockmon.kernel.owners import Owners
-from sockmon.kernel.processes import ProcessTable
-from sockmon.kernel.tcp_states import INODES
-from sockmon.kernel.watches import WatchCounts
+from sockmon.agent.budget import Budget, BudgetedTask
+from sockmon.agent.host_sysctls import read_host_sysctls
+from sockmon.agent.listener_owners import unreadable_descriptors
+from sockmon.agent.netns_sampler import NetnsSampler
+from sockmon.agent.other_netns import other_netns_task
+from sockmon.agent.part import read_or_missing
+from sockmon.errors import ReadError
+from sockmon.kernel import host, meminfo, neighbours, own_descriptors, sockstat, softnet
+from sockmon.kernel.cgroups.cgroups import CgroupReader
+from sockmon.kernel.namespace_handle import NetnsHandle
+from sockmon.kernel.netlink import Incremental
+from sockmon.kernel.netns import open_current, open_netns
+from sockmon.kernel.processes.acceptors import read_acceptors
+from sockmon.kernel.processes.attribution import Attribution
+from sockmon.kernel.processes.epoll_inotify import WatchCounter
+from sockmon.kernel.processes.locked_memory import LockedMemoryReader
+from sockmon.kernel.processes.memory_maps import MapCounter
+from sockmon.kernel.processes.passwd import Users, look_up_name
+from sockmon.kernel.processes.process_table import ProcessTable
+from sockmon.kernel.processes.rlimits import (
+    AGENT_DESCRIPTORS,
+    MIN_DESCRIPTORS,
+    descriptors_are_scarce,
+    require_descriptors,
+)
+from sockmon.kernel.processes.socket_owners import Owners
+from sockmon.kernel.sockets.tcp_states import MAX_CLOSE_WAIT_INODES
 from sockmon.model.snapshot import (
     Cgroups,
-    Maps,
+    Host,
     Memory,
     Missing,
     Neighbours,
+    Owner,
     Process,
     Processes,
     Snapshot,
     Watches,
 )
 
-SLICE = 0.005
-"""Seconds that one slice of paced work takes at most, so that requests and ticks are never far away."""
-AT_ONCE = 0.03
-"""Seconds of paced work that a tick waits for, so that on most hosts all parts of a Snapshot are equally new."""
-PROCESSES_SHARE, PROCESSES_LEAST = 0.005, 2.0
-OWNERS_SHARE, OWNERS_LEAST = 0.004, 2.0
-CGROUPS_SHARE, CGROUPS_LEAST = 0.002, 2.0
-MAPS_SHARE, MAPS_LEAST = 0.002, 2.0
-WATCHES_SHARE, WATCHES_LEAST = 0.001, 5.0
-NEIGHBOURS_SHARE, NEIGHBOURS_LEAST = 0.001, 5.0
-COST_WINDOW = 60.0
-
-
-INITIAL_ONLY = (
-    "net.core.netdev_max_backlog",
-    "net.ipv4.tcp_max_orphans",
-    "net.ipv4.tcp_mem",
-    "net.ipv4.udp_mem",
-)
+SLICE_SECONDS = 0.005
+"""Processor time of one slice of budgeted work: requests and ticks never wait longer for it."""
+TICK_WORK_SECONDS = 0.03
+"""Budgeted work that a tick waits for, so that on most hosts all parts of a Snapshot are equally new."""
+PROCESSES, OWNERS = Budget(0.005, 2.0), Budget(0.004, 2.0)
+CGROUPS, MAPS, LOCKED = Budget(0.002, 2.0), Budget(0.0015, 2.0), Budget(0.0005, 2.0)
+WATCHES, NEIGHBOURS = Budget(0.001, 5.0), Budget(0.001, 5.0)
+ACCEPTORS = Budget(0.001, 2.0)
+COST_WINDOW_SECONDS = 60.0
+NAME_SERVICE_SECONDS = 0.5
+"""Time that a complete sample waits for the names of users, once."""
 
 
 def boottime() -> float:
-    """Seconds on CLOCK_BOOTTIME, which no one can set."""
+    """Return the seconds on CLOCK_BOOTTIME, which cannot be set."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 @contextmanager
-def open_sampler(netns: str | None, interval: float) -> Iterator[Sampler]:
-    """A Sampler of this host and of the namespace that `netns` names (ours without); NoSuchNamespace when
-    there is none."""
-    _take_all_descriptors()
+def open_sampler(netns: str | None, interval: float, complete: bool = False) -> Iterator[Sampler]:
+    """Open a Sampler of this host and of the namespace `netns`, by default our own; raise NoSuchNamespace if there
+    is no such namespace. `complete`: only complete samples are taken, for which few descriptors are enough."""
+    require_descriptors(MIN_DESCRIPTORS if complete else AGENT_DESCRIPTORS)
     with ExitStack() as stack:
-        own = stack.enter_context(closing(open_here()))
-        door = stack.enter_context(closing(open_other(netns))) if netns is not None else own
-        sampler = Sampler([door], own, interval)
+        scarce = complete and descriptors_are_scarce()
+        budget = own_descriptors.budget(netns is not None) if scarce else own_descriptors.UNLIMITED
+        own = stack.enter_context(closing(open_current(keeps_open=not scarce)))
+        handle = stack.enter_context(closing(open_netns(netns, most=budget.most))) if netns is not None else own
+        sampler = Sampler([handle], own, interval)
+        sampler.shortage = budget.missing
         stack.callback(sampler.close)
         yield sampler
 
 
-def _take_all_descriptors() -> None:
-    """Raise our own soft limit: some fifty descriptors are kept open, so that nothing has to be opened later."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 class Sampler:
-    """Reads one host and the network namespaces behind `doors`."""
+    """Reads one host, through its own namespace `own`, and the network namespaces `handles`."""
 
-    def __init__(self, doors: Sequence[Door], own: Door, interval: float = 1.0) -> None:
+    def __init__(self, handles: Sequence[NetnsHandle], own: NetnsHandle, interval: float = 1.0) -> None:
         self.interval = interval
         self._own = own
-        self._host = host.host()
-        self.table = ProcessTable()
-        self.owners = Owners()
-        self._read: Paced[Processes] = Paced("processes", self._read_processes, PROCESSES_SHARE, PROCESSES_LEAST)
-        self._walk: Paced[None] = Paced("owners", self._walk_owners, OWNERS_SHARE, OWNERS_LEAST)
-        self.groups = Groups()
-        self._cgroups: Paced[Cgroups] = Paced("cgroups", self._read_cgroups, CGROUPS_SHARE, CGROUPS_LEAST)
-        self._map_counts = MapCounts(self.table)
-        self._maps: Paced[Maps] = Paced("maps", self._count_maps, MAPS_SHARE, MAPS_LEAST)
-        self._watch_counts = WatchCounts(self.table.proc)
-        self._watches: Paced[Watches] = Paced("watches", self._count_watches, WATCHES_SHARE, WATCHES_LEAST)
-        self._permanent = neighbours.Permanent()
-        self._permanents: Paced[dict[str, int]] = Paced(
-            "neighbours", lambda: self._permanent.steps(own), NEIGHBOURS_SHARE, NEIGHBOURS_LEAST
+        self.scarce = not own.keeps_open
+        """Whether only one dump may run at a time: samples have to be complete."""
+        self.shortage: tuple[Missing, ...] = ()
+        self._users = Users(ask=look_up_name)
+        self._host = host.read_host(self._users)
+        self.table = ProcessTable(users=self._users)
+        self.owners = Owners(proc=self.table.proc)
+        self._attribution = Attribution(self.owners)
+        self.cgroup_reader = CgroupReader(shared_proc=self.table.proc)
+        self._map_counter = MapCounter(self.table)
+        self._watch_counts = WatchCounter(self.table.proc, self._users)
+        self.netns = [NetnsSampler(handle, self.owners) for handle in handles]
+        self._process_task = BudgetedTask("processes", self._read_processes, PROCESSES)
+        self._cgroup_task = BudgetedTask("cgroups", self._read_cgroups, CGROUPS)
+        self._owner_task = BudgetedTask("owners", lambda: self.owners.refresh(self.rows()), OWNERS)
+        self._map_task = BudgetedTask("maps", lambda: self._map_counter.steps(self.rows(), boottime()), MAPS)
+        self._watch_task = BudgetedTask("watches", self._count_watches, WATCHES)
+        locked = LockedMemoryReader(self.table.proc, self.owners)
+        self._locked_task = BudgetedTask("locked memory", lambda: locked.steps(self.rows(), boottime()), LOCKED)
+        self._acceptor_task = BudgetedTask("acceptors", self._read_acceptors, ACCEPTORS)
+        self._permanent_task = BudgetedTask("neighbours", lambda: neighbours.count_permanent(own), NEIGHBOURS)
+        self._other_task = other_netns_task(self.rows, handles, self.table.proc)
+        self.tasks: Sequence[BudgetedTask[object]] = (
+            self._process_task,
+            *(task for netns in self.netns for task in netns.tasks),
+            self._cgroup_task,
+            self._owner_task,
+            *(task for netns in self.netns for task in netns.late_tasks),
+            self._map_task,
+            self._watch_task,
+            self._locked_task,
+            self._acceptor_task,
+            self._other_task,
+            self._permanent_task,
         )
-        self.netns = [NetnsSampler(door, self.owners) for door in doors]
-        self._attributed: Processes | None = None
-        self._attributed_as: object = None
-        self._tasks_seen = 0
-        self._begun = (boottime(), time.process_time())
+        self._visible_tasks = 0
+        self._started = (boottime(), time.process_time())
         self._costs: deque[tuple[float, float]] = deque()
 
     def rows(self) -> tuple[Process, ...]:
-        """All processes as of the last look."""
-        return self._read.value.rows if self._read.value else ()
+        """Return all processes as of the last time that they were read."""
+        return self._process_task.value.rows if self._process_task.value else ()
 
-    @property
-    def paced(self) -> list[Paced[object]]:
-        """All work that is done in steps, in the order in which it is begun."""
-        parts: list[Paced[object]] = [self._read]  # type: ignore[list-item]
-        for netns in self.netns:
-            parts += netns.paced
-        parts += [self._cgroups, self._walk, self._maps, self._watches, self._permanents]  # type: ignore[list-item]
-        return parts
-
-    def step(self, seconds: float = SLICE) -> bool:
-        """Do some paced work; False when nothing is due. Work that has begun comes first: one dump at a time."""
+    def step(self, seconds: float = SLICE_SECONDS) -> bool:
+        """Do some budgeted work: finish what has started, then start what is due. Return False if there is
+        none."""
         now = boottime()
-        part = next((part for part in self.paced if part.active), None)
-        part = part or next((part for part in self.paced if part.due(now)), None)
-        if part is None:
+        active = next((task for task in self.tasks if task.active), None)
+        # The queues have one short step each, and change while a long task runs.
+        urgent: list[BudgetedTask[object]] = [netns.queue_task for netns in self.netns]
+        task = None if self.scarce and active else next((task for task in urgent if task.due(now)), None)
+        task = task or active or next((task for task in self.tasks if task.due(now)), None)
+        if task is None:
             return False
-        part.run(seconds)
+        task.run(seconds)
+        if self.scarce and not task.active:
+            for netns in self.netns:
+                netns.handle.release_sockets()
         return True
 
     def sample(self, complete: bool = False) -> Snapshot:
-        """One Snapshot; `complete` finishes all work that is due first, however long it takes."""
+        """Return a Snapshot; `complete` does all work that is due first, however long it takes."""
         begin = time.process_time()
-        while self.step() and (complete or time.process_time() - begin < AT_ONCE):
+        while self.step() and (complete or time.process_time() - begin < TICK_WORK_SECONDS):
             pass
-        missing: list[Missing] = []
-        own = attempt(missing, lambda: sockstat.read(self._own))
-        sysctls = sysctl.read_all(self._own, sysctl.HOST_KEYS, missing)
-        missing += [
-            Missing(key, "is visible in the initial network namespace only")
-            for key in INITIAL_ONLY
-            if key not in sysctls
-        ]
-        missing += self._map_counts.missing
-        missing += self.groups.missing
-        missing += [
-            Missing(part.reader, part.reason or "not read yet")
-            for part in (self._cgroups, self._maps, self._watches)
-            if part.reason or part.value is None
-        ]
+        if complete and self._users.wait_for_names(NAME_SERVICE_SECONDS):
+            self._process_task.reschedule()
+            self._watch_task.reschedule()
+            while self.step():
+                pass
+        missing = [*self._missing_of_tasks(), *self.shortage]
+        own = read_or_missing(missing, "sockstat", lambda: sockstat.read(self._own))
+        sysctls = read_or_missing(missing, "sysctls", lambda: read_host_sysctls(self._own, missing)) or {}
         return Snapshot(
             at=boottime(),
             wall=time.time(),
             interval=self.interval,
             cost=self._cost(),
-            host=self._host,
-            files=attempt(missing, lambda: host.files(self._own)),
-            tasks=attempt(missing, lambda: host.tasks(self._own, self._tasks_seen)),
-            memory=self._memory(own, sysctls),
-            processes=self._processes(missing),
+            host=self._named_host(),
+            files=read_or_missing(missing, "files", lambda: host.read_files(self._own)),
+            tasks=read_or_missing(missing, "tasks", lambda: host.read_tasks(self._own, self._visible_tasks)),
+            memory=read_or_missing(missing, "memory", lambda: self._memory(own, sysctls)),
+            processes=read_or_missing(missing, "processes", lambda: self._processes(missing)),
             netns=tuple(netns.sample(missing) for netns in self.netns),
-            neighbours=attempt(missing, self._neighbours),
-            softnet=attempt(missing, lambda: softnet.read(self._own)),
+            neighbours=read_or_missing(missing, "neighbours", self._neighbours),
+            softnet=read_or_missing(missing, "softnet", lambda: softnet.read(self._own)),
+            available_memory=read_or_missing(missing, "meminfo", lambda: meminfo.read_available(self._own)),
             missing=tuple(dict.fromkeys(missing)),
             sysctls=sysctls,
-            maps=self._maps.value,
-            watches=self._watches.value,
-            cgroups=self._cgroups.value,
+            maps=self._map_task.value,
+            watches=self._watch_task.value,
+            cgroups=self._cgroup_task.value,
+            other_netns=self._other_task.value,
+            locked=self._locked_task.value,
         )
 
+    def _missing_of_tasks(self) -> list[Missing]:
+        parts: list[BudgetedTask[object]] = [
+            self._cgroup_task,
+            self._map_task,
+            self._watch_task,
+            self._locked_task,
+        ]
+        return [
+            *self._map_counter.missing,
+            *self.cgroup_reader.missing,
+            *(
+                Missing(task.reader, task.reason or "not read yet")
+                for task in parts
+                if task.reason or task.value is None
+            ),
+            *(
+                Missing(task.reader, task.reason)
+                for task in (self._owner_task, self._permanent_task, self._other_task)
+                if task.reason
+            ),
+        ]
+
     def close(self) -> None:
-        """Let go of /proc."""
+        """Close all files that are open for the next sample."""
         for netns in self.netns:
             netns.close()
-        self._permanent.close()
-        self.groups.close()
-        self.table.close()
+        self.cgroup_reader.close()
         self.owners.close()
+        self.table.close()
 
     def refresh(self) -> None:
-        """Let all paced work begin again at once."""
-        for part in self.paced:
-            part.soon()
+        """Let all tasks start again at once."""
+        for task in self.tasks:
+            task.reschedule()
 
-    def look_again(self) -> None:
-        """Do the paced work again that finds full queues, and counters that prove a hit: one look at them proves
-        nothing, and the next Snapshot may have no time for it."""
-        again: list[Paced[object]] = [self._cgroups]  # type: ignore[list-item]
+    def resample_queues(self) -> None:
+        """Run the tasks again that read queues, and counters that prove a hit, before the next Snapshot: one
+        sample of them proves nothing."""
+        again: list[BudgetedTask[object]] = [self._cgroup_task]
         for netns in self.netns:
-            again += [netns.datagrams, netns.states]  # type: ignore[list-item]
-        begun = [part for part in self.paced if part.active]
-        for part in again:
-            part.soon()
+            again += [netns.datagrams, netns.states, netns.udp, netns.transmit]
+        active = [task for task in self.tasks if task.active]
+        for task in again:
+            task.reschedule()
         now = boottime()
-        for part in begun + again:
-            while part.active or (part in again and part.due(now)):
-                part.run(SLICE)
+        for task in active + again:
+            while task.active or (task in again and task.due(now)):
+                task.run(SLICE_SECONDS)
+
+    def _named_host(self) -> Host:
+        """Return the host; the name of our own user may come later, from a slow name service."""
+        if self._host.user == str(self._host.uid):
+            self._host = replace(self._host, user=self._users.name(self._host.uid))
+        return self._host
 
     def _neighbours(self) -> tuple[Neighbours, ...]:
-        known = self._permanents.value or {}
+        known = self._permanent_task.value or {}
         return tuple(replace(table, permanent=known.get(table.table)) for table in neighbours.read(self._own))
 
-    def _memory(self, own: tuple[object, sockstat.Shared] | None, sysctls: dict[str, str]) -> Memory | None:
-        return sockstat.memory(own[1], sysctls) if own else None
+    def _memory(self, own: tuple[object, sockstat.HostSockets] | None, sysctls: dict[str, str]) -> Memory | None:
+        return sockstat.add_limits(own[1], sysctls) if own else None
 
     def _processes(self, missing: list[Missing]) -> Processes | None:
-        """All processes, with their sockets as of the last walk over descriptors."""
+        """Return all processes, with their sockets as of the last walk over descriptors."""
         missing.extend(self.table.missing)
-        found = self._read.value
-        if found is None or self._read.reason:
-            missing.append(Missing("processes", self._read.reason or "not read yet"))
-        if self.owners.unseen:
-            missing.append(Missing("owners", _unseen(self.owners.unseen)))
+        found = self._process_task.value
+        if found is None or self._process_task.reason:
+            missing.append(Missing("processes", self._process_task.reason or "not read yet"))
+        missing += unreadable_descriptors(self.owners)
         if found is None:
             return None
         rare = self.netns[0].states.value
         if rare and rare.capped:
-            missing.append(Missing("owners", f"only {INODES:,} sockets in CLOSE_WAIT are looked up"))
-        stamp = (found.at, self.owners.at, id(rare))
-        if stamp != self._attributed_as or self._attributed is None:
-            self._attributed_as = stamp
-            self._attributed = self.owners.attribute(found, rare.close_wait if rare else None)
-        return self._attributed
+            missing.append(
+                Missing(
+                    "owners", f"owners are read for {MAX_CLOSE_WAIT_INODES:,} sockets in CLOSE_WAIT, not for all"
+                )
+            )
+        queues = self.netns[0].tcp_queues.by_inode()
+        return self._attribution.attribute(found, rare.close_wait if rare else None, queues)
 
-    def _read_processes(self) -> Steps[Processes]:
+    def _read_processes(self) -> Incremental[Processes]:
         found = yield from self.table.steps(boottime())
-        self._tasks_seen = sum(row.threads for row in found.rows)
+        self._visible_tasks = sum(row.threads for row in found.rows)
         return found
 
-    def _read_cgroups(self) -> Steps[Cgroups]:
-        return (yield from self.groups.steps(self.rows(), boottime()))
+    def _read_cgroups(self) -> Incremental[Cgroups]:
+        return (yield from self.cgroup_reader.steps(self.rows(), boottime()))
 
-    def _walk_owners(self) -> Steps[None]:
-        yield from self.owners.walk(self.rows())
-
-    def _count_maps(self) -> Steps[Maps]:
-        return (yield from self._map_counts.steps(self.rows(), boottime()))
-
-    def _count_watches(self) -> Steps[Watches]:
-        """The descriptors are those of the last walk over them: what was opened since waits for the next."""
+    def _count_watches(self) -> Incremental[Watches]:
+        """Count the watches of the descriptors that the last walk found."""
         if self.owners.at is None:
-            raise Unreadable("watches", "the descriptors of processes were not read yet")
-        holders = self.owners.watching()
-        return (yield from self._watch_counts.steps(holders, self.rows(), boottime(), self.owners.unseen))
+            raise ReadError("watches", "the descriptors of processes have not been read yet")
+        holders = self.owners.watching_processes()
+        shared = [inode for inode, held in self._holders().items() if len(held) > 1]
+        below = self._process_task.value.user_namespaces if self._process_task.value else ()
+        work = self._watch_counts.steps(holders, self.rows(), boottime(), self.owners.unseen, shared, below)
+        return (yield from work)
+
+    def _holders(self) -> dict[int, tuple[Owner, ...]]:
+        return self.owners.holders_of({inode for netns in self.netns for inode in netns.listening_inodes()})
+
+    def _read_acceptors(self) -> Incremental[None]:
+        """Read who accepts on the listeners, with the epoll sets that were read last."""
+        found = yield from read_acceptors(self._holders(), self._watch_counts.members, self.table.proc)
+        for netns in self.netns:
+            netns.acceptors = found
 
     def _cost(self) -> float:
-        """Our share of a processor over the last minute; what it cost to start is in the first one only."""
+        """Return our share of a processor over the last minute; the first minute includes the start."""
         now = (boottime(), time.process_time())
-        first = self._costs[0] if self._costs else self._begun
+        first = self._costs[0] if self._costs else self._started
         self._costs.append(now)
-        while self._costs[0][0] < now[0] - COST_WINDOW:
+        while self._costs[0][0] < now[0] - COST_WINDOW_SECONDS:
             self._costs.popleft()
         return (now[1] - first[1]) / max(now[0] - first[0], 1e-3)
-
-
-def _unseen(number: int) -> str:
-    """Why descriptors could not be seen: root meets processes with more capabilities than it was left with."""
-    processes = "1 process" if number == 1 else f"{number} processes"
-    if os.geteuid() == 0:
-        return f"descriptors of {processes} need capabilities that sockmon was not given"
-    return f"descriptors of {processes} of other users need root"

@@ -1,4 +1,4 @@
-"""The agent's loop: a Snapshot a tick on stdout, requests on stdin, paced work in between."""
+"""The agent's loop: a Snapshot to stdout each tick, requests from stdin, and budgeted work in between."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import os
 import select
 import time
 
-from sockmon.agent.focus import answer
-from sockmon.agent.sampler import SLICE, Sampler
+from sockmon.agent.details import answer_query
+from sockmon.agent.sampler import SLICE_SECONDS, Sampler, boottime
 from sockmon.errors import BadRecording
-from sockmon.kernel.netlink import Steps
+from sockmon.kernel.netlink import Incremental
 from sockmon.model.detail import Detail, SetInterval
 from sockmon.sources.wire import decode_request, encode, hello
 
-REST = 0.015
-"""Seconds between two slices of paced work: a quarter of a processor at most, while there is any."""
-LONGEST_REQUEST = 65536
+REST_SECONDS = 0.015
+"""Pause between two slices of budgeted work, which so takes a quarter of a processor at most."""
+MAX_REQUEST_BYTES = 65536
 MIN_INTERVAL, MAX_INTERVAL = 0.2, 60.0
 
 
-class Serve:
+class StreamServer:
     """Writes the stream to `out` until it is closed or, when `attached`, until `requests` ends."""
 
     def __init__(self, sampler: Sampler, out: int = 1, requests: int = 0, attached: bool = False) -> None:
@@ -28,14 +28,14 @@ class Serve:
         self._requests: int | None = requests
         self._attached = attached
         self._buffer = b""
-        self._asked: list[Steps[Detail]] = []
+        self._pending: list[Incremental[Detail]] = []
         self._tick = time.monotonic()
         self._poll = select.poll()
         self._poll.register(out, 0)
         self._poll.register(requests, select.POLLIN)
 
     def run(self) -> None:
-        """Serve until nobody listens any more."""
+        """Serve until the reader closes the stream."""
         try:
             self._write(hello())
             while True:
@@ -47,10 +47,10 @@ class Serve:
             return
 
     def _until_tick(self) -> bool:
-        """Answer and work until the next tick; False when the other side is gone."""
+        """Answer requests and do budgeted work until the next tick; return False if the other side has ended."""
         while (left := self._tick - time.monotonic()) > 0:
-            worked = self._answer_some() or self._sampler.step()
-            pause = 0.0 if self._asked else REST if worked else left
+            worked = self._answer_slice() or self._sampler.step()
+            pause = 0.0 if self._pending else REST_SECONDS if worked else self._idle_seconds()
             for descriptor, event in self._poll.poll(1000 * min(pause, left)):
                 if descriptor == self._requests and not self._read_requests() and self._attached:
                     return False
@@ -58,46 +58,51 @@ class Serve:
                     return False
         return True
 
-    def _answer_some(self) -> bool:
-        """Go on with the oldest question for one slice; what the operator waits for is not rationed."""
-        if not self._asked:
+    def _idle_seconds(self) -> float:
+        """Return how long to sleep at most: the queues that no counter shows are sampled between two ticks."""
+        now = boottime()
+        return max(min(netns.idle_seconds(now) for netns in self._sampler.netns), REST_SECONDS)
+
+    def _answer_slice(self) -> bool:
+        """Work on the oldest request for one slice. A person waits for the answer, so this work has no budget."""
+        if not self._pending:
             return False
-        end = time.monotonic() + SLICE
+        end = time.monotonic() + SLICE_SECONDS
         try:
             while time.monotonic() < end:
-                next(self._asked[0])
+                next(self._pending[0])
         except StopIteration as found:
-            del self._asked[0]
+            del self._pending[0]
             self._write(encode(found.value))
         return True
 
     def _read_requests(self) -> bool:
-        """Take in what was asked; False when nobody will ask any more."""
+        """Read requests; return False at the end of standard input."""
         assert self._requests is not None
-        data = os.read(self._requests, LONGEST_REQUEST)
+        data = os.read(self._requests, MAX_REQUEST_BYTES)
         if not data:
             self._poll.unregister(self._requests)
             self._requests = None
             return False
         *lines, self._buffer = (self._buffer + data).split(b"\n")
-        if len(self._buffer) > LONGEST_REQUEST:
+        if len(self._buffer) > MAX_REQUEST_BYTES:
             self._buffer = b""
         for line in lines:
-            self._take(line)
+            self._handle_request(line)
         return True
 
-    def _take(self, line: bytes) -> None:
+    def _handle_request(self, line: bytes) -> None:
         try:
             request = decode_request(line)
         except BadRecording:
-            # Nothing to answer to: a request that is none has no address.
+            # An invalid request does not say what to answer to.
             return
         if isinstance(request, SetInterval):
             self._sampler.interval = min(max(request.seconds, MIN_INTERVAL), MAX_INTERVAL)
             self._sampler.refresh()
             self._tick = time.monotonic()
         else:
-            self._asked.append(answer(self._sampler, request))
+            self._pending.append(answer_query(self._sampler, request))
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
