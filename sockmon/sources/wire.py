@@ -1,28 +1,31 @@
-"""The one encoding of the stream: a JSON object a line, the first one saying that this is one.
+"""The one encoding of the stream: a JSON object on each line, of which the first is a header.
 
-A recording is the stream in a file and may come from anywhere: its text is cleaned again, its size bounded.
-"""
+A recording is the stream in a file. It may come from an untrusted source, so its text is sanitized again and its
+size is bounded."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 
 from sockmon import __version__
 from sockmon.errors import BadRecording
-from sockmon.model.clean import clean
 from sockmon.model.detail import GroupDetail, ListenerDetail, ProcessDetail, Request
 from sockmon.model.snapshot import Snapshot
+from sockmon.sources.lines import MAX_LINE_BYTES, RawLine, split_lines
+from sockmon.sources.recording_damage import Damage
+from sockmon.text import sanitize
 
 SCHEMA = 1
-LONGEST_LINE = 64 << 20
+MAX_LEADING_LINES = 100
+"""Foreign lines at the start after which the search for the first line of a sockmon stream ends."""
 
 
 class Hello(msgspec.Struct, frozen=True, tag="sockmon", tag_field="type"):
-    """The first line of a stream."""
+    """The header, which is the first line of a stream."""
 
     schema: int
     version: str
@@ -33,101 +36,163 @@ Line = Hello | Snapshot | ProcessDetail | GroupDetail | ListenerDetail
 _encode = msgspec.json.Encoder().encode
 _decode_line: Callable[[bytes], Line] = msgspec.json.Decoder(Line).decode
 _decode_request: Callable[[bytes], Request] = msgspec.json.Decoder(Request).decode
-LONGEST_TEXT, LONGEST_SYSCTL = 4096, 1 << 19
-LAST_WALL = 253402300800
-"""The year 10000: clocks end there."""
-_HUGE = re.compile(rf"[0-9]{{20}}|[0-9][eE]\+?[0-9]{{2}}|[^\"]{{{LONGEST_TEXT}}}")
+MAX_TEXT_CHARS, MAX_SYSCTL_CHARS = 4096, 1 << 19
+MAX_NAMES = 10_000
+"""Counters, or sysctls, of one namespace; kernels have about 600. A million would take minutes to assess."""
+END_OF_CALENDAR = 253402300800
+"""Seconds until the year 10000, which datetime cannot represent."""
+# A string is measured from its opening quote only; from each of its characters it would take minutes.
+_HUGE = re.compile(rf"[0-9]{{20}}|[0-9][eE]\+?[0-9]{{2}}|(?<![^\"])[^\"]{{{MAX_TEXT_CHARS}}}")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_GZIP = b"\x1f\x8b"
 _ESCAPE = re.compile(r"\\[^\"\\]")
 
 
 def hello() -> bytes:
-    """The line that a stream begins with."""
+    """Return the header line of a stream."""
     return encode(Hello(SCHEMA, __version__))
 
 
 def encode(line: Line | Request) -> bytes:
-    """One line of the stream, its newline included."""
+    """Return one line of the stream, with its newline."""
     return _encode(line) + b"\n"
 
 
 def decode(line: bytes) -> Line:
-    """A line as what it says, its text cleaned; BadRecording when it is not a line of the stream."""
+    """Return the object on a line, its text sanitized; raise BadRecording, with the reason, if the line is not
+    valid."""
     try:
-        text = line.rstrip(b"\n").decode()
+        text = line.strip().decode()
+        read = _validated(_decode_line(line))
         if text.isprintable() and not _ESCAPE.search(text) and not _HUGE.search(text):
-            return _sensible(_decode_line(line))
-        # Our own agent writes clean text: this was forged, or has a code point that is newer than this Python.
-        return _sensible(_checked(_cleaned(msgspec.json.decode(line))))
+            return read
+        # Our own agent writes clean text. So this line was forged, or has a code point that is newer than this
+        # Python. Its types were checked before it is unpacked: 10 million nested lists would take 3 GB.
+        del text
+        return _converted(_sanitized(msgspec.to_builtins(read)))
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-        raise BadRecording(f"not a line of a sockmon stream: {clean(str(error))}") from error
+        raise BadRecording(sanitize(str(error))) from error
 
 
 def decode_request(line: bytes) -> Request:
-    """A request from the other side; BadRecording when it is not one."""
+    """Return the request on a line; raise BadRecording if it is not a valid one."""
     try:
         return _decode_request(line)
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-        raise BadRecording(f"not a request: {clean(str(error))}") from error
+        raise BadRecording(f"not a request: {sanitize(str(error))}") from error
 
 
-def _sensible(line: Line) -> Line:
-    """`line`, if the rest of the program can rely on it."""
+def _validated(line: Line) -> Line:
+    """Return `line`; raise ValueError if its values are outside of what the rest of the program relies on."""
     if isinstance(line, Snapshot):
         if not line.netns:
-            raise ValueError("a Snapshot without a network namespace")
-        if not 0 <= line.wall < LAST_WALL:
-            raise ValueError("a time that no calendar has")
+            raise ValueError("a sample without a network namespace")
+        if not 0 <= line.wall < END_OF_CALENDAR:
+            raise ValueError("time out of range")
+        if any(max(len(netns.counters), len(netns.sysctls)) > MAX_NAMES for netns in line.netns):
+            raise ValueError(f"more than {MAX_NAMES:,} counters or sysctls")
     return line
 
 
-def _checked(value: Any) -> Line:
+def _converted(value: Any) -> Line:
     line: Line = msgspec.convert(value, Line)
     return line
 
 
-def _cleaned(value: Any, longest: int = LONGEST_TEXT) -> Any:
+def _sanitized(value: Any, longest: int = MAX_TEXT_CHARS) -> Any:
     if isinstance(value, str):
-        return clean(value, longest)
+        return sanitize(value, longest)
     if isinstance(value, (int, float)) and not -(2**63) <= value < 2**64:
-        raise ValueError("a number that no kernel counts")
-    if isinstance(value, list):
-        return [_cleaned(item) for item in value]
+        raise ValueError("number out of range")
+    if isinstance(value, (list, tuple)):
+        return [_sanitized(item) for item in value]
     if isinstance(value, dict):
-        # Of all values only a sysctl's can be long: a list of reserved ports has up to 190 kB.
+        # Only the value of a sysctl can be long: a list of reserved ports has up to 190 kB.
         return {
-            _cleaned(key): _cleaned(item, LONGEST_SYSCTL if "." in key else LONGEST_TEXT)
+            _sanitized(key): _sanitized(item, MAX_SYSCTL_CHARS if "." in key else MAX_TEXT_CHARS)
             for key, item in value.items()
         }
     return value
 
 
-def read_stream(stream: IO[bytes], name: str) -> Iterator[Line]:
-    """The lines of `stream` after its first; BadRecording, naming `name`, when it is empty, cut or not one."""
-    first = stream.readline(LONGEST_LINE)
-    if not first:
-        raise BadRecording(f"{name} is empty", "record one with: sockmon record FILE")
-    _check_hello(first, name)
-    number = 1
-    while line := stream.readline(LONGEST_LINE):
-        number += 1
-        if not line.endswith(b"\n"):
-            raise BadRecording(f"{name} is cut: line {number} has no end", "what came before it was shown")
+def read_stream(read: Callable[[int], bytes], name: str) -> Iterator[Line | Damage]:
+    """Yield the lines of what `read(size)` returns, and after each line that cannot be used the Damage so far.
+
+    Raises BadRecording, with `name` in its message, if no line can be used: the stream is empty, has another
+    schema, or is not a sockmon stream."""
+    stream = _Stream(name)
+    for raw in split_lines(read):
+        yield from stream.take(raw)
+    yield from stream.finish()
+
+
+class _OtherSchema(BadRecording):
+    """The header has another schema, so no line after it can be read."""
+
+
+class _Stream:
+    """The state of a stream while it is read."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._damage = Damage()
+        self._found = False
+        """True once one line could be used."""
+        self._foreign_schema = False
+        """True after the header of a second recording that has another schema."""
+
+    def take(self, raw: RawLine) -> Iterator[Line | Damage]:
+        """Yield the Line, the Damage or both that one line of the stream gives; nothing if it is blank."""
+        number = self._damage.lines + 1
+        self._damage = self._damage._replace(lines=number)
+        text = raw.text.removeprefix(_BYTE_ORDER_MARK) if raw.text and number == 1 else raw.text
+        if text is not None and not text.strip():
+            return
         try:
-            yield decode(line)
+            line = self._usable(text)
+        except _OtherSchema:
+            raise
         except BadRecording as error:
-            raise BadRecording(f"{name}, line {number}: {error.message}") from error
+            if not self._found and (text is None or number >= MAX_LEADING_LINES or text[:2] == _GZIP):
+                raise self._not_a_recording(text) from error
+            cut = not raw.complete and text is not None
+            self._damage = (
+                self._damage._replace(incomplete=True) if cut else self._damage.plus(number, error.message)
+            )
+            yield self._damage
+            return
+        if not self._found and not isinstance(line, Hello):
+            self._damage = self._damage.plus(number, "no header line before it")
+            yield self._damage
+        self._found = True
+        yield line
 
+    def finish(self) -> Iterator[Damage]:
+        """Yield the Damage of the whole stream; raise BadRecording if no line of it could be used."""
+        if not self._damage.lines:
+            raise BadRecording(f"{self._name} is empty", "record one with: sockmon record FILE")
+        if not self._found:
+            raise self._not_a_recording(b"")
+        if self._damage.text():
+            yield self._damage
 
-def _check_hello(first: bytes, name: str) -> None:
-    hint = "a recording is what `sockmon record` or `sockmon agent` wrote"
-    try:
-        line = decode(first)
-    except BadRecording as error:
-        raise BadRecording(f"{name} is not a sockmon recording", hint) from error
-    if not isinstance(line, Hello):
-        raise BadRecording(f"{name} has lost its beginning: its first line is a {type(line).__name__}", hint)
-    if line.schema != SCHEMA:
-        raise BadRecording(
-            f"{name} has schema {line.schema}, this sockmon reads {SCHEMA}",
-            f"it was made by sockmon {line.version}",
-        )
+    def _usable(self, text: bytes | None) -> Line:
+        if text is None:
+            raise BadRecording(f"longer than {MAX_LINE_BYTES >> 20} MiB")
+        line = decode(text)
+        if isinstance(line, Hello):
+            self._foreign_schema = line.schema != SCHEMA
+            if self._foreign_schema and not self._found:
+                raise _OtherSchema(
+                    f"{self._name} has schema {line.schema}, this sockmon reads {SCHEMA}",
+                    f"it was recorded by sockmon {sanitize(line.version, 40)}",
+                )
+        if self._foreign_schema:
+            raise BadRecording(f"it belongs to a recording with another schema; this sockmon reads {SCHEMA}")
+        return line
+
+    def _not_a_recording(self, text: bytes | None) -> BadRecording:
+        hint = "a recording is written by `sockmon record` or `sockmon agent`"
+        if text and text[:2] == _GZIP:
+            hint = "the file is compressed; decompress it first, or use: gunzip -c FILE | sockmon --from -"
+        return BadRecording(f"{self._name} is not a sockmon recording", hint)

@@ -1,0 +1,248 @@
+"""A stream from an agent that runs as a child process: on this machine, or on another one over ssh."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from sockmon.errors import BadRecording, SockmonError, SourceLost, reported
+from sockmon.model.detail import Request, SetInterval
+from sockmon.model.snapshot import Snapshot
+from sockmon.sources import Event, Interruption, ssh
+from sockmon.sources.agent_launcher import MAX_ANSWER_BYTES, PIPES, START, STATUS
+from sockmon.sources.lines import Descriptor
+from sockmon.sources.recording_damage import Damage
+from sockmon.sources.wire import Hello, encode, read_stream
+from sockmon.text import sanitize
+
+log = logging.getLogger(__name__)
+
+MIN_RETRY_SECONDS, MAX_RETRY_SECONDS = 1.0, 30.0
+"""Seconds until an agent that ended is started again; the pause doubles with each attempt."""
+STABLE_SECONDS = 30.0
+"""Seconds of samples after which the next pause is the shortest again."""
+_EXHAUSTED = {
+    errno.EAGAIN: "no free process id",
+    errno.ENOMEM: "not enough memory",
+    errno.EMFILE: "no free descriptor",
+    errno.ENFILE: "no free file handle",
+}
+
+
+class AgentProcess:
+    """An agent with its three pipes. It is started again when it ends, and it ends when this process ends."""
+
+    live = True
+
+    def __init__(self, argv: Sequence[str], title: str, name: str = "agent", remote: bool = False) -> None:
+        """Start the launcher of `argv`; `name` is the name of the process in messages, `ssh` or `agent`."""
+        self.title = title
+        self.remote = remote
+        self._name = name
+        self._closed = threading.Event()
+        self._lock = threading.Lock()
+        """Held while `_stdin` or `_stream` changes: `ask` and `close` come from another thread."""
+        self._stdin = -1
+        self._stream: Descriptor | None = None
+        self._interval: SetInterval | None = None
+        self._first_sample: float | None = None
+        self._reading = False
+        self.pid = 0
+        """The process id of the launcher, which ends after its agent."""
+        self._launcher, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        module = "sockmon.sources.agent_launcher"
+        command = [sys.executable, "-I", "-m", module, str(os.getpid()), str(theirs.fileno())]
+        no_streams = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in range(3)]
+        try:
+            with theirs:
+                theirs.set_inheritable(True)
+                self.pid = os.posix_spawn(sys.executable, [*command, *argv], os.environ, file_actions=no_streams)
+            self._launcher.send(START)
+        except OSError as error:
+            self._launcher.close()
+            raise SourceLost(f"the {name} could not be started: {error.strerror}") from error
+
+    def lines(self) -> Iterator[Event]:
+        """Yield what the agent sends, and an Interruption whenever it ended or could not be started again.
+
+        Raises SourceLost, with the error that it reported, if it ended before its first sample, or if it cannot be
+        started again because the launcher has ended."""
+        self._reading = True
+        try:
+            yield from self._runs()
+        finally:
+            # Not in `close`: a blocked read could continue on another descriptor with the same number.
+            self._launcher.close()
+
+    def _runs(self) -> Iterator[Event]:
+        pause, sampled = MIN_RETRY_SECONDS, False
+        while not self._closed.is_set():
+            self._first_sample = None
+            try:
+                yield from self._run()
+            except _AgentEnded as failed:
+                lost = failed
+            sampled = sampled or self._first_sample is not None
+            if self._closed.is_set():
+                return
+            if not sampled:
+                raise SourceLost(lost.reported_error or lost.message, lost.hint)
+            if lost.permanent:
+                raise SourceLost(lost.message, lost.hint)
+            if self._first_sample is not None and time.monotonic() - self._first_sample > STABLE_SECONDS:
+                pause = MIN_RETRY_SECONDS
+            log.warning("%s: starting again in %g s", lost.message, pause)
+            yield Interruption(lost.message, time.monotonic() + pause, lost.hint)
+            self._closed.wait(pause)
+            pause = min(2 * pause, MAX_RETRY_SECONDS)
+            self._command(START)
+
+    def _run(self) -> Iterator[Event]:
+        """Yield the stream of one agent; raise _AgentEnded at its end, unless this source was closed."""
+        stream = self._started()
+        unusable: SockmonError | None = None
+        try:
+            for line in read_stream(stream.read, f"the output of the {self._name}"):
+                if isinstance(line, Snapshot) and self._first_sample is None:
+                    self._first_sample = time.monotonic()
+                # An agent that is killed leaves an incomplete last line.
+                if not isinstance(line, Hello) and not (isinstance(line, Damage) and line.incomplete):
+                    yield line
+        except BadRecording as error:
+            unusable = error
+        finally:
+            stderr_tail = stream.stderr_tail()
+            self._close_stream(stream)
+        if self._closed.is_set():
+            return
+        self._command(STATUS)
+        code = self._answer()[0].get("code")
+        if unusable and (not stream.ended or not code):
+            raise _AgentEnded(unusable.message, unusable.hint)
+        raise _reason_of_end(self._name, code, stderr_tail)
+
+    def _started(self) -> Descriptor:
+        """Return the output of the agent that was just started."""
+        answer, pipes = self._answer()
+        if "errno" in answer or len(pipes) < PIPES:
+            for pipe in pipes:
+                os.close(pipe)
+            number = int(answer.get("errno", errno.EMFILE))
+            raise _AgentEnded(f"{self._name} could not be started ({_EXHAUSTED.get(number, os.strerror(number))})")
+        stdin, stdout, stderr = pipes
+        os.set_blocking(stdin, False)
+        try:
+            stream = Descriptor(stdout, stderr)
+        except OSError as error:
+            for pipe in pipes:
+                os.close(pipe)
+            raise _AgentEnded(f"{self._name} could not be started ({error.strerror})") from error
+        with self._lock:
+            self._stdin, self._stream = stdin, stream
+        if self._closed.is_set():
+            stream.stop()
+        if self._interval is not None:
+            self.ask(self._interval)
+        return stream
+
+    def _close_stream(self, stream: Descriptor) -> None:
+        with self._lock:
+            os.close(self._stdin)
+            self._stdin, self._stream = -1, None
+        stream.close()
+
+    def _command(self, command: bytes) -> None:
+        with suppress(OSError):
+            # If the launcher has ended, there is no answer.
+            self._launcher.send(command)
+
+    def _answer(self) -> tuple[dict[str, Any], list[int]]:
+        """Return the launcher's answer with its descriptors; raise _AgentEnded if the launcher has ended."""
+        try:
+            text, pipes, _, _ = socket.recv_fds(self._launcher, MAX_ANSWER_BYTES, PIPES)
+        except OSError:
+            text, pipes = b"", []
+        if not text:
+            raise _AgentEnded(
+                f"the process that starts the {self._name} has ended", "restart sockmon", permanent=True
+            )
+        answer: dict[str, Any] = msgspec.json.decode(text)
+        return answer, pipes
+
+    def ask(self, request: Request) -> bool:
+        """Send `request` to the agent; return False if no agent runs now, or if it does not read. Never blocks."""
+        if isinstance(request, SetInterval):
+            self._interval = request
+        with self._lock, suppress(OSError):
+            if self._stdin >= 0:
+                # Shorter than PIPE_BUF, so it is written completely or not at all.
+                os.write(self._stdin, encode(request))
+                return True
+        return isinstance(request, SetInterval)
+
+    def close(self) -> None:
+        """End the agent and the launcher by closing our side of the pipes: they may have more privileges than this
+        process, which then cannot send them a signal."""
+        self._closed.set()
+        with suppress(OSError):
+            self._launcher.shutdown(socket.SHUT_RDWR)
+        with self._lock:
+            if self._stream is not None:
+                self._stream.stop()
+        if not self._reading:
+            self._launcher.close()
+
+
+class _AgentEnded(Exception):
+    """An agent ended or could not be started."""
+
+    def __init__(self, message: str, hint: str = "", reported_error: str = "", permanent: bool = False) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.reported_error = reported_error
+        """The error that the agent itself reported on stderr."""
+        self.permanent = permanent
+        """True if no other agent can be started."""
+
+
+def _reason_of_end(name: str, code: int | None, stderr_tail: bytes) -> _AgentEnded:
+    """Return why an agent ended: the signal, or the error and the hint that it wrote to stderr."""
+    if code is None:
+        return _AgentEnded(f"{name} closed its output and was killed")
+    if code < 0:
+        hint = (
+            "the kernel may have killed it because memory was short; check dmesg"
+            if -code == signal.SIGKILL
+            else ""
+        )
+        return _AgentEnded(f"{name} exited (signal {-code})", hint)
+    lines = [text for line in stderr_tail.splitlines() if (text := sanitize(line.strip()))]
+    if error := reported(lines):
+        message, hint = error
+        return _AgentEnded(f"{name} exited: {message}", hint, message)
+    hint = "install sockmon on that host, in the PATH of ssh commands" if name == "ssh" and code == 127 else ""
+    return _AgentEnded(f"{name} exited (status {code})" + (f": {lines[-1]}" if lines else ""), hint)
+
+
+def local_agent(interval: float, netns: str | None) -> AgentProcess:
+    """Start the agent of this machine, in an interpreter that ignores the environment."""
+    argv = [sys.executable, "-I", "-m", "sockmon", "agent", "--attached", "--interval", str(interval)]
+    return AgentProcess(argv + (["--netns", netns] if netns is not None else []), "live")
+
+
+def ssh_agent(spec: str, interval: float) -> AgentProcess:
+    """Start the agent of another machine; raise Misuse if `spec` is not a valid `ssh://` address."""
+    address = ssh.parse(spec)
+    return AgentProcess(ssh.command(address, interval), address.title, "ssh", remote=True)
