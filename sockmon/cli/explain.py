@@ -1,0 +1,69 @@
+"""`sockmon explain`: find the topic, sample this machine for it, and build the explanation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import replace
+
+from sockmon.cli.port_use import port_use
+from sockmon.errors import NoSuchNamespace, ReadError, SockmonError
+from sockmon.explain.evidence import PORT_SYMPTOMS
+from sockmon.explain.explanation import Explanation, build_explanation, sysctls_of
+from sockmon.explain.log_line import is_log_line, read_log_line
+from sockmon.explain.observation import Observation
+from sockmon.explain.symptoms import Symptom
+from sockmon.explain.topics import MAX_TOPIC_CHARS, find
+from sockmon.kernel import sysctl
+from sockmon.kernel.netns import open_current, open_netns
+from sockmon.labs import LABS
+from sockmon.observe import observe_once
+
+
+def explain(text: str, netns: str | None = None) -> Explanation:
+    """Return the explanation of what `text` names, with the values of `netns`; raise NoSuchName."""
+    topic = find(text)
+    now = observe(netns, sysctls_of(topic))
+    if not isinstance(topic, Symptom) or not is_log_line(text, topic):
+        return build_explanation(topic, now, _lab_commands())
+    line = read_log_line(text.strip()[:MAX_TOPIC_CHARS])
+    if line.port and topic.name in PORT_SYMPTOMS:
+        now = replace(now, port=port_use(line.port, netns, now.snapshot))
+    return build_explanation(topic, now, _lab_commands(), line)
+
+
+def observe(netns: str | None, sysctls: Iterable[str] = ()) -> Observation:
+    """Return a sample as `sockmon check` takes it, or the reason why it failed; raise NoSuchNamespace."""
+    values = _read_sysctls(sysctls, netns)
+    try:
+        assessment = observe_once(netns)
+    except NoSuchNamespace:
+        raise
+    except (SockmonError, OSError) as error:
+        return Observation(None, None, {}, f"this machine could not be read: {error}", values)
+    snapshot = assessment.snapshot
+    counters = snapshot.netns[0].counters
+    return Observation(assessment.report, snapshot, counters, sysctls=values, queries=assessment.queries)
+
+
+def _read_sysctls(keys: Iterable[str], netns: str | None) -> dict[str, str | ReadError]:
+    found: dict[str, str | ReadError] = {}
+    keys = tuple(keys)
+    paths = tuple(map(sysctl.path, keys))
+    other = open_netns(netns, paths) if netns else open_current()
+    with closing(other), closing(open_current()) as own:
+        for key in keys:
+            try:
+                found[key] = sysctl.read(other if key.startswith("net.") else own, key)
+            except ReadError as error:
+                found[key] = error
+    return found
+
+
+def _lab_commands() -> dict[str, list[str]]:
+    """Return the commands of the labs that reach each ceiling."""
+    commands: dict[str, list[str]] = {}
+    for each in LABS:
+        if each.ceiling:
+            commands.setdefault(each.ceiling, []).append(f"sockmon lab run {each.name}: {each.scenario}")
+    return commands
