@@ -1,51 +1,59 @@
-"""The app: themes, the feeds, what is on top of the stack, and the keys that work everywhere."""
+"""The app: themes, the source and the helper, the screens, and the keys that work on all of them."""
 
 from __future__ import annotations
 
+import logging
 import os
-import sys
-import time
 from collections.abc import Iterable
-from functools import partial
+from difflib import get_close_matches
 from typing import ClassVar
 
+from rich.console import RenderableType
 from textual.app import SystemCommand
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
-from textual.filter import LineFilter
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
+from sockmon import settings
 from sockmon.assess import Assessment, Assessor
-from sockmon.errors import SockmonError
-from sockmon.model.change import Proposal
-from sockmon.model.clean import clean
-from sockmon.model.detail import Focus, Request, SetInterval
-from sockmon.model.report import Reading
+from sockmon.ceilings.level_rules import LevelRules
+from sockmon.errors import ScreenFault, SockmonError
+from sockmon.log import hint as traceback_hint
+from sockmon.model.detail import Request, SetInterval
+from sockmon.model.transaction import Actor
 from sockmon.sources import Source
-from sockmon.ui import commands, feed, keys, settings, styles, themes
-from sockmon.ui.ascii import Ascii, needed
-from sockmon.ui.header import Status
-from sockmon.ui.holding import Holding
-from sockmon.ui.messages import Answered, Sampled, SourceLost
-from sockmon.ui.screens import Shows, opening
-from sockmon.ui.screens.help import HelpScreen
-from sockmon.ui.screens.history import HistoryScreen
-from sockmon.ui.screens.main import MainScreen
-from sockmon.ui.screens.preview import PreviewScreen
-from sockmon.ui.screens.prove import ProveScreen
-from sockmon.ui.screens.tune import TuneScreen
-from sockmon.ui.tuning import Tuning
+from sockmon.text import sanitize
+from sockmon.ui import commands, keys, workers
+from sockmon.ui.appearance import styles, themes
+from sockmon.ui.detail.detail_screen import DetailScreen
+from sockmon.ui.driver import Terminal
+from sockmon.ui.guiding.guiding_app import GuidingApp
+from sockmon.ui.help import HelpScreen
+from sockmon.ui.main.screen import MainScreen
+from sockmon.ui.messages import Answered, Sampled, SourceInterrupted, SourceLost, SourceNoted
+from sockmon.ui.painted_app import PaintedApp
+from sockmon.ui.protocols import AssessmentView
+from sockmon.ui.resizing import ignore_old_sizes
+from sockmon.ui.stream_monitor import StreamMonitor
+from sockmon.ui.tuning.session import HelperSession
+
+log = logging.getLogger(__name__)
+
+UNKNOWN_ACTOR = Actor(0, "unknown", "", "")
 
 
-class SockmonApp(Holding):
-    """Draws a source's stream and asks the desk; never opens the kernel, never writes."""
+class SockmonApp(PaintedApp, GuidingApp):
+    """Draws the samples of a source and sends requests to the helper; reads no kernel file and writes nothing."""
 
     TITLE = "sockmon"
     # All of them at the start: with no descriptor left a screen could not be opened that reads its own.
     CSS_PATH: ClassVar[list[str]] = [  # type: ignore[assignment]
         "app.tcss",
-        "screens/main.tcss",
-        "screens/detail.tcss",
-        "screens/tune.tcss",
+        "main/main.tcss",
+        "detail/detail.tcss",
+        "tuning/tune.tcss",
+        "guiding/guiding.tcss",
     ]
     BINDINGS: ClassVar[list[BindingType]] = list(keys.bindings("app"))
     ENABLE_COMMAND_PALETTE = True
@@ -56,45 +64,43 @@ class SockmonApp(Holding):
         chosen: settings.Settings,
         read_only: bool = False,
         assessor: Assessor | None = None,
-        story: str = "",
-        desk: feed.Desk | None = None,
-        no_desk: str = "",
+        lab_intro: str = "",
+        helper: workers.Helper | None = None,
+        no_helper: str = "",
+        terminal: Terminal | None = None,
+        actor: Actor = UNKNOWN_ACTOR,
     ) -> None:
+        ignore_old_sizes()
         # NO_COLOR means none at all, which Textual does for ANSI themes only; elsewhere it makes greys.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
+        self.terminal = terminal
+        self.actor = actor
         self.source = source
         self.settings = chosen
         self.read_only = read_only or chosen.read_only
-        if self.read_only and desk is not None:
-            # Nobody may be there who could be asked.
-            desk.close()
-            desk = None
-        self.tuning = Tuning(desk, "it was started read-only" if self.read_only else no_desk)
-        self.assessor = assessor or Assessor()
-        self.story = story
-        """Two lines about what is shown: what happens, what to look for. Empty: a host like any other."""
+        if self.read_only and helper is not None:
+            # A read-only screen has no helper that it could ask for a change.
+            helper.close()
+            helper = None
+        self.helper_session = HelperSession(helper, "it was started read-only" if self.read_only else no_helper)
+        self.assessor = assessor or Assessor(levels=LevelRules(chosen.levels))
+        self.lab_intro = lab_intro
+        """Two lines about the lab that is shown: what it does and what to watch; empty for a host."""
         self.failure: SockmonError | None = None
-        """Why there was never anything to show."""
-        self.keys, self._bad_keys = keys.sound(chosen.keys)
+        """Why there is nothing to show."""
+        self.keys, self._key_faults = keys.validate(chosen.keys)
         self.paused = False
         self._shown: Assessment | None = None
-        self._interval = chosen.interval
-        self._heard = time.monotonic()
-        self._lost: str | None = None
-        self._plain = Ascii(needed())
-        self._loaded = themes.load(themes.shipped(), settings.home() / "themes")
+        self._stream = StreamMonitor(source, chosen.interval)
+        self._loaded = themes.load(themes.shipped_dir(), settings.config_dir() / "themes")
         for theme in self._loaded.themes:
             self.register_theme(theme)
 
     # Colours
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Our variables for themes that do not set them."""
-        return themes.derive(self.current_theme)
-
-    def get_line_filters(self) -> list[LineFilter]:
-        """Textual's, and ours for terminals without block characters."""
-        return [*super().get_line_filters(), *([self._plain] if self._plain.enabled else [])]
+        """Return our variables for themes that do not set them."""
+        return themes.derived_variables(self.current_theme)
 
     def _choose_theme(self) -> None:
         poor = self.console.color_system in (None, "standard") or "NO_COLOR" in os.environ
@@ -102,10 +108,15 @@ class SockmonApp(Holding):
         if wanted in self.available_themes:
             self.theme = wanted
         else:
-            self.tell(f"theme: there is none called {wanted!r}")
+            self.show_message(f"config.toml: {self.unknown_theme(wanted)}")
+
+    def unknown_theme(self, name: str) -> str:
+        """Return the message about a theme that does not exist."""
+        near = get_close_matches(name, self.available_themes, 1)
+        return f"unknown theme {name!r}" + (f"; nearest: {near[0]}" if near else "")
 
     def watch_theme(self, theme: str) -> None:
-        """Let the style names mean the new theme's colours, and draw with them."""
+        """Set the style names to the colours of the new theme, and draw."""
         styles.install(self.console, self.get_css_variables())
         self._refresh_top()
 
@@ -114,155 +125,157 @@ class SockmonApp(Holding):
     def on_mount(self) -> None:
         styles.install(self.console, self.get_css_variables())
         self._choose_theme()
-        for fault in self._loaded.faults:
-            self.tell(fault.message)
-        for text in self._bad_keys:
-            self.tell(text)
+        faults = [fault.message for fault in self._loaded.faults] + list(self.settings.faults)
+        for text in (*faults, *(f"config.toml: {text}" for text in self._key_faults)):
+            log.warning("%s", text)
+            self.show_message(text)
         self.set_keymap(self.keys)
         self.screen_change_signal.subscribe(self, lambda screen: self.call_later(self._refresh_top))
-        self.push_screen(MainScreen(self.story))
-        self.set_interval(1.0, self._notice_silence)
-        work = partial(feed.run, self.source, self.assessor, self.post_message)
-        self.run_worker(work, thread=True, exclusive=True, group="source", exit_on_error=False)
-        self._begin_hearing()
+        self.push_screen(MainScreen(self.lab_intro))
+        self.set_interval(1.0, self._check_for_silence)
+        workers.start_thread(workers.read_source, self.source, self.assessor, self.post_message)
+        self._start_helper_session()
 
-    def on_unmount(self) -> None:
-        self.source.close()
-        if self.tuning.desk is not None:
-            self.tuning.desk.close()
+    def exit(self, result: None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
+        """Exit within two seconds, also if a process does not answer."""
+        if self.terminal is not None:
+            self.terminal.begin_exit(return_code)
+        super().exit(result, return_code, message)
 
-    def _fatal_error(self) -> None:
-        """A fault of ours, in a sentence: Textual would draw all that is in memory, for seconds."""
-        error = sys.exc_info()[1]
-        self.failure = SockmonError(
-            f"the screen had a fault: {type(error).__name__}: {clean(str(error))}",
-            "sockmon check needs no screen; please report this",
-        )
+    def _handle_exception(self, error: Exception) -> None:
+        """Log an unexpected exception with its traceback, and exit with one line.
+
+        Textual would draw all local variables, which takes seconds."""
+        log.error("the screen ended", exc_info=error)
+        if self._exception is None:
+            self._exception = error
+            self._exception_event.set()
+        self._return_code = 1
+        self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        if self.failure is None:
+            self.failure = ScreenFault(
+                f"the screen failed: {type(error).__name__}: {sanitize(str(error))}",
+                "; ".join(filter(None, ("sockmon check needs no screen", traceback_hint()))),
+            )
         self._close_messages_no_wait()
 
-    def tell(self, text: str, severity: str = "warning") -> None:
-        """A notification of plain words: names in it are never markup."""
-        self.notify(clean(text), severity="error" if severity == "error" else "warning", markup=False, timeout=8)
+    def show_message(self, text: str, severity: SeverityLevel = "warning") -> None:
+        """Show a notification of plain text, which is never markup; it replaces one with the same text."""
+        text = sanitize(text)
+        for shown in list(self._notifications):
+            if shown.message == text:
+                self._unnotify(shown)
+        self.notify(text, severity=severity, markup=False, timeout=8)
 
     # The stream
 
     def on_sampled(self, message: Sampled) -> None:
-        """Keep the newest, and draw it unless the screen is held still."""
-        self.newest = message.assessment
-        self._heard = time.monotonic()
+        """Keep the newest sample, and draw it unless the screen is paused."""
+        self.newest = message.take()
+        self.follow(self.newest)
+        self._stream.on_sample()
+        self.helper_session.follow(self.newest)
         if self.paused:
-            self._say_status()
+            self.draw_hold()
+            self._show_status()
         else:
             self._shown = self.newest
             self._refresh_top()
 
     def on_answered(self, message: Answered) -> None:
-        """Hand an answer to the screen on top; it knows whether it asked."""
-        if isinstance(self.screen, Shows):
+        """Pass an answer to the top screen, which drops answers that it did not ask for."""
+        if isinstance(self.screen, AssessmentView):
             self.screen.answer(message.detail)
 
+    @property
+    def ended(self) -> bool:
+        """Whether the source has ended."""
+        return self._stream.ended
+
     def on_source_lost(self, message: SourceLost) -> None:
-        """Say so, and go on showing what is known; where nothing is, end with the reason."""
+        """Show that the stream ended, and keep the last sample; exit with the reason if there is none."""
         if self.newest is None:
-            self.failure = message.error or SockmonError("the data ended before its first sample")
+            self.failure = message.error or SockmonError("the data ended before the first sample")
             self.exit(return_code=1)
             return
-        self._lost = message.error.message if message.error else ""
-        self._say_status()
+        self._stream.on_lost(message.error)
+        self._show_status()
+
+    def on_source_interrupted(self, message: SourceInterrupted) -> None:
+        """Show why no data comes and when the next attempt is; the last data stays."""
+        if self._stream.interruption is None and not isinstance(self.screen, MainScreen):
+            # Only the main screen has a banner.
+            self.show_message(f"{message.interruption.reason}: the data shown is old until the agent runs again")
+        self._stream.interruption = message.interruption
+        self._show_status()
+
+    def on_source_noted(self, message: SourceNoted) -> None:
+        """Show what part of the stream was dropped."""
+        self._stream.note = message.text
+        self._show_status()
 
     def ask(self, request: Request) -> bool:
-        """Send a request to the source; False where it cannot answer."""
-        return self._lost is None and self.source.ask(request)
+        """Send a request to the source; return False if it cannot answer."""
+        return not self._stream.ended and self.source.ask(request)
 
     def _refresh_top(self) -> None:
         top = self.screen if self.screen_stack else None
-        if self._shown is not None and isinstance(top, Shows) and top.is_mounted:
+        if self._shown is not None and isinstance(top, AssessmentView) and top.is_mounted:
             top.show(self._shown)
         self.draw_hold()
-        self._say_status()
+        self._show_status()
 
-    def _notice_silence(self) -> None:
-        """A late sample must be told although nothing comes that would draw the screen."""
-        if time.monotonic() - self._heard > self._interval:
-            self._say_status()
+    def _check_for_silence(self) -> None:
+        """Show that a sample is late; no sample comes that would draw the screen."""
+        if self._stream.late:
+            self._show_status()
 
-    def _say_status(self) -> None:
-        silence = time.monotonic() - self._heard
-        live = self.source.live
-        status = Status(self.source.title, live, self.paused, self.read_only, silence, self._lost)
+    def _show_status(self) -> None:
+        status = self._stream.status(self.paused, self.read_only)
         for screen in self.screen_stack:
             if isinstance(screen, MainScreen) and screen.is_mounted:
-                screen.status(status)
+                screen.show_status(status)
 
-    # Going places
-
-    def tune(self, reading: Reading | None = None) -> None:
-        """Open the panel, with the advice of `reading` filled in; without one go back to it where it is open."""
-        if reading is not None or not self._return_to(TuneScreen):
-            self.push_screen(TuneScreen(reading))
-
-    def preview(self, proposal: Proposal) -> None:
-        """Show what a plan does, to be confirmed there."""
-        self.push_screen(PreviewScreen(proposal))
-
-    def history(self) -> None:
-        """Show what was changed."""
-        if not self._return_to(HistoryScreen):
-            self.push_screen(HistoryScreen())
-
-    def board(self) -> None:
-        """Back to the board, from however deep."""
-        self._return_to(MainScreen)
-
-    def _return_to(self, kind: type[Screen[None]]) -> bool:
-        """Go back to the screen of that kind; False where none is open."""
-        if not any(isinstance(screen, kind) for screen in self.screen_stack):
-            return False
-        while not isinstance(self.screen, kind):
-            self.pop_screen()
-        return True
-
-    def prove(self, key: str) -> None:
-        """Measure what `key` does."""
-        self.push_screen(ProveScreen(key))
-
-    def action_tune(self) -> None:
-        """Open the panel, on the board for the alarm under the cursor."""
-        self.tune(self.screen.alarm if isinstance(self.screen, MainScreen) else None)
-
-    def action_history(self) -> None:
-        """Show what was changed."""
-        self.history()
-
-    def open(self, thing: Focus | Reading) -> None:
-        """Go deeper: a reading opens its ceiling, a focus its process, port group or listener."""
-        self.push_screen(opening.screen_for(thing))
+    # Keys
 
     def get_key_display(self, binding: Binding) -> str:
-        """A key as it is printed on the keyboard."""
+        """Return a key as it is printed on the keyboard."""
         return keys.show_keys(binding.key)
 
     def open_url(self, url: str, *, new_tab: bool = True) -> None:
-        """Never: a link in what another program wrote must not start anything."""
+        """Do nothing: a link in text of another program must not start a browser."""
 
     async def action_back(self) -> None:
-        """One step back; what is only told goes first, nothing on the main screen."""
-        if self.tuning.hold.hide():
+        """Go one step back: first close the message of a change, then the filter, then the screen."""
+        if self.helper_session.hold.dismiss():
             self.draw_hold()
-        elif isinstance(self.screen, MainScreen):
-            self.screen.back()
-        else:
+        elif isinstance(self.screen, MainScreen | DetailScreen) and self.screen.back():
+            return
+        elif not isinstance(self.screen, MainScreen):
             self.pop_screen()
 
+    def pop_screen(self) -> AwaitComplete:
+        """Close the screen on top, but never the main screen: a burst of keys can close the palette twice."""
+        return AwaitComplete() if isinstance(self.screen, MainScreen) else super().pop_screen()
+
     def action_leave(self) -> None:
-        """Back, or the end from the top."""
+        """Close the screen, or exit if it is the main screen."""
         if isinstance(self.screen, MainScreen):
             self.exit()
         else:
             self.pop_screen()
 
+    def action_suspend(self) -> None:
+        """Give the terminal to the shell until `fg`, if there is a shell with job control."""
+        if self.terminal is not None and self.terminal.can_be_continued():
+            self.action_suspend_process()
+        else:
+            self.show_message("not suspended: no shell with job control could continue it")
+
     def action_help(self) -> None:
-        """Open the help, or close it."""
+        """Open or close the help."""
         if isinstance(self.screen, HelpScreen):
             self.pop_screen()
         else:
@@ -271,23 +284,29 @@ class SockmonApp(Holding):
     # Time
 
     def action_pause(self) -> None:
-        """Hold the screen still, or catch up."""
+        """Pause the screen, or show the newest sample."""
         self.paused = not self.paused
-        self.action_refresh_now() if not self.paused else self._say_status()
+        if self.paused:
+            self._show_status()
+        else:
+            self._shown = self.newest
+            self._refresh_top()
 
     def action_refresh_now(self) -> None:
-        """Draw the newest data."""
+        """Draw the newest data and the whole screen: another program may have written on the terminal."""
         self._shown = self.newest
+        if self._driver is not None:
+            self.draw_all()
         self._refresh_top()
 
     def action_pace(self, factor: float) -> None:
-        """Sample more or less often, within bounds."""
-        wanted = min(max(self._interval * factor, settings.SHORTEST), settings.LONGEST)
+        """Change the sampling interval, within its bounds."""
+        wanted = min(max(self._stream.interval * factor, settings.MIN_INTERVAL), settings.MAX_INTERVAL)
         if self.ask(SetInterval(wanted)):
-            self._interval = wanted
+            self._stream.interval = wanted
         else:
-            self.tell("this source keeps its own pace")
+            self.show_message("this source has a fixed interval")
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """The palette: the same actions as the keys, and the themes."""
+        """Return the commands of the palette: the actions of the keys, and the themes."""
         return commands.commands(self, screen, self.keys)

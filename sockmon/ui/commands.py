@@ -12,10 +12,10 @@ from sockmon.ui import keys
 
 
 def commands(app: App[None], screen: Screen[object], chosen: Mapping[str, str]) -> Iterator[SystemCommand]:
-    """What can be done from `screen`; each command says its keys in force."""
+    """Yield the commands that are possible on `screen`, each with the keys that run it."""
     for action in keys.ACTIONS:
-        # What is held is decided by a key that is meant for it, not by a name that is half typed.
-        if action.place not in ("table", "held") and action.id != "palette":
+        # A pending change is kept or rolled back by its own key, not by a command name that is half typed.
+        if action.place not in ("table", "hold") and action.id != "palette":
             shown = keys.show_keys(keys.effective(chosen)[action.id])
             everywhere = action.place == "app" or action.action.startswith("app.")
             target = app if everywhere else screen

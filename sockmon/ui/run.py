@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import codecs
-from collections.abc import Callable
-from functools import partial
+import os
 
 from msgspec.structs import replace
-from textual.drivers import linux_driver
 
-from sockmon.errors import BadSettings
+from sockmon import settings
+from sockmon.errors import BadSettings, Misuse
 from sockmon.model.detail import SetInterval
+from sockmon.model.transaction import Actor
 from sockmon.sources import Source
-from sockmon.ui import settings
-from sockmon.ui.app import SockmonApp
-from sockmon.ui.feed import Desk
+from sockmon.ui.app import UNKNOWN_ACTOR, SockmonApp
+from sockmon.ui.driver import Terminal
+from sockmon.ui.workers import Helper
 
-
-def _forgiving(encoding: str) -> Callable[[], codecs.IncrementalDecoder]:
-    return partial(codecs.getincrementaldecoder(encoding), errors="replace")
+MAX_SIZE = 2000
+"""Columns or lines above which COLUMNS and LINES are ignored."""
 
 
 def run(
@@ -26,33 +24,53 @@ def run(
     theme: str | None,
     interval: float | None,
     read_only: bool,
-    story: str = "",
-    desk: Desk | None = None,
-    no_desk: str = "",
+    lab_intro: str = "",
+    helper: Helper | None = None,
+    no_helper: str = "",
+    terminal: Terminal | None = None,
+    actor: Actor = UNKNOWN_ACTOR,
 ) -> int:
-    """Show `source` until the user leaves; flags win over the config file, and a bad file is told, not fatal.
-    `story`: two lines that say what happens here and what to look for. `no_desk`: why nothing can be changed.
+    """Show `source` until the user leaves, and return the exit code; raise what ended the source before its first
+    sample.
 
-    Raises what ended the source before there was anything to show."""
-    fault = None
+    Flags win over the config file; what is wrong with the file is shown on the screen. `lab_intro`: two lines,
+    what the lab does and what to watch. `no_helper`: why nothing can be changed. `actor`: who walks a guide."""
+    _forget_odd_size()
     try:
         chosen = settings.load()
     except BadSettings as error:
-        chosen, fault = settings.Settings(), error
+        chosen = settings.Settings(faults=(error.message,))
     if interval is None and chosen.interval != 1.0:
         source.ask(SetInterval(chosen.interval))
     chosen = replace(chosen, theme=theme or chosen.theme, interval=interval or chosen.interval)
-    app = SockmonApp(source, chosen, read_only, story=story, desk=desk, no_desk=no_desk)
-    if fault is not None:
-        app.call_later(app.tell, fault.message)
-    # A byte on the keyboard's line that is no UTF-8 would end Textual's input, and the screen with it.
-    vars(linux_driver)["getincrementaldecoder"] = _forgiving
+    app = SockmonApp(
+        source,
+        chosen,
+        read_only,
+        lab_intro=lab_intro,
+        helper=helper,
+        no_helper=no_helper,
+        terminal=terminal,
+        actor=actor,
+    )
     try:
+        if theme and theme not in app.available_themes:
+            raise Misuse(
+                f"--theme: {app.unknown_theme(theme)}", f"known: {', '.join(sorted(app.available_themes))}"
+            )
         app.run()
     finally:
         source.close()
-        if desk is not None:
-            desk.close()
+        if helper is not None:
+            helper.close()
     if app.failure is not None:
         raise app.failure
     return app.return_code or 0
+
+
+def _forget_odd_size() -> None:
+    """Remove COLUMNS and LINES if they are not a plausible size: drawing 99,999,999 lines would never end."""
+    for name in ("COLUMNS", "LINES"):
+        text = os.environ.get(name, "")
+        if not (text.isascii() and text.isdecimal() and len(text) < 5 and 0 < int(text) <= MAX_SIZE):
+            os.environ.pop(name, None)

@@ -1,4 +1,4 @@
-"""Columns: what they say of a row, which of them fit, and how cells become a strip."""
+"""Columns: what they show of a row, and how cells become a line; `column_layout` chooses which are visible."""
 
 from __future__ import annotations
 
@@ -17,64 +17,54 @@ Row = TypeVar("Row")
 Align = Literal["left", "right"]
 Cells = tuple["Text | str", ...]
 GAP = 1
-SIGN = 2
-"""Cells of the sign that columns are hidden, as `+2`."""
 
 
 @dataclass(frozen=True)
 class Column(Generic[Row]):
-    """A column: how wide, what it says of a row, what it sorts on."""
+    """A column: its width, its text, and the value that it sorts on."""
 
     title: str
     width: int
-    """Cells; 0 takes what is left (one such column a table)."""
+    """Cells; 0 takes the remaining width (one such column a table)."""
     text: Callable[[Row], Text | str]
-    """A str is put into a Text as it is, never parsed as markup."""
+    """A str is plain text, never markup."""
     sort: Callable[[Row], Any] | None = None
-    """The raw value to sort on; None: not sortable. Rows for which it is None come last in either order."""
+    """The value to sort on; None if not sortable. Rows whose value is None come last in either order."""
     align: Literal["left", "right"] = "left"
-    narrow: bool = True
-    """False: dropped first where the table is too narrow, from the right."""
-    largest: bool | None = None
-    """Whether sorting begins with the largest; None: numbers do, words do not."""
+    keep_when_narrow: bool = True
+    """False: dropped first in a table that is too narrow, from the right."""
+    largest_first: bool | None = None
+    """Whether sorting begins with the largest; None: as for numbers or for words, by `align`."""
     cut: Literal["end", "middle"] = "end"
-    """Where text that is too long loses cells: in the middle where its end says which one it is."""
+    """Where text that is too long is cut: in the middle if its end identifies it."""
+    pin: bool = False
+    """True: stays visible while the others are scrolled, because it identifies the row; without a pinned column
+    the one that takes the remaining width stays."""
+    scrolled_only: bool = False
+    """True: not in the first view, however wide the table; scrolling shows it."""
+    text_for_width: Callable[[Row, int], Text | str] | None = None
+    """Replaces `text` if the text depends on the width of the cell."""
 
     @property
-    def worst_first(self) -> bool:
+    def sorts_descending(self) -> bool:
         """Whether sorting by this column begins with the largest."""
-        return self.align == "right" if self.largest is None else self.largest
+        return self.align == "right" if self.largest_first is None else self.largest_first
 
-
-Shown = Sequence[tuple[Column[Row], int]]
-"""The columns that fit, with their widths."""
-Fitted = tuple[Shown[Row], int]
-"""... and how many do not."""
-
-
-def fit(columns: Sequence[Column[Row]], width: int, flex: int) -> Fitted[Row]:
-    """Drop columns until the rest fits in `width` cells; the one that takes what is left gets at least `flex`."""
-    shown = list(columns)
-
-    def need() -> int:
-        sign = GAP + SIGN if len(shown) < len(columns) else 0
-        return sum(column.width or flex for column in shown) + GAP * (len(shown) - 1) + sign
-
-    while len(shown) > 1 and need() > width:
-        optional = [column for column in shown if not column.narrow]
-        shown.remove(optional[-1] if optional else shown[-1])
-    rest = max(width - need(), 0)
-    sized = [(column, column.width or min(flex + rest, width)) for column in shown]
-    return sized, len(columns) - len(shown)
+    def cell(self, row: Row, width: int) -> Text | str:
+        """Return what it shows of a row in `width` cells."""
+        text = self.text_for_width(row, width) if self.text_for_width else self.text(row)
+        if self.cut == "middle":
+            return cut_middle(Text(text) if isinstance(text, str) else text, width)
+        return text
 
 
 def signature(cell: Text | str) -> Any:
-    """What a cell says, to compare with what it said."""
+    """Return what identifies the content of a cell, for comparison."""
     return cell if isinstance(cell, str) else (cell.plain, cell.style, tuple(cell.spans))
 
 
 def cut_middle(text: Text, width: int) -> Text:
-    """`text` in at most `width` cells, both its ends kept: `127.0.0.1 → 12…0.1:5432`."""
+    """Return `text` in at most `width` cells, with both ends kept: `127.0.0.1 → 12…0.1:5432`."""
     if text.cell_len <= width or width < 3:
         return text
     tail = (width - 1) // 2
@@ -84,7 +74,7 @@ def cut_middle(text: Text, width: int) -> Text:
     return Text.assemble(head, ("…", "faint"), text[begin:])
 
 
-def strip(
+def row_strip(
     console: Console,
     cells: Cells,
     widths: Sequence[tuple[Align, int]],
@@ -92,14 +82,13 @@ def strip(
     style: Style,
     mark: Segment | None = None,
 ) -> Strip:
-    """Cells side by side on a line of `width`, behind a `mark`; where there are too few, the last one takes the
-    rest."""
+    """Return the cells next to each other on a line of `width`, behind a `mark`; if there are fewer cells than
+    columns, the last one takes the rest."""
     segments: list[Segment] = [mark] if mark else []
     used = mark.cell_length if mark else 0
-    for index, cell in enumerate(cells):
-        align, room = widths[index] if index < len(widths) else ("left", SIGN)
+    for index, (cell, (align, room)) in enumerate(zip(cells, widths, strict=False)):
         if index == len(cells) - 1 < len(widths) - 1:
-            align, room = "left", width - used
+            align, room = "left", max(width - used, 0)
         segments.extend(_segments(console, cell, room, align, style))
         segments.append(Segment(" " * GAP, style))
         used += room + GAP
@@ -110,7 +99,7 @@ def _segments(console: Console, cell: Text | str, width: int, align: str, style:
     text = Text(cell) if isinstance(cell, str) else cell.copy()
     text.truncate(width, overflow="ellipsis")
     text.end = ""
-    # Text.render leaves out the style of the whole where there are no spans.
+    # Text.render leaves out the style of the whole text if it has no spans.
     base = style + console.get_style(text.style, default=Style.null())
     segments = [Segment(part, base + own if own else base) for part, own, _ in text.render(console)]
     padding = Segment(" " * (width - text.cell_len), style)

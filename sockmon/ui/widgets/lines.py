@@ -1,4 +1,4 @@
-"""Lines of Text as a widget's picture: which of them changed, and how one is drawn."""
+"""Lines of Text as the content of a widget: which of them changed, and how one is drawn."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from textual.widget import Widget
 
 
 def repaint(widget: Widget, before: Sequence[Text], after: Sequence[Text]) -> None:
-    """Have only the lines of `widget` drawn again that differ."""
+    """Draw only those lines of `widget` again that differ."""
     if len(before) != len(after):
         widget.refresh()
         return
-    changed = [y for y, pair in enumerate(zip(before, after, strict=True)) if differ(*pair)]
+    changed = [y for y, pair in enumerate(zip(before, after, strict=True)) if looks_different(*pair)]
     if changed:
         widget.refresh(*(Region(0, y, widget.size.width, 1) for y in changed))
 
 
-def differ(one: Text, other: Text) -> bool:
-    """Whether two lines look different; Text's own `==` ignores the style of the whole."""
+def looks_different(one: Text, other: Text) -> bool:
+    """Return whether two lines look different; `==` of Text ignores the style of the whole text."""
     return one.plain != other.plain or one.spans != other.spans or one.style != other.style
 
 
-def strip(line: Text, widget: Widget) -> Strip:
-    """A line of `widget`, exactly as wide as it, on its background."""
+def line_strip(line: Text, widget: Widget) -> Strip:
+    """Return a line of `widget`, exactly as wide, on its background."""
     ground = widget.rich_style
     segments = [
         Segment(part, ground + style if isinstance(style, Style) else ground)

@@ -1,4 +1,4 @@
-"""A trend in one line of blocks."""
+"""A sparkline: a trend in one line of blocks."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-BLOCKS = "▁▂▃▄▅▆▇█"
-LEAST_SPAN = 0.1
-"""Share of the values that the scale spans at least, so that noise does not look like a mountain range."""
+BLOCKS = "▁▂▃▄▅▆▇"
+"""Without the full block: a line of air stays between the trends of neighbouring rows."""
+MIN_SPAN_RATIO = 0.1
+"""Minimum range of the scale, as a share of the values, so that noise is not magnified."""
 
 
 def sparkline(values: Sequence[float], width: int, style: str = "spark") -> Text:
-    """The last `width` values between their least and their largest; what hardly moves is a level line."""
+    """Return the last `width` values, scaled from minimum to maximum; nearly constant ones are a flat line."""
     shown = values[-width:] if width > 0 else ()
     if not shown:
         return Text(" " * max(width, 0))
     middle = (min(shown) + max(shown)) / 2
-    span = max(max(shown) - min(shown), LEAST_SPAN * abs(middle)) or 1.0
+    span = max(max(shown) - min(shown), MIN_SPAN_RATIO * abs(middle)) or 1.0
     low = middle - span / 2 if middle else 0.0
-    cells = "".join(BLOCKS[min(int((value - low) / span * 8), 7)] for value in shown)
+    top = len(BLOCKS)
+    cells = "".join(BLOCKS[min(int((value - low) / span * top), top - 1)] for value in shown)
     return Text(cells.rjust(width), style=style)

@@ -1,4 +1,4 @@
-"""A trail over time as a braille area, with its limit as a dashed line; ASCII where a console has no braille."""
+"""A plot of a number over time: a braille area, its limit a dashed line."""
 
 from __future__ import annotations
 
@@ -15,33 +15,31 @@ from textual.widget import Widget
 
 from sockmon.assess import Point
 from sockmon.format import count, duration
-from sockmon.model.report import Severity
-from sockmon.ui import ascii
-from sockmon.ui.styles import LOOKS
-from sockmon.ui.widgets.lines import repaint, strip
+from sockmon.model.severity import Severity
+from sockmon.ui.appearance.styles import SEVERITY_STYLES
+from sockmon.ui.widgets.lines import line_strip, repaint
 
-SPANS = (15, 30, 60, 120, 300, 600, 1800, 3600)
-"""Seconds that the plot can show; it takes the smallest that holds the whole trail."""
-LEAST = 4
-"""Lines, and cells beside the labels, that a plot needs to say anything."""
-LOW = 0.02
-"""Below this share of the limit the plot takes the trail's own peak as its scale, and says so."""
+SPAN_SECONDS = (15, 30, 60, 120, 300, 600, 1800, 3600)
+"""Seconds that the plot can show; it uses the smallest span that holds all points."""
+MIN_CELLS = 4
+"""Minimum lines of a plot, and minimum cells next to its labels."""
+OWN_SCALE_RATIO = 0.02
+"""Below this share of the limit the plot is scaled to the peak of the points, and a caption shows that."""
 
 
-class Ink(NamedTuple):
-    """What the plot is drawn with: names of styles (`ui/styles.py`), and whether the console has braille."""
+class PlotStyle(NamedTuple):
+    """The style names of the plot."""
 
     area: str = "spark"
     limit: str = "muted"
     axis: str = "muted"
-    ascii: bool = False
 
 
-DEFAULT = Ink()
+DEFAULT = PlotStyle()
 
 
 class _Scale(NamedTuple):
-    """How values become rows: the value at the top, rows above the limit's line (None: no line) and below it."""
+    """The scale: the value at the top, the rows above the line of the limit (None without a line) and below it."""
 
     top: float
     limit: int | None
@@ -56,33 +54,31 @@ def plot(
     width: int,
     height: int,
     now: float,
-    ink: Ink = DEFAULT,
+    style: PlotStyle = DEFAULT,
 ) -> list[Text]:
-    """`points` (oldest first, CLOCK_BOOTTIME) as `height` lines of `width` cells that end at `now`.
+    """Return `points` (oldest first, CLOCK_BOOTTIME) as `height` lines of `width` cells that end at `now`.
 
     The last line is the time axis. A hole of more than three usual steps between points stays empty; a known
-    zero is drawn as a thin line. Below `LOW` of the limit a caption takes one line and says what the scale is."""
-    small = [Text("…"[:width], style=ink.axis)] * max(0, height)
-    if height < LEAST:
+    zero is drawn as a thin line. Below `OWN_SCALE_RATIO` of the limit a caption line gives the scale."""
+    small = [Text("…"[:width], style=style.axis)] * max(0, height)
+    if height < MIN_CELLS:
         return small
     scale = _scale(points, limit, height)
-    captions = [Text(scale.caption, style=ink.axis, no_wrap=True)] if scale.caption else []
+    captions = [Text(scale.caption, style=style.axis, no_wrap=True)] if scale.caption else []
     labels = _labels(scale)
     gutter = max(len(label) for label in labels)
     columns = width - gutter - 2
-    if columns < LEAST:
+    if columns < MIN_CELLS:
         return small
     span = _span(points, now)
-    per_cell = 1 if ink.ascii else 2
-    values = _columns(points, now, span, columns * per_cell)
-    rows = _area(values, scale, columns, ink)
+    values = _columns(points, now, span, columns * DOTS_ACROSS)
+    rows = _area(values, scale, columns, style)
     lines = [
-        Text.assemble((f"{label:>{gutter}} ", ink.axis), ("┤" if label else "│", ink.axis), row)
+        Text.assemble((f"{label:>{gutter}} ", style.axis), ("┤" if label else "│", style.axis), row)
         for label, row in zip(labels, rows, strict=True)
     ]
-    axis = Text.assemble((f"{'0':>{gutter}} ┼", ink.axis), _time_axis(span, columns, ink))
-    lines = [_plain(line) if ink.ascii else line for line in [*lines, axis]]
-    fitted = [*captions, *lines]
+    axis = Text.assemble((f"{'0':>{gutter}} ┼", style.axis), _time_axis(span, columns, style))
+    fitted = [*captions, *lines, axis]
     for line in fitted:
         line.truncate(width, overflow="ellipsis")
     return fitted
@@ -93,7 +89,7 @@ def _scale(points: Sequence[Point], limit: int | None, height: int) -> _Scale:
     rows = height - 1
     if not limit or limit < 0:
         return _Scale(peak or 1.0, None, None, rows, "")
-    if 0 < peak < LOW * limit:
+    if 0 < peak < OWN_SCALE_RATIO * limit:
         caption = f"scaled to its own peak; limit {count(limit)} is {round(limit / max(peak, 1)):,}× higher"
         return _Scale(peak, limit, None, rows - 1, caption)
     rows -= 1
@@ -102,7 +98,7 @@ def _scale(points: Sequence[Point], limit: int | None, height: int) -> _Scale:
 
 
 def _labels(scale: _Scale) -> list[str]:
-    """What stands left of each line but the axis: the top, the limit, its half."""
+    """Return the label of each line above the axis: the top, the limit, half of it."""
     rows = scale.below + (scale.above or 0) + (scale.above is not None)
     labels = [""] * rows
     labels[0] = count(math.ceil(scale.top))
@@ -116,13 +112,13 @@ def _labels(scale: _Scale) -> list[str]:
 
 def _span(points: Sequence[Point], now: float) -> int:
     needed = now - points[0].at if points else 0.0
-    return next((span for span in SPANS if span >= 0.95 * needed), SPANS[-1])
+    return next((span for span in SPAN_SECONDS if span >= 0.95 * needed), SPAN_SECONDS[-1])
 
 
 def _columns(points: Sequence[Point], now: float, span: int, columns: int) -> list[float | None]:
-    """The highest value in each column; between points the line that joins them, unless the hole is too wide.
+    """Return the highest value in each column; between points it is interpolated, unless the gap is too wide.
 
-    The grid is anchored to the clock, not to `now`: a picture that moves on keeps its shape."""
+    The grid is aligned to the clock, not to `now`, so that a moving plot keeps its shape."""
     step = span / columns
     end = math.ceil(now / step - 1e-6) * step
     times = [point.at for point in points]
@@ -148,7 +144,7 @@ def _value(
         return before.value if begin - before.at <= gap else None
     after = points[first]
     if after.at - before.at > gap and after.value != before.value:
-        # A flat stretch is kept by its two ends; only between different values is a long silence a hole.
+        # Of a constant stretch only the ends are stored; a long time between different values is a gap.
         return None
     share = (begin + step / 2 - before.at) / (after.at - before.at)
     return before.value + (after.value - before.value) * min(max(share, 0.0), 1.0)
@@ -156,28 +152,28 @@ def _value(
 
 _LEFT = (0x00, 0x40, 0x44, 0x46, 0x47)
 _RIGHT = (0x00, 0x80, 0xA0, 0xB0, 0xB8)
-_ASCII = " .:#"
+DOTS_ACROSS, DOTS_DOWN = 2, 4
+"""Dots of a braille cell."""
 
 
-def _area(values: Sequence[float | None], scale: _Scale, columns: int, ink: Ink) -> list[Text]:
-    """The lines above the axis, top first, without labels."""
-    steps = 3 if ink.ascii else 4
+def _area(values: Sequence[float | None], scale: _Scale, columns: int, style: PlotStyle) -> list[Text]:
+    """Return the lines above the axis, top first, without labels."""
     limit = scale.limit if scale.above is not None else None
-    under = [_dots(value, limit or scale.top, scale.below * steps) for value in values]
-    rows = [_row(under, row, columns, ink) for row in reversed(range(scale.below))]
+    under = [_dots(value, limit or scale.top, scale.below * DOTS_DOWN) for value in values]
+    rows = [_row(under, row, columns, style) for row in reversed(range(scale.below))]
     if limit is None or scale.above is None:
         return rows
-    beyond = [None if value is None else max(0.0, value - limit) for value in values]
+    excess = [None if value is None else max(0.0, value - limit) for value in values]
     over = [
-        round(value / (scale.top - limit) * scale.above * steps) if value and scale.above else 0
-        for value in beyond
+        round(value / (scale.top - limit) * scale.above * DOTS_DOWN) if value and scale.above else 0
+        for value in excess
     ]
-    top = [_row(over, row, columns, ink) for row in reversed(range(scale.above))]
-    return [*top, _limit_line(beyond, columns, limit, ink), *rows]
+    top = [_row(over, row, columns, style) for row in reversed(range(scale.above))]
+    return [*top, _limit_line(excess, columns, limit, style), *rows]
 
 
 def _dots(value: float | None, top: float, dots: int) -> int:
-    """Dots that `value` is high: at least one where it is known, all of them only where it is at the top."""
+    """Return the height of `value` in dots: at least one if it is known, all of them only at the top."""
     if value is None:
         return 0
     if value >= top:
@@ -185,54 +181,41 @@ def _dots(value: float | None, top: float, dots: int) -> int:
     return min(max(1, round(value / top * dots)), max(1, dots - 1))
 
 
-def _row(heights: Sequence[int], row: int, columns: int, ink: Ink) -> Text:
-    """One line of the area: `heights` in dots, `row` counted from the bottom."""
-    steps = 3 if ink.ascii else 4
-    levels = [min(max(height - row * steps, 0), steps) for height in heights]
-    text = Text(style=ink.area, no_wrap=True)
+def _row(heights: Sequence[int], row: int, columns: int, style: PlotStyle) -> Text:
+    """Return one line of the area; `heights` in dots, `row` counted from the bottom."""
+    levels = [min(max(height - row * DOTS_DOWN, 0), DOTS_DOWN) for height in heights]
+    text = Text(style=style.area, no_wrap=True)
     for cell in range(columns):
-        if ink.ascii:
-            glyph = _ASCII[levels[cell]]
-        else:
-            left, right = levels[2 * cell], levels[2 * cell + 1]
-            glyph = chr(0x2800 + _LEFT[left] + _RIGHT[right]) if left or right else " "
-        text.append(glyph)
+        left, right = levels[2 * cell], levels[2 * cell + 1]
+        text.append(chr(0x2800 + _LEFT[left] + _RIGHT[right]) if left or right else " ")
     return text
 
 
-def _limit_line(beyond: Sequence[float | None], columns: int, limit: int, ink: Ink) -> Text:
-    """The limit, dashed; solid where the values are beyond it."""
-    per_cell = len(beyond) // columns
+def _limit_line(excess: Sequence[float | None], columns: int, limit: int, style: PlotStyle) -> Text:
+    """Return the line of the limit: dashed, and solid in columns whose value is above it."""
+    per_cell = len(excess) // columns
     text = Text(no_wrap=True)
     for cell in range(columns):
-        broken = any(beyond[cell * per_cell : (cell + 1) * per_cell])
-        text.append("█" if broken else "╌", ink.limit)
+        broken = any(excess[cell * per_cell : (cell + 1) * per_cell])
+        text.append("█" if broken else "╌", style.limit)
     word = " limit "
     if columns > 2 * len(word):
-        text = Text.assemble(text[: columns // 2], (word, ink.limit), text[columns // 2 + len(word) :])
+        text = Text.assemble(text[: columns // 2], (word, style.limit), text[columns // 2 + len(word) :])
     return text
 
 
-def _time_axis(span: int, columns: int, ink: Ink) -> Text:
+def _time_axis(span: int, columns: int, style: PlotStyle) -> Text:
     line = ["─"] * columns
     for share in (0.0, 0.5) if columns >= 24 else (0.0,):
         begin = int(columns * share)
         word = f" −{duration(span * (1 - share))} "
         line[begin : begin + len(word)] = word
     line[-4:] = " now"
-    return Text("".join(line), style=ink.axis, no_wrap=True)
-
-
-_TO_ASCII = str.maketrans({"┤": "+", "│": "|", "┼": "+", "─": "-", "╌": "-", "█": "#", "−": "-", "×": "x"})
-
-
-def _plain(line: Text) -> Text:
-    line.plain = line.plain.translate(_TO_ASCII)
-    return line
+    return Text("".join(line), style=style.axis, no_wrap=True)
 
 
 class Trend(Widget):
-    """The plot as a widget: only lines that changed are drawn again."""
+    """The plot as a widget; only changed lines are drawn again."""
 
     DEFAULT_CSS = "Trend { height: 9; }"
 
@@ -245,24 +228,24 @@ class Trend(Widget):
         self._lines: list[Text] = []
 
     def show(self, points: Sequence[Point], limit: int | None, now: float, severity: Severity) -> None:
-        """A new trail, in the colour of its severity; `now` on the clock of the points."""
+        """Show `points` in the colour of their severity; `now` is on the clock of the points."""
         self._points, self._limit, self._now, self._severity = points, limit, now, severity
         self._draw()
 
-    def _ink(self) -> Ink:
+    def _plot_style(self) -> PlotStyle:
         limit = "sev-hit" if self._severity == "hit" else "muted"
-        return Ink(LOOKS[self._severity].style, limit, "muted", ascii.needed())
+        return PlotStyle(SEVERITY_STYLES[self._severity].style, limit, "muted")
 
     def _draw(self) -> None:
         width, height = self.size
         before = self._lines
         self._lines = []
         if width and height:
-            self._lines = plot(self._points, self._limit, width, height, self._now, self._ink())
+            self._lines = plot(self._points, self._limit, width, height, self._now, self._plot_style())
         repaint(self, before, self._lines)
 
     def on_resize(self) -> None:
         self._draw()
 
     def render_line(self, y: int) -> Strip:
-        return strip(self._lines[y] if y < len(self._lines) else Text(), self)
+        return line_strip(self._lines[y] if y < len(self._lines) else Text(), self)

@@ -1,0 +1,24 @@
+"""Which page shows what."""
+
+from __future__ import annotations
+
+from textual.screen import Screen
+
+from sockmon.model.detail import DetailQuery, GroupQuery, ListenerQuery, ProcessQuery
+from sockmon.model.report import Reading
+from sockmon.ui.detail.ceiling import CeilingScreen
+from sockmon.ui.detail.listener import ListenerScreen
+from sockmon.ui.detail.port_group import PortGroupScreen
+from sockmon.ui.detail.process import ProcessScreen
+
+
+def screen_for(thing: DetailQuery | Reading) -> Screen[None]:
+    """Return the page of a ceiling, a process, a port group or a listener."""
+    if isinstance(thing, Reading):
+        return CeilingScreen(thing.key)
+    if isinstance(thing, ProcessQuery):
+        return ProcessScreen(thing)
+    if isinstance(thing, GroupQuery):
+        return PortGroupScreen(thing)
+    assert isinstance(thing, ListenerQuery)
+    return ListenerScreen(thing)

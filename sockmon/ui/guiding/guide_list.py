@@ -1,0 +1,142 @@
+"""The list of guides: those under way, those that fit the present report with the reason, and the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, NamedTuple, cast
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.widgets import Footer
+
+from sockmon.assess import Assessment
+from sockmon.ceilings import TITLES
+from sockmon.document import sentence
+from sockmon.guides import Guide
+from sockmon.guides.guide import End
+from sockmon.guides.walk import step_of
+from sockmon.ui import keys
+from sockmon.ui.detail.detail_screen import DetailScreen, Page
+from sockmon.ui.detail.section_facts import GUTTER
+from sockmon.ui.guiding.walk_text import OUTCOME_STYLES
+from sockmon.ui.widgets.column import Column
+from sockmon.ui.widgets.frame import Frame
+from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
+from sockmon.ui.widgets.table import Table
+
+WIDE_COLUMNS = 110
+MAX_TITLE = 40
+
+
+class GuideRow(NamedTuple):
+    """A guide in the list."""
+
+    guide: Guide
+    why: str
+    """Why it fits the present report; empty if it does not."""
+    state: Text
+    """How far it was walked."""
+
+
+class GuideList(DetailScreen):
+    """All guides; Enter begins one, or continues it where it was left."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(keys.BY_ID["open"].keys, "open_guide", "Walk", key_display="⏎", id="open"),
+        Binding(keys.BY_ID["guide"].keys, "stay", "Guides", show=False, id="guide"),
+    ]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (36, "-high")]  # noqa: RUF012
+    AUTO_FOCUS = "#guides"
+
+    def compose(self) -> ComposeResult:
+        self._fit_to_terminal()
+        with Horizontal(id="headline"):
+            yield LabelledList(id="title")
+            yield LabelledList(id="corner")
+        with Frame(Content("Guides"), id="all", classes="panel"):
+            yield Table(_columns(160), lambda row: row.guide.name, id="guides", columns_for=_columns, flex=30)
+        with Frame(Content("Selected guide"), id="about", classes="panel"), Page():
+            yield LabelledList(GUTTER, id="facts")
+        yield Footer(show_command_palette=False)
+
+    def draw(self, assessment: Assessment) -> None:
+        if not assessment.snapshot.netns:
+            # No guide can be walked without a namespace; the last list stays.
+            return
+        session, place = self.sockmon.guide_session, self.sockmon.guide_place
+        rows = [
+            GuideRow(guide, why, self._state(guide, assessment))
+            for guide, why in session.fitting(assessment, place)
+        ]
+        self.set_title(
+            Text.assemble(("guides", "heading"), " · from a symptom to the limit, the remedy and the proof")
+        )
+        self.query_one("#guides", Table).show(rows)
+        fit = sum(bool(row.why) for row in rows)
+        note = Text(f"{fit} of {len(rows)} fit", "sev-warning" if fit else "muted")
+        self.query_one("#all", Frame).set_note(note)
+        self._describe()
+
+    def _state(self, guide: Guide, assessment: Assessment) -> Text:
+        progress = self.sockmon.guide_session.progress_of(guide, assessment.snapshot)
+        if progress is None:
+            return Text("–", "faint")
+        step = step_of(guide, progress)
+        if isinstance(step, End):
+            glyph, style = OUTCOME_STYLES[step.outcome]
+            return Text(f"{glyph} {step.title}", style)
+        return Text(f"▸ step {len(progress.path) + 1}: {step.title}", "accent")
+
+    @property
+    def _selected(self) -> GuideRow | None:
+        return cast("GuideRow | None", self.query_one("#guides", Table).selected)
+
+    def _describe(self) -> None:
+        if row := self._selected:
+            self.query_one("#facts", LabelledList).show(*_facts(row))
+
+    def on_table_moved(self) -> None:
+        """Show what the guide under the cursor is about."""
+        self.query_one("#about Page", Page).scroll_home(animate=False)
+        self._describe()
+
+    def opens(self, table: Table[Any], row: Any) -> None:
+        """Begin the guide, or continue it."""
+        self.sockmon.walk(row.guide)
+
+    def action_open_guide(self) -> None:
+        """Open the guide under the cursor, also while its description has the focus."""
+        if row := self._selected:
+            self.sockmon.walk(row.guide)
+
+    def action_stay(self) -> None:
+        """Do nothing: this is the list."""
+
+
+def _facts(row: GuideRow) -> Iterator[Labelled]:
+    guide = row.guide
+    yield Labelled("Symptom", Text(sentence(guide.symptom), "strong"))
+    if row.why:
+        yield Labelled("Here now", Text(sentence(row.why), "sev-warning"))
+    yield Labelled("Limits", Text(", ".join(TITLES[each] for each in guide.ceilings)))
+    yield Labelled("On a lab", Text(f"sockmon guide {guide.name} --lab", "muted"))
+
+
+def _columns(width: int) -> Sequence[Column[GuideRow]]:
+    state = [Column[GuideRow]("PROGRESS", 20 if width >= WIDE_COLUMNS else 10, lambda row: row.state)]
+    return [
+        Column(
+            "GUIDE",
+            MAX_TITLE if width >= WIDE_COLUMNS else 31,
+            lambda row: Text(row.guide.title, "strong" * bool(row.why)),
+        ),
+        Column("HERE NOW, OR THE SYMPTOM", 0, _why, pin=True),
+        *state,
+    ]
+
+
+def _why(row: GuideRow) -> Text:
+    return Text(row.why, "sev-warning") if row.why else Text(row.guide.symptom, "muted")

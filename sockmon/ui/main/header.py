@@ -1,0 +1,168 @@
+"""The header line, and the banner below it if the stream has a problem."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import NamedTuple
+
+from rich.text import Text
+
+from sockmon import format as fmt
+from sockmon.assess.unjudged import count_outer_tasks
+from sockmon.format import plural
+from sockmon.model.snapshot import Snapshot
+from sockmon.ui.widgets.text_line import justify
+
+STALE_INTERVALS = 3.0
+"""Intervals without a Snapshot after which live data is stale."""
+
+AGE_STEP_SECONDS = 5.0
+CLOCK_WIDTH = 9
+MEDIUM_WIDTH, LONG_WIDTH = 100, 130
+"""Columns from which on the header has words for what is not sampled, and what samples it."""
+WIDE_WIDTH = 180
+"""Columns from which on it has words for what is outside of a container."""
+
+
+class StreamStatus(NamedTuple):
+    """What the header shows besides the Snapshot: the state of the stream."""
+
+    title: str
+    """`live`, `ssh HOST`, or the recording's name."""
+    live: bool
+    paused: bool
+    read_only: bool
+    sample_age: float
+    """Seconds since the last Snapshot arrived."""
+    lost: str | None
+    """Why the stream ended; empty if it ended normally, None if it has not ended."""
+    interrupted: str = ""
+    """Why no agent runs now, if another one will be started."""
+    retry: float = 0.0
+    """Seconds until that start."""
+    hint: str = ""
+    """Where more about the reason can be found."""
+    note: str = ""
+    """What part of the stream was dropped."""
+    remote: bool = False
+    """Whether another machine sends the samples."""
+
+
+def header_line(snapshot: Snapshot | None, status: StreamStatus, width: int) -> Text:
+    """Return host and user at the left, state and cost at the right; a narrow line has fewer parts."""
+    brand = Text(" sockmon", "heading")
+    if snapshot is None:
+        return justify(brand, Text(f"{status.title} ", "muted"), width)
+    left = _parts(_host_parts(snapshot, width))
+    right = _parts([part for part in _stream_parts(snapshot, status, width) if part.plain])
+    return justify(Text.assemble(brand, "  ", left), Text.assemble(right, (" · ", "faint")), width)
+
+
+def _parts(parts: list[Text]) -> Text:
+    return Text.assemble((" · ", "faint")).join(parts)
+
+
+def _host_parts(snapshot: Snapshot, width: int) -> list[Text]:
+    host = snapshot.host
+    spaces = ", ".join(netns.name for netns in snapshot.netns) or "?"
+    spaces += _unsampled(snapshot, width)
+    root = "" if host.uid == 0 else "sev-warning"
+    user = Text(f"{host.user}{_unread(snapshot, width)}", root)
+    parts = [Text(host.name, "strong"), Text(f"netns {spaces}"), user, *_container(snapshot, width)]
+    if width >= 90:
+        parts.insert(1, Text(host.kernel, "muted"))
+    return parts
+
+
+def _unsampled(snapshot: Snapshot, width: int) -> str:
+    """Return how many network namespaces are not sampled; a long line has the option that samples the busiest."""
+    found = snapshot.other_netns
+    if found is None or not found.total:
+        return ""
+    if width < LONG_WIDTH:
+        return f" +{found.total:,} not sampled" if width >= MEDIUM_WIDTH else f" +{found.total:,}"
+    option = f": --netns {found.busiest[0].pid}" if found.busiest else ""
+    return f" ({found.total:,} other not sampled{option})"
+
+
+def _unread(snapshot: Snapshot, width: int) -> str:
+    """Return of how many processes this user may not read the descriptors, and what can: sudo."""
+    found = snapshot.processes
+    if found is None or not (found.unseen or found.hidden):
+        return ""
+    if width < MEDIUM_WIDTH:
+        return f" +{found.unseen:,}" if found.unseen else " +?"
+    what = plural(found.unseen, "process") if found.unseen else "other users"
+    return f" ({what} not read{': sudo' * (snapshot.host.uid != 0)})"
+
+
+def _container(snapshot: Snapshot, width: int) -> list[Text]:
+    """Return that the host around a container is not judged: tasks outside, or limits of cgroups above."""
+    outer = count_outer_tasks(snapshot)
+    if not outer and not (snapshot.cgroups and snapshot.cgroups.hidden):
+        return []
+    if width < WIDE_WIDTH:
+        return [Text("container", "muted")]
+    return [Text(f"container: {plural(outer, 'task') + ' of ' if outer else ''}the host not judged", "muted")]
+
+
+def _stream_parts(snapshot: Snapshot, status: StreamStatus, width: int) -> list[Text]:
+    every = f"{snapshot.interval:g} s"
+    parts = [_mode(status, every)]
+    if status.read_only:
+        parts.append(Text("read-only", "accent"))
+    if width >= 90:
+        parts.append(_dump_age(snapshot))
+    if width >= 50:
+        parts.append(Text(f"cost {snapshot.cost * 100:.1f} %", "muted"))
+    return parts
+
+
+def clock(snapshot: Snapshot | None) -> Text:
+    """When the Snapshot was taken, by this machine's own clock face."""
+    return Text(time.strftime("%H:%M:%S", time.localtime(snapshot.wall)) if snapshot else "")
+
+
+def _mode(status: StreamStatus, every: str) -> Text:
+    if status.paused:
+        return Text(f"{status.title} ‖ paused" if status.live and status.remote else "‖ paused", "sev-warning")
+    if not status.live:
+        ended = status.lost is not None
+        return Text(f"replay {status.title}{' ended' * ended}", "sev-warning" if ended else "accent")
+    # The name of another host is always shown, whatever the state of its data: `ssh web-1`.
+    remote = f"{status.title} " if status.remote else ""
+    if status.lost is not None:
+        return Text(f"{remote}lost", "sev-warning")
+    if status.interrupted:
+        return Text(f"{remote}stale {fmt.age(status.sample_age)}", "sev-warning")
+    return Text(f"{status.title} {every}", "sev-ok")
+
+
+def _dump_age(snapshot: Snapshot) -> Text:
+    """Return the age of the oldest part that needs a dump."""
+    dumped = [part.at for netns in snapshot.netns for part in (netns.states, netns.ports) if part]
+    age = snapshot.at - min(dumped) if dumped else 0.0
+    return dump_age(age)
+
+
+def dump_age(seconds: float) -> Text:
+    """Return `dump 10 s old`, or nothing below five seconds; in steps, so that an age alone is rarely drawn."""
+    steps = seconds // AGE_STEP_SECONDS * AGE_STEP_SECONDS
+    return Text(f"dump {fmt.age(steps)} old", "muted") if steps else Text()
+
+
+def banner(snapshot: Snapshot | None, status: StreamStatus) -> str:
+    """Return the text of the banner: the stream ended, was interrupted or is late; empty if it is fine."""
+    if status.lost is not None and status.live:
+        return f"The data ended: {status.lost or 'the source stopped'}. The last sample is shown."
+    if status.interrupted:
+        start = f"restarting in {math.ceil(status.retry)} s" if status.retry > 0 else "restarting now"
+        hint = f" ({status.hint})" if status.hint else ""
+        return f"{status.interrupted}: {start}. The data shown is {fmt.age(status.sample_age)} old{hint}."
+    if status.lost:
+        return status.lost
+    interval = snapshot.interval if snapshot else 1.0
+    if status.live and status.sample_age > max(STALE_INTERVALS * interval, interval + 2):
+        return f"No data for {fmt.age(status.sample_age)}: the data shown is old."
+    return status.note and f"{status.title}: {status.note}"

@@ -1,0 +1,213 @@
+"""Pane 2: processes, and how near each is to its limit of open files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from rich.text import Text
+from textual.app import ComposeResult
+
+from sockmon import format as fmt
+from sockmon.assess import Assessment, Gauge
+from sockmon.model.detail import ProcessQuery
+from sockmon.model.severity import ALARMS, URGENCY
+from sockmon.model.snapshot import Process, Processes
+from sockmon.ui.filtering.filter import Filterable, RowValues
+from sockmon.ui.filtering.row_values import PROCESS, gauge_values, process_values, seconds_left
+from sockmon.ui.main.gauge_cells import UNKNOWN_GAUGE, alarm_style, eta_cell, number, rate_cell, usage_cell
+from sockmon.ui.main.panes.pane import Pane, View
+from sockmon.ui.widgets.table import Column, Table
+
+CEILING = "process-fds"
+
+
+class ProcessRow(NamedTuple):
+    """A process and its `process-fds` gauge."""
+
+    process: Process
+    gauge: Gauge
+
+    @property
+    def style(self) -> str:
+        """The style of its numbers: of its severity, if that is an alarm."""
+        return alarm_style(self.gauge)
+
+
+def _ratio(line: ProcessRow) -> float | None:
+    return line.gauge.ratio
+
+
+def _left(line: ProcessRow) -> float | None:
+    return seconds_left(line.gauge)
+
+
+def _eta(line: ProcessRow) -> Text:
+    return eta_cell(line.gauge)
+
+
+def _limit(line: ProcessRow) -> Text:
+    value = line.process.soft
+    large = value is not None and value >= 1_000_000
+    return Text(fmt.short(value) if large else fmt.limit(value), "sev-unknown" if value is None else "muted")
+
+
+def _command(line: ProcessRow) -> Text:
+    """Return the command line without the directory of the program; behind the name if the program has another
+    one, as an interpreter has."""
+    name, command = line.process.name, line.process.command
+    program, space, arguments = command.partition(" ")
+    short = program.rpartition("/")[2]
+    if not program.startswith("/") or not short:
+        return Text(command, line.style)
+    rest = f"{short}{space}{arguments}"
+    if short.startswith(name) or name.startswith(short):
+        return Text(rest, line.style)
+    return Text.assemble((name, line.style), " ", (rest, line.style or "muted"))
+
+
+def _sockets(line: ProcessRow) -> Text:
+    return _marked_estimate(line.process, number(line.process.sockets))
+
+
+def _close_wait(line: ProcessRow) -> Text:
+    return _marked_estimate(line.process, number(line.process.close_wait, "state-close-wait"))
+
+
+def _marked_estimate(process: Process, text: Text) -> Text:
+    """Return a number, marked with ~ if it is estimated."""
+    return Text.assemble(("~", "muted"), text) if process.sampled else text
+
+
+def _rss(line: ProcessRow) -> Text:
+    return Text(fmt.size(line.process.rss), "muted")
+
+
+def _received(process: Process) -> int | None:
+    return process.recv_queue
+
+
+def _sent(process: Process) -> int | None:
+    return process.send_queue
+
+
+def _queue_of(get: Callable[[Process], int | None]) -> Callable[[ProcessRow], Text]:
+    """Return the cell of bytes that wait in TCP sockets; a dash if none were found."""
+
+    def cell(line: ProcessRow) -> Text:
+        waiting = get(line.process)
+        if waiting is None:
+            return Text(fmt.NOTHING, "muted")
+        return _marked_estimate(line.process, Text(fmt.size(waiting)))
+
+    return cell
+
+
+def _number_of(get: Callable[[Process], int | None]) -> Callable[[ProcessRow], Text]:
+    return lambda line: number(get(line.process))
+
+
+def _pid(line: ProcessRow) -> Text:
+    return Text(str(line.process.pid), "muted")
+
+
+QUEUES = (
+    Column("RECV-Q", 7, _queue_of(_received), lambda row: _received(row.process), "right", False),
+    Column("SEND-Q", 7, _queue_of(_sent), lambda row: _sent(row.process), "right", False),
+)
+WIDE = 150
+"""Cells of a table that has room for `QUEUES`."""
+
+
+def columns(width: int) -> tuple[Column[ProcessRow], ...]:
+    """Return the columns for a table of that width; the bar grows with it."""
+    cells = 20 if width >= 130 else 13
+    return (
+        Column("PID", 7, _pid, lambda row: row.process.pid, "right", pin=True),
+        Column(
+            "USER",
+            8,
+            lambda row: row.process.user,
+            lambda row: row.process.user.casefold(),
+            keep_when_narrow=False,
+        ),
+        Column("COMMAND", 0, _command, lambda row: row.process.command.casefold(), pin=True),
+        Column("FDS", 7, lambda row: number(row.process.fds), lambda row: row.process.fds, "right"),
+        Column("SOFT", 7, _limit, lambda row: row.process.soft, "right"),
+        Column("USAGE", cells, lambda row: usage_cell(row.gauge, cells, CEILING), _ratio, largest_first=True),
+        Column("RATE", 7, lambda row: rate_cell(row.gauge), lambda row: row.gauge.rate, "right"),
+        Column("LEFT", 7, _eta, _left, "right", largest_first=False),
+        Column("SOCK", 7, _sockets, lambda row: row.process.sockets, "right", False),
+        Column("CLOSE_W", 7, _close_wait, lambda row: row.process.close_wait, "right", False),
+        Column(
+            "THR", 4, _number_of(lambda process: process.threads), lambda row: row.process.threads, "right", False
+        ),
+        Column("RSS", 5, _rss, lambda row: row.process.rss, "right", False),
+        *(QUEUES if width >= WIDE else ()),
+    )
+
+
+class ProcessesPane(Pane):
+    """All processes, the least headroom first."""
+
+    NAME, TITLE, NUMBER = "processes", "Processes", 2
+
+    def compose(self) -> ComposeResult:
+        yield Table(
+            columns(80),
+            _identity,
+            id="process-table",
+            columns_for=columns,
+            flex=14,
+            default_order="headroom",
+            filterable=Filterable(PROCESS, _filter_values),
+        )
+
+    def show(self, view: View) -> None:
+        table: Table[ProcessRow] = self.query_one("#process-table", Table)
+        processes = view.assessment.snapshot.processes
+        if processes is None:
+            table.empty = view.missing("processes") or "not read yet"
+            table.show(())
+            return
+        lines = _process_rows(view.assessment, processes.rows)
+        table.empty = "no processes"
+        table.set_filter(view.filter)
+        table.show(lines)
+        coverage = Text() if table.listed.filtered else _coverage(processes)
+        self.set_note(*self.filter_notes(view), coverage, view.aged(processes.owners_at))
+
+    def target(self, row: ProcessRow) -> ProcessQuery:
+        """Return the query of the process."""
+        return ProcessQuery(row.process.pid, row.process.start)
+
+
+def _identity(line: ProcessRow) -> tuple[int, int]:
+    return line.process.pid, line.process.start
+
+
+def _process_rows(assessment: Assessment, processes: Sequence[Process]) -> list[ProcessRow]:
+    """Return the rows, the least headroom first; those without a known ratio last."""
+    lines = [
+        ProcessRow(process, assessment.gauge(CEILING, ProcessQuery(process.pid, process.start)) or UNKNOWN_GAUGE)
+        for process in processes
+    ]
+    lines.sort(key=_urgency)
+    return lines
+
+
+def _urgency(line: ProcessRow) -> tuple[bool, int, float, int]:
+    """Return the sort key. Processes of sockmon without an alarm come last: an idle host has few others."""
+    known = line.gauge.ratio if line.gauge.ratio is not None else -1.0
+    own = line.process.name.partition("-")[0] == "sockmon" and line.gauge.severity not in ALARMS
+    return own, -URGENCY[line.gauge.severity], -known, line.process.pid
+
+
+def _coverage(processes: Processes) -> Text:
+    if processes.unseen:
+        return Text(f"{fmt.plural(processes.unseen, 'process')} not read", "sev-unknown")
+    return Text(f"{len(processes.rows):,} processes", "muted")
+
+
+def _filter_values(line: ProcessRow) -> RowValues:
+    return process_values(line.process) | gauge_values(line.gauge)

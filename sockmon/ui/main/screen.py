@@ -1,0 +1,322 @@
+"""The main screen: the board of limits, and four panes below."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.events import Click, Resize
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Footer, Static
+
+from sockmon.assess import Assessment
+from sockmon.ceilings import TITLES
+from sockmon.model.detail import Detail
+from sockmon.model.report import Reading
+from sockmon.model.severity import ALARMS
+from sockmon.ui import keys
+from sockmon.ui.context import app_context
+from sockmon.ui.filtering.filter import Filter
+from sockmon.ui.main.board import Board
+from sockmon.ui.main.header import CLOCK_WIDTH, StreamStatus, banner, clock, header_line
+from sockmon.ui.main.panes import PANES, Pane, View
+from sockmon.ui.main.panes.pane import Jump
+from sockmon.ui.widgets.filter_line import FilterLine
+from sockmon.ui.widgets.table import Table
+from sockmon.ui.widgets.text_line import TextLine
+
+
+class Tab(Static):
+    """A pane's name on a narrow screen; a click brings the pane."""
+
+    def __init__(self, pane: type[Pane]) -> None:
+        super().__init__(f"{pane.NUMBER} {pane.TITLE}", markup=False, id=f"tab-{pane.NAME}")
+        self.pane = pane.NAME
+
+    async def on_click(self, event: Click) -> None:
+        await self.run_action(f"screen.pane({self.pane!r})")
+
+
+class MainScreen(Screen[None]):
+    """The board and the panes; one pane is current, and the only one if there is no room for four."""
+
+    BINDINGS: ClassVar[list[BindingType]] = list(keys.bindings("main"))
+    AUTO_FOCUS = "#process-table"
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-tiny"), (50, "-narrow"), (110, "-normal"), (150, "-wide"),
+    ]  # fmt: skip
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-flat"), (12, "-short"), (32, "-tall"), (46, "-high"),
+    ]  # fmt: skip
+
+    def __init__(self, lab_intro: str = "") -> None:
+        super().__init__()
+        self._lab_intro = lab_intro
+        self._focus_before_filter: Widget | None = None
+        """What had the focus before the filter line."""
+        self._view: View | None = None
+        self._status: StreamStatus | None = None
+        self._current = "processes"
+        self._drawing = False
+        self._alarm_focused = False
+        """Whether the focus was moved to the board once; later it stays where the user moves it."""
+
+    def compose(self) -> ComposeResult:
+        sockets, processes, ports, conntrack = (pane() for pane in PANES)
+        with Horizontal(id="top"):
+            yield TextLine(id="header")
+            # The clock is a widget of its own: on an idle screen it is all that is sent.
+            yield TextLine(id="clock")
+        yield TextLine(id="banner")
+        if self._lab_intro:
+            yield TextLine(id="lab-scenario")
+            yield TextLine(id="lab-hint")
+        yield Board()
+        with Horizontal(id="tabs"):
+            for pane in PANES:
+                yield Tab(pane)
+            yield TextLine(id="note")
+        with Vertical(id="panes"):
+            yield Horizontal(sockets, processes, classes="row")
+            yield Horizontal(ports, conntrack, classes="row")
+        yield FilterLine()
+        yield Static("The terminal is too small.\nsockmon needs 50 × 12.", id="small", markup=False)
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self._mark_current()
+
+    # What is shown
+
+    def show(self, assessment: Assessment) -> None:
+        """Draw an Assessment on the board and the visible panes."""
+        snapshot = assessment.snapshot
+        self._view = View(assessment, snapshot.netns[0] if snapshot.netns else None, self._filter)
+        self._draw()
+
+    def _focus_first_alarm(self, assessment: Assessment) -> None:
+        """Focus the board at the first alarm, if no key was pressed yet: Enter opens it, t tunes it."""
+        alarmed = any(reading.severity in ALARMS for reading in assessment.report.readings)
+        if alarmed and not self._alarm_focused:
+            self._alarm_focused = True
+            if not app_context(self).key_was_pressed:
+                self.query_one("#readings", Table).focus()
+
+    def answer(self, detail: Detail) -> None:
+        """Do nothing: this screen sends no queries."""
+
+    def show_status(self, status: StreamStatus) -> None:
+        """Show the state of the stream."""
+        self._status = status
+        if not self.query("#clock"):
+            # Lines inside containers are mounted last.
+            return
+        snapshot = self._view.assessment.snapshot if self._view else None
+        self.query_one("#header", TextLine).show(header_line(snapshot, status, self.size.width - CLOCK_WIDTH))
+        self.query_one("#clock", TextLine).show(clock(snapshot))
+        warning = banner(snapshot, status)
+        strip = self.query_one("#banner", TextLine)
+        strip.set_class(bool(warning), "-shown")
+        strip.show(Text(warning))
+
+    def _draw_soon(self) -> None:
+        """Draw once after the next layout."""
+        if not self._drawing:
+            self._drawing = True
+            self.call_after_refresh(self._draw)
+
+    def _draw(self) -> None:
+        self._drawing = False
+        # A screen that is being closed has lost its panes already.
+        if self._view is None or not self.query(Board):
+            return
+        # A sample may come before the widgets are composed, and after the end of a recording no other follows.
+        if not self.query("#fold") or not all(pane.query(Table) for pane in self.query(Pane)):
+            self._draw_soon()
+            return
+        if self._lab_intro:
+            scenario, _, hint = self._lab_intro.partition("\n")
+            self.query_one("#lab-scenario", TextLine).show(Text.assemble((scenario, "muted")))
+            self.query_one("#lab-hint", TextLine).show(Text.assemble(("→ ", "faint"), (hint, "accent")))
+        self.query_one(Board).show(self._view)
+        for pane in self.query(Pane):
+            if pane.region or self._current == pane.NAME:
+                pane.show(self._view)
+        strip = self.query_one("#note", TextLine)
+        strip.show(self.query_one(f"#{self._current}", Pane).note_within(strip.content_size.width))
+        self._focus_first_alarm(self._view.assessment)
+
+    def on_resize(self, event: Resize) -> None:
+        if self._status:
+            self.show_status(self._status)
+        # Panes get their size after this message; then those that became visible are drawn.
+        self._draw_soon()
+        self.call_after_refresh(self._focus_visible_table)
+
+    def on_screen_resume(self) -> None:
+        """Check the focus: the size may have changed while another screen was on top."""
+        self.call_after_refresh(self._focus_visible_table)
+
+    # Navigation
+
+    def _mark_current(self) -> None:
+        for pane in self.query(Pane):
+            current = self._current == pane.NAME
+            pane.set_class(current, "-current")
+            self.query_one(f"#tab-{pane.NAME}", Tab).set_class(current, "-current")
+        for row in self.query(".row"):
+            row.set_class(bool(row.query(".pane.-current")), "-current")
+        self._draw_soon()
+
+    def action_pane(self, name: str) -> None:
+        """Go to a pane."""
+        self.remove_class("-board")
+        self.query_one(Board).apply_fold()
+        self._current = name
+        self._mark_current()
+        self.query_one(f"#{name}", Pane).query(Table).first().focus()
+
+    @property
+    def _single_pane(self) -> bool:
+        """Whether one pane is shown at a time."""
+        return any(map(self.has_class, ("-zoom", "-narrow", "-short")))
+
+    def action_next(self, step: int) -> None:
+        """Focus the next visible table; if one pane is shown at a time, show the next pane."""
+        if self._single_pane:
+            names = [pane.NAME for pane in PANES]
+            from_board = self.query_one("#readings", Table).has_focus and not self.has_class("-board")
+            self.action_pane(names[(names.index(self._current) + step * (not from_board)) % len(names)])
+        elif step > 0:
+            self.focus_next(Table)
+        else:
+            self.focus_previous(Table)
+
+    def on_descendant_focus(self) -> None:
+        if self._single_pane:
+            # Textual moves the focus when a pane is hidden; following it would hide the next pane, without end.
+            return
+        pane = (
+            next((node for node in self.focused.ancestors if isinstance(node, Pane)), None)
+            if self.focused
+            else None
+        )
+        if pane and self._current != pane.NAME:
+            self._current = pane.NAME
+            self._mark_current()
+
+    def action_zoom(self) -> None:
+        """Show the current pane alone, or all panes again."""
+        self.remove_class("-board")
+        self.toggle_class("-zoom")
+        if self.query_one("#readings", Table).has_focus:
+            self.query_one(f"#{self._current} Table", Table).focus()
+        self._draw_soon()
+
+    def action_board(self) -> None:
+        """Show the board alone, or the panes again."""
+        self.remove_class("-zoom")
+        self.toggle_class("-board")
+        whole = self.has_class("-board")
+        self.query_one(Board).apply_fold()
+        (self.query_one("#readings", Table) if whole else self.query_one(f"#{self._current} Table", Table)).focus()
+        self._draw_soon()
+
+    def back(self) -> bool:
+        """Close the filter, the board or the zoom; return False if none is open."""
+        if self._filter_line.shown:
+            self._filter_line.clear()
+            return True
+        for name in ("-board", "-zoom"):
+            if self.has_class(name):
+                self.action_board() if name == "-board" else self.action_zoom()
+                return True
+        return False
+
+    # Filter
+
+    @property
+    def _filter_line(self) -> FilterLine:
+        return self.query_one(FilterLine)
+
+    @property
+    def _filter(self) -> Filter:
+        return self._filter_line.filter if self.query(FilterLine) else Filter()
+
+    def action_filter(self) -> None:
+        """Open the filter line."""
+        if isinstance(self.focused, Table):
+            self._focus_before_filter = self.focused
+        self._filter_line.open()
+
+    @on(FilterLine.Changed)
+    def _filter_changed(self, event: FilterLine.Changed) -> None:
+        if self._view:
+            self._view = self._view._replace(filter=event.filter)
+            self._draw()
+
+    @on(FilterLine.Left)
+    def _filter_left(self) -> None:
+        """Focus the table that had the focus before the filter line, if it is visible."""
+        back = self._focus_before_filter if self._focus_before_filter in self.focus_chain else None
+        (back or self._default_table).focus()
+
+    @property
+    def _default_table(self) -> Table[Any]:
+        """The table that gets the focus if no visible table has it."""
+        where = "#readings" if self.has_class("-board") else f"#{self._current} Table"
+        return self.query(where).first(Table)
+
+    def _focus_visible_table(self) -> None:
+        """Move the focus away from hidden widgets: after another screen Textual restores the focus unchecked."""
+        small = self.has_class("-tiny") or self.has_class("-flat")
+        if not small and (self.focused is None or self.focused not in self.focus_chain):
+            self._default_table.focus()
+
+    # Opening rows
+
+    @property
+    def alarm_under_cursor(self) -> Reading | None:
+        """The alarm under the cursor, if the board has the focus."""
+        table = self.focused
+        row = table.selected if isinstance(table, Table) and table.id == "readings" else None
+        return row if isinstance(row, Reading) and row.severity in ALARMS else None
+
+    def action_acknowledge(self) -> None:
+        """Dim the alarm under the cursor of the board until it gets worse or ends, or take that back."""
+        reading, app = self.alarm_under_cursor, app_context(self)
+        if reading is None or self._view is None:
+            app.show_message("no alarm under the cursor: move it to an alarm of the board", "information")
+            return
+        taken = self.query_one(Board).acknowledged.toggle(reading, self._view.assessment)
+        text = "acknowledged until it gets worse or ends" if taken else "no longer acknowledged"
+        app.show_message(f"{TITLES[reading.ceiling]} {reading.subject}: {text}", "information")
+        self._draw()
+
+    @on(Table.Opened)
+    def _opened(self, event: Table.Opened) -> None:
+        panes: list[Any] = [node for node in event.table.ancestors if isinstance(node, Pane)]
+        found = panes[0].target(event.row) if panes else event.row
+        app = app_context(self)
+        if not isinstance(found, Jump):
+            app.open(found)
+            return
+        app.show_message(found.message, "information")
+        if found.query is not None:
+            app.open(found.query)
+        elif found.table:
+            self._jump(found)
+
+    def _jump(self, jump: Jump) -> None:
+        """Show the table that lists what a row counts, filtered and sorted for it."""
+        table: Table[Any] = self.query_one(f"#{jump.table}", Table)
+        pane = next(node for node in table.ancestors if isinstance(node, Pane))
+        self._filter_line.set_text(jump.filter)
+        self.action_pane(pane.NAME)
+        table.sort_by(jump.sort or None)
+        table.focus()

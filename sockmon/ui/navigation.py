@@ -1,0 +1,65 @@
+"""The part of the app that opens screens: tuning, preview, history, experiments, and the page of a row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from textual.screen import Screen
+
+from sockmon.model.detail import DetailQuery
+from sockmon.model.plan import Proposal
+from sockmon.model.report import Reading
+from sockmon.ui.detail import screen_for
+from sockmon.ui.main.screen import MainScreen
+from sockmon.ui.tuning.experiment import ExperimentScreen
+from sockmon.ui.tuning.history import HistoryScreen
+from sockmon.ui.tuning.hold_keys import HoldApp
+from sockmon.ui.tuning.panel import TuningPanel
+from sockmon.ui.tuning.preview import PreviewScreen
+
+
+class NavigatingApp(HoldApp):
+    """Opens each screen, or returns to it if it is open already."""
+
+    def tune(self, reading: Reading | None = None, wanted: Mapping[str, str] | None = None) -> None:
+        """Open the tuning panel with the advice of `reading`, or with `wanted` in the plan; without both, return
+        to an open panel."""
+        if reading is not None or wanted or not self._return_to(TuningPanel):
+            self.push_screen(TuningPanel(reading, wanted))
+
+    def preview(self, proposal: Proposal, about: Reading | None = None) -> None:
+        """Open the preview of a plan, where the user confirms it; `about`: the alarm that it is meant to end."""
+        self.push_screen(PreviewScreen(proposal, about))
+
+    def history(self) -> None:
+        """Open the history of changes."""
+        if not self._return_to(HistoryScreen):
+            self.push_screen(HistoryScreen())
+
+    def board(self) -> None:
+        """Return to the main screen."""
+        self._return_to(MainScreen)
+
+    def _return_to(self, kind: type[Screen[None]]) -> bool:
+        """Return to the open screen of that kind; return False if there is none."""
+        if not any(isinstance(screen, kind) for screen in self.screen_stack):
+            return False
+        while not isinstance(self.screen, kind):
+            self.pop_screen()
+        return True
+
+    def prove(self, key: str) -> None:
+        """Measure what `key` does."""
+        self.push_screen(ExperimentScreen(key))
+
+    def action_tune(self) -> None:
+        """Open the tuning panel, for the alarm under the cursor if the board has the focus."""
+        self.tune(self.screen.alarm_under_cursor if isinstance(self.screen, MainScreen) else None)
+
+    def action_history(self) -> None:
+        """Open the history of changes."""
+        self.history()
+
+    def open(self, thing: DetailQuery | Reading) -> None:
+        """Open the screen of a reading, a process, a port group or a listener."""
+        self.push_screen(screen_for.screen_for(thing))

@@ -1,0 +1,67 @@
+"""The text of the tuning panel: the facts of one setting, and the plan in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from rich.text import Text
+
+from sockmon import format
+from sockmon.document import Section, sentence
+from sockmon.model.plan import Proposal
+from sockmon.tuning.planning import catalog
+from sockmon.tuning.planning.context import PlanContext
+from sockmon.tuning.planning.draft import DraftResult
+from sockmon.tuning.planning.proposal_pages import format_value
+from sockmon.ui.detail.section_facts import section_facts
+from sockmon.ui.tuning.panel_rows import PanelRow
+from sockmon.ui.widgets.labelled_list import Labelled
+
+NOT_IN_PANEL = ("commands", "source")
+"""Kinds of sections for the shell and the docs."""
+
+
+def setting_facts(line: PanelRow, here: PlanContext, proposal: Proposal | None) -> tuple[str, list[Labelled]]:
+    """Return key and unit, and the facts of the setting, its effect and warnings in the plan first."""
+    title, what, sections = catalog.setting_page(line.row, here)
+    facts = [*_planned_facts(line, proposal), Labelled("", Text(what))]
+    for section in sections:
+        if section.kind == "advice" and line.advised is not None:
+            asked = Text.assemble((format_value(line.advised), "sev-warning"), f"  {sentence(line.reason)}")
+            facts.append(Labelled(section.name, asked))
+        elif section.kind not in NOT_IN_PANEL:
+            facts += section_facts([section])
+    return title, facts
+
+
+def _planned_facts(line: PanelRow, proposal: Proposal | None) -> Iterator[Labelled]:
+    for each in proposal.previews if proposal else ():
+        if each.setting.name == line.key:
+            yield Labelled("Effect", Text(each.effect, "accent"))
+            warnings = tuple(sentence(warning.text) for warning in each.warnings)
+            yield from section_facts([Section("Warnings", warnings, "warnings")])
+
+
+def plan_summary(result: DraftResult, more: Mapping[str, str], key: Callable[[str], str], advised: bool) -> Text:
+    """Return the plan in a line: the number of changes and warnings, and `more` that belongs to it.
+
+    `key` returns the key of an action; `advised` is True if there is advice to use."""
+    proposal, error = result
+    if error:
+        return Text.assemble(("✖ ", "sev-hit"), error.message)
+    if proposal is None:
+        take = f" · {key('tune.advice')}: use advice" if advised else ""
+        return Text(f" empty · {key('open')}: edit value{take}", "muted")
+    settings = proposal.plan.settings
+    if not settings:
+        return Text(f" {', '.join(proposal.already)}: already set to this value", "muted")
+    text = Text.assemble((f" {format.plural(len(settings), 'change')}", "accent"))
+    if len(settings) == 1 and not more:
+        only = settings[0]
+        text.append(f"  {only.name.rpartition('.')[2]}  {format_value(only.old)} → {format_value(only.new)}")
+    warnings = sum(len(preview.warnings) for preview in proposal.previews)
+    if warnings:
+        text.append(f" · ▲ {format.plural(warnings, 'warning')}", "sev-warning")
+    for name, new in more.items():
+        text.append(f" · {key('tune.advice')} adds {name.rpartition('.')[2]} = {format_value(new)}")
+    return text

@@ -1,0 +1,215 @@
+"""The drawing of a table: only visible rows are formatted, and only changed ones are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, ClassVar, Generic
+
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+from textual.geometry import Region, Size
+from textual.strip import Strip
+
+from sockmon.ui.filtering.filter import Filterable
+from sockmon.ui.widgets.column import Cells, Column, Row, row_strip, signature
+from sockmon.ui.widgets.column_layout import ColumnLayout, ColumnWidths, HiddenMark
+from sockmon.ui.widgets.cursor_list import CursorList
+from sockmon.ui.widgets.rows import Rows
+
+CURSOR = "▸"
+UNKNOWN_WIDTH = 10_000
+"""Width until the first layout: all columns fit."""
+
+
+class Grid(CursorList, Generic[Row]):
+    """Rows under a fixed heading; a line is kept until its content changes."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"table--cursor"}
+
+    def __init__(
+        self,
+        columns: Sequence[Column[Row]],
+        key: Callable[[Row], Hashable],
+        *,
+        id: str | None = None,
+        empty: str = "",
+        classes: str | None = None,
+        columns_for: Callable[[int], Sequence[Column[Row]]] | None = None,
+        row_span: Callable[[Row], tuple[tuple[str, ...], Text] | None] | None = None,
+        flex: int = 10,
+        default_order: str = "",
+        filterable: Filterable | None = None,
+    ) -> None:
+        """`columns_for` returns the columns for a width; `row_span` may return one text for a row, which replaces
+        its cells from the first of some columns on; `flex` is the minimum width of the column that takes the rest;
+        `default_order` names the order in which rows come; `filterable` is what the filter knows about them."""
+        super().__init__(id=id, classes=classes)
+        self.columns = tuple(columns)
+        self._columns_for = columns_for
+        self._row_span = row_span
+        self._flex = flex
+        self.listed: Rows[Row] = Rows(filterable, default_order)
+        self.key = key
+        self.empty = empty
+        self.arranged: Sequence[Row] = ()
+        """The rows that are shown, filtered and sorted."""
+        self.cursor = 0
+        self._cursor_key: Hashable | None = None
+        self._skip = 0
+        """Number of columns scrolled away to the left."""
+        self._column_layout = ColumnLayout(self.columns, UNKNOWN_WIDTH, flex)
+        self._lines: list[Strip] = []
+        self._drawn_for: Any = None
+        """What the lines depend on besides the rows; if it changes, all are drawn again."""
+        self._strips: dict[Hashable, tuple[Any, Strip]] = {}
+        self._base_style = Style()
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """All rows, in the order in which they came."""
+        return self.listed.all
+
+    @property
+    def why_empty(self) -> str:
+        """Why the table is empty."""
+        if not self.rows or not self.listed.filtered:
+            return self.empty
+        unknown = self.listed.owner_unknown
+        return f"no known match: owner of {unknown:,} unknown" if unknown else "nothing matches the filter"
+
+    def _resize_canvas(self) -> None:
+        height = max(len(self.arranged), 1) + self.heading
+        if self.virtual_size.height != height:
+            self.virtual_size = Size(0, height)
+
+    def _repaint(self) -> None:
+        """Draw the visible lines again, and send only those that differ."""
+        before, after = self._lines, self._draw()
+        self._lines = after
+        if len(before) != len(after):
+            self.refresh()
+            return
+        width = self._drawable_size.width
+        changed = [Region(0, y, width, 1) for y, strip in enumerate(after) if strip is not before[y]]
+        if changed:
+            self.refresh(*changed)
+
+    def _draw_inputs(self) -> Any:
+        return (
+            self._drawable_size,
+            self.scroll_offset.y,
+            self._skip,
+            self.has_focus,
+            self.heading,
+            self.app.theme,
+        )
+
+    def render_line(self, y: int) -> Strip:
+        """Return one visible line; line 0 is the heading."""
+        if self._drawn_for != self._draw_inputs():
+            self._lines = self._draw()
+        return self._lines[y] if y < len(self._lines) else Strip.blank(self._drawable_size.width, self._base_style)
+
+    def _draw(self) -> list[Strip]:
+        """Return the visible lines; a line whose content is unchanged is the same object as before."""
+        depends = self._draw_inputs()
+        if depends != self._drawn_for:
+            self._strips = {}
+            self._drawn_for = depends
+            # Textual needs as long for it as for a row, and it depends on theme and focus alone.
+            self._base_style = self.rich_style
+            self._choose_columns()
+        fresh: dict[Hashable, tuple[Any, Strip]] = {}
+        shown = self._column_layout.view(self._skip)
+        lines: list[Strip] = []
+        for y in range(self.size.height):
+            name, cells, style = self._line_content(y, shown)
+            content = (style, *(signature(cell) for cell in cells))
+            old = self._strips.get(name)
+            line = old[1] if old and old[0] == content else self._strip(cells, shown, style)
+            fresh[name] = (content, line)
+            lines.append(line)
+        self._strips = fresh
+        return lines
+
+    def _strip(self, cells: Cells, shown: ColumnWidths[Row], style: Style) -> Strip:
+        widths = [(column.align, width) for column, width in shown]
+        mark = None
+        if self._gutter:
+            mark = Segment(CURSOR if style is not self._base_style else " ", style)
+        return row_strip(self.app.console, cells, widths, self._drawable_size.width, style, mark)
+
+    @property
+    def _gutter(self) -> int:
+        """Cells in front of the first column, for a cursor that cannot be a colour."""
+        return int(self.app.native_ansi_color)
+
+    def _choose_columns(self) -> None:
+        width = self._drawable_size.width - self._gutter
+        if self._columns_for:
+            self.columns = tuple(self._columns_for(width))
+            # The order stays, also if this width has no column for it.
+            same = filter(self.listed.is_sorted_by, self.columns)
+            self.listed.column = next(same, self.listed.column)
+        self._column_layout = ColumnLayout(self.columns, width, self._flex, self.heading)
+        self._skip = min(self._skip, self._column_layout.max_skip)
+
+    def _line_content(self, y: int, shown: ColumnWidths[Row]) -> tuple[Hashable, Cells, Style]:
+        """Return name, cells and style of a line; lines of the same name may reuse a strip."""
+        if self.heading and y == 0:
+            return "heading", self._titles(shown) if self.arranged else (), self._base_style
+        index = y - self.heading + self.scroll_offset.y
+        if not self.arranged and index == 0:
+            return "empty", (Text(self.why_empty, style="muted"),), self._base_style
+        if index >= len(self.arranged):
+            return ("blank", y), (), self._base_style
+        return (y,), self._cells(self.arranged[index], shown), self._row_style(index)
+
+    def _cells(self, row: Row, shown: ColumnWidths[Row]) -> Cells:
+        titles, text = (self._row_span(row) if self._row_span else None) or ((), None)
+        cells: list[Text | str] = []
+        for column, width in shown:
+            if text is not None and column.title in titles:
+                return (*cells, text)
+            cells.append(column.cell(row, width))
+        return tuple(cells)
+
+    def _row_style(self, index: int) -> Style:
+        if index != self.cursor or not self.has_focus:
+            return self._base_style
+        if self.app.native_ansi_color:
+            # Sixteen colours or none: reversed colours would turn a full bar into a gap.
+            return self._base_style + Style(bold=True, underline=True)
+        return self._base_style + Style(bgcolor=self.get_component_rich_style("table--cursor").bgcolor)
+
+    def _titles(self, shown: ColumnWidths[Row]) -> Cells:
+        cells: list[Text | str] = []
+        for column, width in shown:
+            chosen = self.listed.is_sorted_by(column)
+            title = column.title[: width - 1] + self.listed.arrow if chosen else column.title
+            style = "accent" if isinstance(column, HiddenMark) else "column-sorted" if chosen else "column"
+            cells.append(Text(title, style))
+        return tuple(cells)
+
+    @property
+    def hidden_columns(self) -> str:
+        """`‹2 +5›`: how many columns are hidden on each side, for a table without titles."""
+        before, behind = self._column_layout.hidden(self._skip)
+        return " ".join(part for part in (f"‹{before}" * bool(before), f"+{behind}›" * bool(behind)) if part)
+
+    @property
+    def _drawable_size(self) -> Size:
+        """The size without the scrollbar."""
+        width, height = self.size
+        return Size(max(width - self.scrollbar_gutter.width, 0), height)
+
+    def watch_heading(self) -> None:
+        self._resize_canvas()
+        self._repaint()
+
+    def on_focus(self) -> None:
+        self._repaint()
+
+    def on_blur(self) -> None:
+        self._repaint()
