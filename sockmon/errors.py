@@ -1,23 +1,38 @@
-"""The one error tree. Only `cli` writes stderr and exit codes; everyone else raises one of these.
+"""The one error tree. Only `cli` writes to stderr and sets exit codes; all other rooms raise one of these.
 
 SockmonError
-├── Unreadable        a kernel interface that is absent, forbidden or broken (becomes `Snapshot.missing`)
-│   └── Absent        the kernel has no such file here: a module, a key of another namespace, an older kernel
-├── NoSuchNamespace   a network namespace that does not exist or cannot be entered
-├── BadRecording      a recording that is empty, cut or not one
-├── SourceLost        the stream ended: the agent died, the pipe closed
-├── NoSuchLab         there is no lab of that name
-├── BadValue          what a sysctl shall be is no value for it: which number of it, why, and what is allowed
-├── Refused           a change that cannot be made here, or that would do harm
-├── LabUnavailable    a lab that cannot be built here: no user namespaces, no writable cgroup, an older kernel
-├── NotTuned          a change that was refused, or an answer that no guard could give
-├── BadTheme          a theme file that cannot be used (reported, never fatal)
-└── BadSettings       a config file that cannot be used (reported, never fatal)
+├── ReadError         a kernel interface is absent, forbidden or broken (becomes `Snapshot.missing`)
+│   ├── NotPresent    the kernel has no such file here: module not loaded, other namespace, older kernel
+│   └── Forbidden     the kernel, or a sandbox around sockmon, refuses to answer this user
+├── PrivilegeKept     the screen could not give up its privilege, so it does not start
+├── NoFreeTask        there are too few free processes or threads
+├── NoSuchNamespace   the network namespace does not exist or cannot be entered
+├── BadRecording      the file is empty, incomplete, or not a recording
+├── SourceLost        the stream ended: the agent exited, or the pipe was closed
+├── Misuse            the command line is wrong (exit code 64)
+│   ├── NoSuchName    no ceiling, sysctl or symptom has this name, or several have
+│   ├── NoSuchLab     no lab has this name
+│   ├── NoSuchGuide   no guide has this name
+│   └── InvalidValue  the value is not valid for the sysctl: which field of it, why, and what is allowed
+├── ScreenFault       the screen raised an exception; the traceback is in the log (exit code 70)
+├── PlanRejected      the change cannot be made here, or would do harm
+├── LabUnavailable    the lab cannot be built here: no user namespaces, no writable cgroup, an older kernel
+├── TuningError       the change was refused, or no guard answered
+├── FilterError       the filter is not valid: which term, and what is expected
+├── BadTheme          the theme file is not valid (reported, never fatal)
+└── BadSettings       the config file is not valid (reported, never fatal)
 """
+
+from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class SockmonError(Exception):
-    """What went wrong, and a hint that says what to do about it."""
+    """An error with a message, and a hint what to do."""
+
+    exit_code = 1
+    """The exit code of every verb except `check`; numbers above 63 are those of sysexits.h."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -25,36 +40,85 @@ class SockmonError(Exception):
         self.hint = hint
 
 
-class Unreadable(SockmonError):
-    """A reader could not see what it reads; `reader` is its name, the message is the reason."""
+PREFIX = "sockmon: "
+"""The start of an error on stderr; the lines after it are the hint."""
+
+
+def reported(lines: Sequence[str]) -> tuple[str, str] | None:
+    """Return message and hint of the error that a process of sockmon wrote to stderr; None if it wrote no
+    error."""
+    for at, line in enumerate(lines):
+        if line.startswith(PREFIX):
+            return line.removeprefix(PREFIX), " ".join(text.strip() for text in lines[at + 1 :])
+    return None
+
+
+class ReadError(SockmonError):
+    """A reader failed; `reader` is its name, the message is the reason."""
 
     def __init__(self, reader: str, reason: str, hint: str = "") -> None:
         super().__init__(reason, hint)
         self.reader = reader
 
 
-class Absent(Unreadable):
-    """There is no such file in this kernel or in this namespace."""
+class NotPresent(ReadError):
+    """This kernel or this namespace does not have the file."""
+
+
+class PrivilegeKept(SockmonError):
+    """Some privilege remains after it was given up; the message names it."""
+
+    exit_code = 77
+
+
+class Forbidden(ReadError):
+    """The kernel refuses to answer this process: EPERM or EACCES."""
+
+
+class ScreenFault(SockmonError):
+    """The screen raised an exception that is not handled."""
+
+    exit_code = 70
+
+
+class NoFreeTask(SockmonError):
+    """The kernel refuses to start a process or thread for this user or cgroup."""
+
+    exit_code = 75
 
 
 class NoSuchNamespace(SockmonError):
-    """The network namespace is not there, or may not be entered."""
+    """The network namespace does not exist, or may not be entered."""
 
 
 class BadRecording(SockmonError):
-    """The file is not a recording, is empty, or was cut."""
+    """The file is empty, incomplete, or not a recording."""
 
 
 class SourceLost(SockmonError):
-    """The stream of Snapshots ended before it was asked to."""
+    """The stream of Snapshots ended unexpectedly."""
 
 
-class NoSuchLab(SockmonError):
-    """There is no lab of that name."""
+class Misuse(SockmonError):
+    """The command line is wrong; the hint is what to type instead."""
+
+    exit_code = 64
 
 
-class BadValue(SockmonError):
-    """A value that may not be written to a sysctl; all text is clean."""
+class NoSuchName(Misuse):
+    """No ceiling, sysctl or symptom has this name, or several have; the hint has the nearest names."""
+
+
+class NoSuchLab(Misuse):
+    """No lab has this name."""
+
+
+class NoSuchGuide(Misuse):
+    """No guide has this name."""
+
+
+class InvalidValue(Misuse):
+    """The value may not be written to the sysctl; all text is sanitized."""
 
     def __init__(self, key: str, field: str, value: str, reason: str, allowed: str) -> None:
         where = f"{key}, {field}" if field else key
@@ -66,21 +130,30 @@ class BadValue(SockmonError):
         self.allowed = allowed
 
 
-class Refused(SockmonError):
-    """A change that cannot be made here, or that would do harm; the message says why, the hint what to do."""
+class PlanRejected(SockmonError):
+    """The change cannot be made here, or would do harm; the message is the reason."""
 
 
 class LabUnavailable(SockmonError):
     """The lab cannot be built on this machine, or by this user; the message is the reason."""
 
 
-class NotTuned(SockmonError):
-    """Nothing was touched, or nothing is held; the message is the reason."""
+class TuningError(SockmonError):
+    """Nothing was changed, or no change is pending; the message is the reason."""
+
+
+class FilterError(SockmonError):
+    """The filter is not valid; the hint is what is expected."""
+
+    def __init__(self, message: str, hint: str = "", unfinished: bool = False) -> None:
+        super().__init__(message, hint)
+        self.unfinished = unfinished
+        """True if more characters can make it valid, so that it is not reported while it is typed."""
 
 
 class BadTheme(SockmonError):
-    """A theme file that cannot be used."""
+    """The theme file is not valid."""
 
 
 class BadSettings(SockmonError):
-    """A config file that cannot be used."""
+    """The config file is not valid."""

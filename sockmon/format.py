@@ -1,9 +1,12 @@
-"""Numbers as a person reads them; shared by the screen, `check` and the docs.
+"""Numbers as text, for the screen, `check` and the docs.
 
-Unknown (None) is `?` where a number should be, `–` where there is nothing to say, never 0.
+Unknown (None) is `?` if there must be a number, `–` if there may be none; never 0.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
 
 UNKNOWN = "?"
 NOTHING = "–"
@@ -11,17 +14,24 @@ NEVER = "—"
 
 
 def count(value: int | None) -> str:
-    """`28232` → `28,232`."""
+    """Return a number with separators: `28232` → `28,232`."""
     return UNKNOWN if value is None else f"{value:,}"
 
 
+def plural(number: int, noun: str, nouns: str = "") -> str:
+    """Return a number with its noun, `1 process` or `1,234 processes`; `nouns` is an irregular plural."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number:,} {nouns or noun + ('es' if noun.endswith(('s', 'x', 'ch')) else 's')}"
+
+
 def limit(value: int | None) -> str:
-    """A limit as a count; RLIM_INFINITY (-1) is `∞`."""
+    """Return a limit with separators; RLIM_INFINITY (-1) is `∞`."""
     return "∞" if value == -1 else count(value)
 
 
 def short(value: float | None) -> str:
-    """At most five cells: `28900` → `28.9k`."""
+    """Return a number in at most five cells: `28900` → `28.9k`."""
     if value is None:
         return UNKNOWN
     if abs(value) < 10_000:
@@ -36,7 +46,7 @@ def short(value: float | None) -> str:
 
 
 def ratio(value: float | None) -> str:
-    """A share as per cent: `0.82` → `82 %`; rounds down below 1, so that 100 % means full."""
+    """Return a share in per cent: `0.82` → `82 %`. It rounds down, so that 100 % means full."""
     if value is None:
         return UNKNOWN
     percent = value * 100
@@ -46,7 +56,7 @@ def ratio(value: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A length of time in its one fitting unit: `240.0` → `4 min`."""
+    """Return a length of time in one unit: `240.0` → `4 min`."""
     if seconds is None:
         return NOTHING
     for unit, factor, until in (("s", 1, 90), ("min", 60, 5_400), ("h", 3_600, 172_800)):
@@ -57,19 +67,19 @@ def duration(seconds: float | None) -> str:
 
 
 def eta(seconds: float | None) -> str:
-    """Time left until a limit: `now`, `~4 min`, or `—` where nothing grows."""
+    """Return the time left until a limit: `now`, `~4 min`, or `—` if nothing grows."""
     if seconds is None:
         return NEVER
     return "now" if seconds < 1 else f"~{duration(seconds)}"
 
 
 def age(seconds: float | None) -> str:
-    """How old something is: `3 s`."""
+    """Return an age: `3 s`."""
     return UNKNOWN if seconds is None else duration(max(seconds, 0.0))
 
 
 def rate(value: float | None) -> str:
-    """Growth per second with its sign: `0.7` → `+0.7/s`; `0/s` is known not to move."""
+    """Return growth per second with its sign: `0.7` → `+0.7/s`; `0/s` if it does not change."""
     if value is None:
         return NOTHING
     text = pace(value)
@@ -77,7 +87,7 @@ def rate(value: float | None) -> str:
 
 
 def pace(value: float | None) -> str:
-    """Events per second, without a sign: `470` → `470/s`."""
+    """Return events per second, without a sign: `470` → `470/s`."""
     if value is None:
         return NOTHING
     if abs(value) < 0.05:
@@ -86,7 +96,7 @@ def pace(value: float | None) -> str:
 
 
 def size(value: int | None) -> str:
-    """Bytes in binary units, at most six cells: `1536` → `1.5 K`."""
+    """Return bytes in binary units, in at most six cells: `1536` → `1.5 K`."""
     if value is None:
         return UNKNOWN
     scaled = float(value)
@@ -97,3 +107,19 @@ def size(value: int | None) -> str:
             return f"{scaled:.0f} {unit}"
         scaled /= 1024
     return f"{scaled:.0f} P"
+
+
+def megabytes(size: float) -> str:
+    """Return bytes for a sentence: `62_900_000` → `62.9 MB`."""
+    return f"{size / 1e6:,.1f} MB" if size < 99.95e6 else f"{size / 1e6:,.0f} MB"
+
+
+def first_names(names: Sequence[str], at_most: int = 5) -> str:
+    """Return the first of `names`, and how many more there are: `a, b, c, d, e and 7 more`."""
+    more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
+    return f"{', '.join(names[:at_most])}{more}"
+
+
+def utc(time: str) -> str:
+    """Return `2026-11-28 15:04:05 UTC` for a time in UTC and ISO 8601, as a Report has it."""
+    return f"{datetime.fromisoformat(time.replace('Z', '+00:00')):%Y-%m-%d %H:%M:%S} UTC"
