@@ -1,4 +1,4 @@
-"""Memory maps, inotify and epoll as they are judged and explained."""
+"""The verdicts and explanations on memory maps, inotify and epoll."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from sockmon.ceilings import CEILINGS
 from sockmon.model.report import Reading
 from sockmon.model.snapshot import Maps, Owner, ProcessMaps, Snapshot, UserWatches, Watches
-from tests.assess.test_assess import assess, reading
+from tests.assess.test_assessor import assess, reading
 from tests.snapshots import HOST, HOST_SYSCTLS, listener, netns, process, snapshot
 
 
@@ -37,7 +37,7 @@ def test_levels_of_memory_maps() -> None:
         assert found.subject == "java[1044]"
 
 
-def test_a_server_with_a_thread_per_connection_is_told_from_other_causes_of_eagain() -> None:
+def test_a_server_with_a_thread_per_connection_is_distinguished_from_other_causes_of_eagain() -> None:
     found = reading(assess(mapped(65_531, threads=32_700)), "memory-maps")
     said = " ".join(found.evidence)
     for word in ("32,700 threads", "ENOMEM (12)", "EAGAIN (11)", "fork() still works"):
@@ -61,7 +61,7 @@ def test_with_a_generous_limit_the_application_comes_first() -> None:
     assert int(found.remedies[1].value or 0) > 1_048_576
 
 
-def test_maps_of_other_users_are_unknown_and_say_why() -> None:
+def test_maps_of_other_users_are_unknown_with_a_reason() -> None:
     # One of very many is in `missing`, and no reason to doubt the others.
     few = assess(mapped(100, unseen=1, counted=130)).report.readings
     assert [item.severity for item in few if item.ceiling == "memory-maps"] == ["ok"]
@@ -83,13 +83,33 @@ def test_too_many_open_files_with_hardly_any_open_is_inotify() -> None:
     assert any("inotify-instances" in line for line in files.evidence)
 
 
-def test_watches_at_their_limit_say_no_space() -> None:
+def test_watches_at_their_limit_explain_enospc() -> None:
     found = reading(assess(watching(watches=192_536)), "inotify-watches")
     assert (found.severity, found.remedies[0].key) == ("hit", "fs.inotify.max_user_watches")
     assert any("ENOSPC (28)" in line for line in found.evidence)
     found = reading(assess(watching(epoll=5_000_000, estimated=True)), "epoll-watches")
     assert (found.severity, found.used) == ("warning", 5_000_000)
-    assert found.evidence[0].startswith("about 5,000,000 descriptors of www")
+    assert found.evidence[0].startswith("about 5,000,000 descriptors in epoll sets of www")
+
+
+def test_fanotify_has_limits_and_owners_of_its_own() -> None:
+    owners = (Owner(99, 7, "scanner", 129),)
+    user = UserWatches(
+        0, "root", 0, 1, 1, False, (), fanotify_groups=128, fanotify_marks=1, fanotify_owners=owners
+    )
+    assessment = assess(snapshot(0.0, watches=Watches(0.0, (user,), 0)))
+    groups, marks = (reading(assessment, f"fanotify-{kind}") for kind in ("groups", "marks"))
+    assert (groups.severity, groups.used, groups.limit, groups.subject) == ("hit", 128, 128, "root (0)")
+    assert (groups.remedies[0].key, groups.remedies[0].value) == ("fs.fanotify.max_user_groups", "512")
+    assert any("scanner[99]" in line for line in groups.evidence)
+    assert (marks.severity, marks.used) == ("ok", 1)
+    assert reading(assessment, "inotify-instances").severity == "ok"
+
+
+def test_a_kernel_without_limits_of_fanotify_is_unknown() -> None:
+    older = {key: value for key, value in HOST_SYSCTLS.items() if "fanotify" not in key}
+    for name in ("fanotify-groups", "fanotify-marks"):
+        assert reading(assess(watching(sysctls=older)), name).severity == "unknown"
 
 
 def test_in_a_user_namespace_its_own_limit_binds_too() -> None:
@@ -98,7 +118,7 @@ def test_in_a_user_namespace_its_own_limit_binds_too() -> None:
     assert (found.severity, found.limit, found.remedies[0].key) == ("hit", 50, "user.max_inotify_instances")
 
 
-def test_nobody_seen_is_unknown_and_nobody_there_is_none() -> None:
+def test_no_readable_process_is_unknown_and_no_user_is_zero() -> None:
     def of(watches: Watches | None) -> list[Reading]:
         found = assess(snapshot(0.0, watches=watches)).report.readings
         return [
@@ -135,9 +155,11 @@ def test_every_ceiling_of_descriptors_and_maps_can_be_explained() -> None:
         "system-fds",
         "inotify-instances",
         "inotify-watches",
+        "fanotify-groups",
+        "fanotify-marks",
         "epoll-watches",
     ):
-        words = next(ceiling.words for ceiling in CEILINGS if ceiling.id == name)
-        assert words is not None
-        assert words.shows
-        assert words.keys
+        manual = next(ceiling.manual for ceiling in CEILINGS if ceiling.id == name)
+        assert manual is not None
+        assert manual.symptoms
+        assert manual.sysctls

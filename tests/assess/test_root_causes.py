@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from sockmon.assess import Assessment, Assessor
 from sockmon.ceilings import CEILINGS
 from sockmon.model.report import Reading
@@ -67,13 +69,42 @@ def test_a_datagram_queue_that_stays_full_is_hit() -> None:
         assess(snapshot(0.0, netns=log(14, 0.0)), snapshot(1.0, netns=log(14, 1.0))), "unix-dgram-queue"
     )
     assert (found.subject, found.used, found.limit) == ("/dev/log rsyslogd[12]", 11, 10)
-    assert found.evidence[-1] == "about 3 more in senders that are blocked in send()"
     assert [item.kind for item in found.remedies] == ["application", "sysctl"]
 
 
 def test_a_datagram_queue_in_use_is_no_alarm() -> None:
-    assert severities(*(log(6, float(at)) for at in range(5))) == ["ok"] * 5
-    assert severities(log(11, 0.0), log(2, 1.0), log(11, 2.0)) == ["ok"] * 3
+    assert severities(*(log(6, float(at), full=False) for at in range(5))) == ["ok"] * 5
+    assert severities(log(11, 0.0), log(2, 1.0, full=False), log(11, 2.0)) == ["ok"] * 3
+    assert severities(log(11, 0.0), log(2, 1.0), log(11, 2.0)) == ["ok", "unknown", "ok"]
+
+
+def test_what_the_kernel_reports_of_the_room_decides() -> None:
+    # Senders that have ended cannot be counted; neither can those that are not connected.
+    assert severities(*(log(1, float(at), full=True) for at in range(2))) == ["ok", "hit"]
+    assert severities(log(1, 0.0, full=True), log(1, 1.0, full=False)) == ["ok", "ok"]
+    assert severities(*(log(15, float(at), full=True, mixed=True) for at in range(2)))[-1] == "hit"
+    # A socket that was made before the limit was lowered holds more than the limit.
+    assert severities(*(log(31, float(at), full=False) for at in range(2)))[-1] == "ok"
+
+
+def test_a_count_that_may_be_too_low_is_unknown_and_a_hint_is_a_warning() -> None:
+    assert severities(*(log(6, float(at)) for at in range(2))) == ["unknown"] * 2
+    assert severities(*(log(1, float(at), reader_state="T") for at in range(2)))[-1] == "warning"
+    web = Owner(20, 5, "web", 1)
+    assert severities(*(log(1, float(at), blocked=(web,), blocked_total=1) for at in range(2)))[-1] == "warning"
+    assert severities(*(log(1, float(at), reader_state="S") for at in range(2)))[-1] == "unknown"
+
+
+def test_a_full_queue_has_the_limit_of_its_socket() -> None:
+    def found(waiting: int, **more: Any) -> Reading:
+        raised = {**netns().sysctls, "net.unix.max_dgram_qlen": "512"}
+        (seen,) = log(waiting, 0.0, full=True, **more)
+        looks = [snapshot(float(at), netns=(replace(seen, sysctls=raised),)) for at in range(2)]
+        return readings(assess(*looks), "unix-dgram-queue")[0]
+
+    older = found(13, blocked_total=2)
+    assert (older.used, older.limit, [item.key for item in older.remedies]) == (11, 10, [None, None])
+    assert (found(3).used, found(3).limit) == (513, 512)
 
 
 def test_a_guess_warns_at_most() -> None:
@@ -106,7 +137,7 @@ def test_neighbours_of_both_families() -> None:
     (healthy,) = readings(assess(static), "neighbour-table")
     assert (healthy.severity, healthy.used) == ("ok", 1000)
     assert any(line.startswith("900 of them are permanent") for line in healthy.evidence)
-    # Permanent entries are listed and not limited: nobody is turned away.
+    # Permanent entries are listed but do not count against the limit, so no packet is dropped.
     assert found(1100).severity == "ok"
     assert found(1100, fulls=1).severity == "hit"
 
@@ -123,7 +154,7 @@ def test_drops_before_the_stack_are_a_hit_and_a_short_burst_in_the_queue_is_not(
     assert severity(Softnet(5, 0, 1001, 1), Softnet(5, 0, 1001, 1)) == "hit"
     assert severity(Softnet(5, 0, None, None), Softnet(95, 0, None, None)) == "hit"
     assert severity(Softnet(5, 0, None, None)) == "unknown"
-    # Some packets are one burst that was too long, not a wall; one is nothing.
+    # A few dropped packets are one long burst, not a limit; a single one is ignored.
     for lost, expected in (1, "ok"), (30, "warning"):
         burst = [Softnet(5 + lost * (at == 4), 0, 0, 0) for at in range(5)]
         assert severity(*burst) == expected
