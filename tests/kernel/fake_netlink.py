@@ -1,4 +1,4 @@
-"""A kernel that answers with what a test wrote down: what the real one cannot be made to say on demand."""
+"""A kernel that answers as a test has written: answers that the real one cannot be made to give on demand."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import cast
 Datagram = tuple[bytes, int, int]
 """Bytes, recvmsg flags, sender's nl_pid."""
 Reply = Callable[[int], list[Datagram]]
-"""The datagrams that answer a request with this sequence number."""
+"""Returns the datagrams that answer a request with this sequence number."""
 
 
 class FakeNetlink:
-    """Answers each request with the next reply; with nothing left to say, times out as SO_RCVTIMEO does."""
+    """Answers each request with the next reply; without a reply left it times out as SO_RCVTIMEO does."""
 
     def __init__(self, *replies: Reply) -> None:
         self.replies = list(replies)
@@ -23,7 +23,7 @@ class FakeNetlink:
         self.requests: list[bytes] = []
 
     def send(self, request: bytes) -> int:
-        """Take a request."""
+        """Receive a request."""
         self.requests.append(request)
         sequence = struct.unpack_from("=I", request, 8)[0]
         if self.replies:
@@ -31,7 +31,7 @@ class FakeNetlink:
         return len(request)
 
     def recvmsg(self, size: int) -> tuple[bytes, list[object], int, tuple[int, int]]:
-        """Give the next datagram."""
+        """Return the next datagram."""
         if not self.queue:
             raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
         data, flags, sender = self.queue.pop(0)
@@ -39,39 +39,39 @@ class FakeNetlink:
 
 
 def fake(*replies: Reply) -> socket.socket:
-    """The same, for those who ask for a socket."""
+    """Return the same as a socket."""
     return cast(socket.socket, FakeNetlink(*replies))
 
 
 def plain(*datagrams: Callable[[int], bytes]) -> Reply:
-    """Datagrams that the kernel sent, untruncated; each is made for the sequence number."""
+    """Return datagrams of the kernel, untruncated; each is made for the sequence number."""
     return lambda sequence: [(made(sequence), 0, 0) for made in datagrams]
 
 
 def message(kind: int, payload: bytes, flags: int = 2) -> Callable[[int], bytes]:
-    """One netlink message."""
+    """Return one netlink message."""
     return lambda sequence: struct.pack("=IHHII", 16 + len(payload), kind, flags, sequence, 77) + payload
 
 
 def done(code: int = 0, flags: int = 2) -> Callable[[int], bytes]:
-    """NLMSG_DONE."""
+    """Return NLMSG_DONE."""
     return message(3, struct.pack("=i", code), flags)
 
 
 def error(code: int) -> Callable[[int], bytes]:
-    """NLMSG_ERROR with the errno `code`."""
+    """Return NLMSG_ERROR with the errno `code`."""
     return message(2, struct.pack("=i", -code) + bytes(16))
 
 
 def tcp_socket(
     family: int = 2, state: int = 1, sport: int = 40000, dport: int = 80, inode: int = 7, extra: bytes = b""
 ) -> Callable[[int], bytes]:
-    """struct inet_diag_msg with loopback addresses, then attributes."""
+    """Return struct inet_diag_msg with loopback addresses, then attributes."""
     one = (bytes([127, 0, 0, 1]) if family == 2 else bytes(15) + b"\1").ljust(16, b"\0")
     head = struct.pack("=BBBB", family, state, 0, 0) + struct.pack("!HH", sport, dport) + one + one
     return message(18, head + bytes(12) + struct.pack("=IIIII", 0, 0, 0, 0, inode) + extra)
 
 
 def joined(*made: Callable[[int], bytes]) -> Callable[[int], bytes]:
-    """Several messages in one datagram."""
+    """Return several messages in one datagram."""
     return lambda sequence: b"".join(each(sequence) for each in made)

@@ -1,4 +1,4 @@
-"""Connection tracking: the gauge for everyone, the table against three other readers of it."""
+"""Connection tracking: the count for every user, the table against three other readers of it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockmon.errors import Absent, Unreadable
+from sockmon.errors import NotPresent, ReadError
 from sockmon.kernel import conntrack
+from sockmon.kernel.namespace_handle import NetnsHandle
 from sockmon.kernel.netlink import run
-from sockmon.kernel.netns import Door, open_here
+from sockmon.kernel.netns import open_current
 from sockmon.model.snapshot import Conntrack
-from tests.netns import TOOLS, inside
+from tests.netns import TOOL_PATH, inside
 
 STATS = b"""entries  found insert_failed drop early_drop
 0000000a  00000001 00000002 0000000f 00000000
@@ -37,34 +38,37 @@ def test_statistics_are_summed_by_name() -> None:
     assert conntrack.parse_stats(STATS) == {"found": 17, "insert_failed": 2, "drop": 16, "early_drop": 3}
 
 
+@pytest.mark.fault("Q8")
 @pytest.mark.parametrize(
     "text", [b"", b"entries drop\n", b"entries drop\n0a\n", b"entries drop\n0a zz\n", b"a\n1 2\n"]
 )
-def test_statistics_that_are_no_table_are_refused(text: bytes) -> None:
-    with pytest.raises(Unreadable):
+def test_malformed_statistics_are_an_error(text: bytes) -> None:
+    with pytest.raises(ReadError):
         conntrack.parse_stats(text)
 
 
+@pytest.mark.fault("N10")
 def test_a_kernel_without_the_module_says_so(tmp_path: Path) -> None:
-    door = open_here(proc=str(tmp_path))
-    with pytest.raises(Absent, match="nf_conntrack is not loaded"):
-        conntrack.gauge(door)
-    door.close()
+    handle = open_current(proc=str(tmp_path))
+    with pytest.raises(NotPresent, match="nf_conntrack is not loaded"):
+        conntrack.read(handle)
+    handle.close()
 
 
-def test_nonsense_is_not_a_gauge(tmp_path: Path) -> None:
+@pytest.mark.fault("Q8")
+def test_malformed_counts_are_an_error(tmp_path: Path) -> None:
     place = tmp_path / "sys/net/netfilter"
     place.mkdir(parents=True)
     for name in ("count", "max", "buckets"):
         (place / f"nf_conntrack_{name}").write_text("many\n")
-    door = open_here(proc=str(tmp_path))
-    with pytest.raises(Unreadable, match="not numbers"):
-        conntrack.gauge(door)
-    door.close()
+    handle = open_current(proc=str(tmp_path))
+    with pytest.raises(ReadError, match="not numbers"):
+        conntrack.read(handle)
+    handle.close()
 
 
 def flows(ipv6: bool) -> list[socket.socket]:
-    """Connections in several states, UDP answered and not, an echo request and a protocol without a name."""
+    """Connections in several states, UDP with and without reply, an echo request and a protocol without a name."""
     kept = []
     hosts = [(socket.AF_INET, "127.0.0.1")] + [(socket.AF_INET6, "::1")] * ipv6
     for family, host in hosts:
@@ -96,39 +100,39 @@ def flows(ipv6: bool) -> list[socket.socket]:
 
 
 def title(line: str) -> str:
-    """A line of /proc/net/nf_conntrack or of `conntrack -L` as our key."""
+    """Return a line of /proc/net/nf_conntrack or of `conntrack -L` as our key."""
     found = re.match(r"(?:ipv[46] +\d+ +)?(\w+) +(\d+) +\d+ +([A-Z_0-9]*)", line)
     assert found
     name, number, state = found.groups()
     return f"{name} {state}" if name == "tcp" else f"protocol {number}" if name == "unknown" else name
 
 
-def settled(door: Door) -> conntrack.Table:
-    """The table once it stands still: the last ACK of a connection comes a delayed-ACK time later."""
-    table = run(conntrack.table(door))
+def settled(handle: NetnsHandle) -> conntrack.Table:
+    """Return the table once it does not change: the last ACK of a connection comes a delayed-ACK time later."""
+    table = run(conntrack.read_table(handle))
     for _ in range(50):
         time.sleep(0.1)
-        before, table = table, run(conntrack.table(door))
+        before, table = table, run(conntrack.read_table(handle))
         if table == before:
             break
     return table
 
 
 def compare() -> tuple[conntrack.Table, Conntrack, dict[str, Counter[str]], dict[str, int]]:
-    nft = shutil.which("nft", path=TOOLS)
+    nft = shutil.which("nft", path=TOOL_PATH)
     assert nft
     subprocess.run([nft, RULES], check=True)
     kept = flows(Path("/proc/self/net/if_inet6").exists())
-    door = open_here()
-    table = settled(door)
-    gauge = conntrack.gauge(door)
+    handle = open_current()
+    table = settled(handle)
+    counts = conntrack.read(handle)
     others: dict[str, Counter[str]] = {}
     unreplied: dict[str, int] = {}
     if os.access("/proc/self/net/nf_conntrack", os.R_OK):
         lines = Path("/proc/self/net/nf_conntrack").read_text().splitlines()
         others["proc"] = Counter(map(title, lines))
         unreplied["proc"] = sum("[UNREPLIED]" in line for line in lines)
-    tool = shutil.which("conntrack", path=TOOLS)
+    tool = shutil.which("conntrack", path=TOOL_PATH)
     if tool:
         lists = [
             subprocess.run(
@@ -139,11 +143,11 @@ def compare() -> tuple[conntrack.Table, Conntrack, dict[str, Counter[str]], dict
         others["tool"] = Counter(title(line) for lines in lists for line in lines)
         unreplied["tool"] = sum("[UNREPLIED]" in line for lines in lists for line in lines)
         count = subprocess.run([tool, "-C"], capture_output=True, text=True, check=True).stdout
-        assert int(count) == gauge.count
+        assert int(count) == counts.count
     others["pyroute2"] = by_pyroute2()
-    assert conntrack.gauge(door).count == gauge.count, "an entry ended meanwhile"
+    assert conntrack.read(handle).count == counts.count, "an entry ended meanwhile"
     del kept
-    return table, gauge, others, unreplied
+    return table, counts, others, unreplied
 
 
 def by_pyroute2() -> Counter[str]:
@@ -157,7 +161,7 @@ def by_pyroute2() -> Counter[str]:
 
 
 def name_of(message: Any) -> str:
-    """An entry as pyroute2 decodes it, as our key."""
+    """Return an entry as pyroute2 decodes it, as our key."""
     protocol = message.get_nested("CTA_TUPLE_ORIG", "CTA_TUPLE_PROTO").get_attr("CTA_PROTO_NUM")
     name = conntrack.PROTOCOLS.get(protocol, f"protocol {protocol}")
     if name != "tcp":
@@ -167,29 +171,30 @@ def name_of(message: Any) -> str:
 
 
 @pytest.mark.usefixtures("needs_userns", "needs_nft")
-def test_the_table_is_what_three_others_read() -> None:
-    table, gauge, others, unreplied = inside(compare)
+def test_the_table_agrees_with_three_other_readers() -> None:
+    table, counts, others, unreplied = inside(compare)
     assert table.entries["tcp ESTABLISHED"] >= 10
     assert table.entries["udp"] >= 20
     assert {"icmp", "protocol 253"} <= set(table.entries)
-    assert sum(table.entries.values()) == gauge.count
+    assert sum(table.entries.values()) == counts.count
     for reader, entries in others.items():
         assert table.entries == dict(entries), reader
     assert set(unreplied.values()) <= {table.unreplied}
-    assert gauge.maximum == int(Path("/proc/sys/net/netfilter/nf_conntrack_max").read_text())
+    assert counts.maximum == int(Path("/proc/sys/net/netfilter/nf_conntrack_max").read_text())
 
 
 def not_tracking() -> tuple[Conntrack, conntrack.Table]:
-    door = open_here()
-    return conntrack.gauge(door), run(conntrack.table(door))
+    handle = open_current()
+    return conntrack.read(handle), run(conntrack.read_table(handle))
 
 
+@pytest.mark.fault("N11")
 @pytest.mark.usefixtures("needs_userns")
 def test_a_namespace_without_rules_tracks_nothing() -> None:
     if not Path("/proc/sys/net/netfilter/nf_conntrack_count").exists():
         pytest.skip("nf_conntrack is not loaded")
-    gauge, table = inside(not_tracking)
-    assert gauge.count == 0
+    counts, table = inside(not_tracking)
+    assert counts.count == 0
     assert table == ({}, 0)
 
 
@@ -200,14 +205,15 @@ def unprivileged() -> tuple[int, str]:
     libc = ctypes.CDLL(None, use_errno=True)
     header, none = struct.pack("=Ii", 0x20080522, 0), bytes(24)
     assert libc.capset(header, none) == 0, os.strerror(ctypes.get_errno())
-    door = open_here()
-    with pytest.raises(Unreadable) as refused:
-        run(conntrack.table(door))
-    return conntrack.gauge(door).maximum, refused.value.message
+    handle = open_current()
+    with pytest.raises(ReadError) as refused:
+        run(conntrack.read_table(handle))
+    return conntrack.read(handle).maximum, refused.value.message
 
 
+@pytest.mark.fault("N12")
 @pytest.mark.usefixtures("needs_userns")
-def test_a_user_has_the_gauge_and_not_the_table() -> None:
+def test_an_ordinary_user_reads_the_count_but_not_the_table() -> None:
     if not Path("/proc/sys/net/netfilter/nf_conntrack_count").exists():
         pytest.skip("nf_conntrack is not loaded")
     maximum, refused = inside(unprivileged)
@@ -236,34 +242,34 @@ def entry(protocol: int, status: int, state: int | None, address: bytes = b"\x7f
     return bytes(20) + pair[0] + pair[1] + attribute(3, struct.pack(">I", status)) + attribute(7, bytes(4)) + info
 
 
-def columns(*entries: bytes) -> list[conntrack.Found]:
-    return list(conntrack._columns(b"".join(entries), len(entries[0])))
+def columns(*entries: bytes) -> list[conntrack.EntryKind]:
+    return list(conntrack._entry_kinds(b"".join(entries), len(entries[0])))
 
 
-def test_entries_that_are_built_alike_are_columns() -> None:
+def test_entries_of_one_layout_are_columns() -> None:
     assert columns(*(entry(6, n, n % 10) for n in range(5))) == [(6, n, n % 10) for n in range(5)]
 
 
-def test_entries_of_one_length_may_be_built_differently() -> None:
-    # A v6 address is 12 bytes longer, twice in each of two tuples: so much may stand in another place.
+def test_entries_of_one_length_may_have_different_layouts() -> None:
+    # A v6 address is 12 bytes longer, twice in each of two tuples: room for an attribute of another kind.
     offloaded = entry(6, 2, None)
     padded = offloaded + attribute(22, bytes(len(entry(6, 2, 3)) - len(offloaded) - 4))
-    assert columns(entry(6, 2, 3), padded, entry(17, 0, 3)) == [(6, 2, 3), (6, 2, 255), (17, 0, 3)]
+    assert sorted(columns(entry(6, 2, 3), padded, entry(17, 0, 3))) == [(6, 2, 3), (6, 2, 255), (17, 0, 3)]
 
 
-def test_an_address_that_looks_like_an_attribute_is_only_an_address() -> None:
+def test_an_address_with_the_bytes_of_an_attribute_is_only_an_address() -> None:
     spoof = struct.pack("=HHI", 8, 3, 0xFFFFFFFF) + struct.pack("=HHI", 8, 3, 0)
     assert columns(entry(6, 2, 3, spoof)) == [(6, 2, 3)]
 
 
 @given(st.lists(st.tuples(st.integers(0, 151), st.integers(0, 255)), max_size=6), st.integers(20, 160))
-def test_nonsense_is_refused_and_nothing_else_happens(changes: list[tuple[int, int]], length: int) -> None:
+def test_malformed_entries_raise_read_error_only(changes: list[tuple[int, int]], length: int) -> None:
     raw = bytearray(entry(6, 2, 3) * 2)
     for at, value in changes:
         raw[at] = value
     message = bytes(raw[:length])
     try:
         found = columns(message)
-    except Unreadable:
+    except ReadError:
         return
     assert len(found) == 1

@@ -1,4 +1,4 @@
-"""Unix datagram queues, reckoned from real sockets: the exact number at any size, and what cannot be known."""
+"""Unix datagram queues, measured on real sockets: the exact number for any size, and what cannot be known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from contextlib import ExitStack, closing, suppress
 
 from sockmon.kernel import netlink
-from sockmon.kernel.datagrams import Scale, queues
+from sockmon.kernel.sockets.datagrams import MessageSizer, read_queues
 from sockmon.model.snapshot import DatagramQueue
 from tests.netns import inside, set_sysctl
 
@@ -27,7 +27,7 @@ def _socket(stack: ExitStack, to: str = "", name: str = "") -> socket.socket:
 
 
 def _fill(sender: socket.socket, size: int, most: int = 1_000) -> int:
-    """How many messages of `size` bytes got through, up to the first refusal."""
+    """Return how many messages of `size` bytes were sent before the first refusal."""
     for sent in range(most):
         try:
             sender.send(bytes(size))
@@ -37,12 +37,12 @@ def _fill(sender: socket.socket, size: int, most: int = 1_000) -> int:
 
 
 def _read() -> tuple[DatagramQueue, ...]:
-    with closing(netlink.open_diag()) as diag, closing(Scale()) as scale:
-        return netlink.run(queues(diag, scale))
+    with closing(netlink.open_netlink()) as diag, closing(MessageSizer()) as scale:
+        return tuple(receiver.queue for receiver in netlink.run(read_queues(diag, scale)).receivers)
 
 
 def _sizes() -> list[tuple[int, int, int, bool]]:
-    """For each size: messages that were sent, those that sockmon sees, senders, mixed."""
+    """Return for each size: messages that were sent, those that sockmon counts, senders, mixed."""
     found = []
     for size in SIZES:
         with ExitStack() as stack:
@@ -61,7 +61,8 @@ def test_the_exact_number_at_every_size() -> None:
 
 
 def _limits() -> list[int]:
-    """Capacity of a socket made before the limit was raised, and of one made afterwards; sockmon's own number."""
+    """Return the capacity of a socket made before the limit was raised, and of one made afterwards; sockmon's own
+    number."""
     with ExitStack() as stack:
         old = _socket(stack, name="\0old")
         set_sysctl("net.unix.max_dgram_qlen", "30")
@@ -93,7 +94,7 @@ def _unknowable() -> dict[str, tuple[int, int, bool]]:
         return {queue.path: (queue.waiting, queue.senders, queue.mixed) for queue in _read()}
 
 
-def test_what_cannot_be_reckoned_is_not_claimed() -> None:
+def test_what_cannot_be_measured_is_not_claimed() -> None:
     found = inside(_unknowable)
     assert found.keys() == {"@mixed", "@unconnected", "@ended"}
     assert found["@mixed"][2]
@@ -101,7 +102,7 @@ def test_what_cannot_be_reckoned_is_not_claimed() -> None:
 
 
 def _blocked() -> int:
-    """What is reckoned while three senders wait for room."""
+    """Return what is counted while three senders wait for room."""
     with ExitStack() as stack:
         receiver = _socket(stack, name="\0stuck")
         senders = [_socket(stack, to="\0stuck") for _ in range(3)]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sockmon.errors import Unreadable
+from sockmon.errors import ReadError
 from sockmon.kernel import netstat
-from sockmon.kernel.netns import open_here
+from sockmon.kernel.netns import open_current
 from sockmon.model.snapshot import Missing
 from tests.netns import inside
 
@@ -24,11 +24,13 @@ Udp: 2
 """
 
 
+@pytest.mark.fault("Q9")
 def test_values_are_found_by_their_names() -> None:
     assert netstat.parse(SNMP, "Tcp") == {"Tcp.ActiveOpens": 5, "Tcp.CurrEstab": 7}
     assert netstat.parse(SNMP, "Ip") == {"Ip.OutDiscards": 3}
 
 
+@pytest.mark.fault("Q9")
 @pytest.mark.parametrize(
     "text",
     [
@@ -44,30 +46,31 @@ def test_values_are_found_by_their_names() -> None:
     ],
 )
 def test_names_and_values_that_do_not_match_are_refused(text: bytes) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(ReadError):
         netstat.parse(text, "Tcp")
 
 
-def test_a_broken_section_is_told_and_spares_the_others(tmp_path: Path) -> None:
+@pytest.mark.fault("Q9")
+def test_a_malformed_section_is_missing_and_the_others_are_read(tmp_path: Path) -> None:
     net = tmp_path / "thread-self/net"
     net.mkdir(parents=True)
     (net / "snmp").write_bytes(SNMP.replace(b"Tcp: -1 5 7", b"Tcp: -1 5"))
     missing: list[Missing] = []
-    door = open_here(proc=str(tmp_path))
-    assert netstat.counters(door, missing) == {"Ip.OutDiscards": 3, "Udp.InErrors": 2}
+    handle = open_current(proc=str(tmp_path))
+    assert netstat.read_counters(handle, missing) == {"Ip.OutDiscards": 3, "Udp.InErrors": 2}
     assert [item.reader for item in missing] == ["netstat", "Tcp"]
-    door.close()
+    handle.close()
 
 
 def overflow() -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
-    door = open_here()
-    before = netstat.counters(door)
+    handle = open_current()
+    before = netstat.read_counters(handle)
     listener = socket.create_server(("127.0.0.1", 0), backlog=0)
     clients = [socket.socket() for _ in range(5)]
     for client in clients:
         client.setblocking(False)
         client.connect_ex(listener.getsockname())
-    after = netstat.counters(door)
+    after = netstat.read_counters(handle)
     lines = (
         Path("/proc/self/net/netstat").read_text().splitlines()
         + Path("/proc/self/net/snmp").read_text().splitlines()
@@ -85,8 +88,8 @@ def test_counters_move_with_the_kernel() -> None:
     before, after, naive = inside(overflow)
     assert before["TcpExt.ListenOverflows"] == 0 < after["TcpExt.ListenOverflows"]
     assert after["Tcp.ActiveOpens"] == 5
-    # A retransmission may fall between the two readings of one moment.
+    # A retransmission may happen between the two reads.
     moving = {"TcpExt.ListenOverflows", "TcpExt.ListenDrops", "TcpExt.TCPTimeouts"}
     still = {name: value for name, value in after.items() if not name.startswith("Tcp.") and name not in moving}
     assert still == {name: naive[name] for name in still}
-    assert set(after) == set(netstat.WATCHED) & set(naive)
+    assert set(after) == set(netstat.COUNTERS) & set(naive)

@@ -1,4 +1,4 @@
-"""One process seen whole."""
+"""All that is known of one process."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from sockmon.kernel import fds, process_detail
 from sockmon.kernel.netlink import run
-from sockmon.kernel.processes import ProcessTable
-from sockmon.model.detail import ProcessFocus
+from sockmon.kernel.processes import descriptors, process_detail
+from sockmon.kernel.processes.process_table import ProcessTable
+from sockmon.model.detail import ProcessQuery
 from tests.kernel.sleepers import as_nobody, sleeper
 
 SOCKETS = "import socket\nheld = [socket.socket() for _ in range(100)]\nheld.append(held[0].dup())\n"
@@ -25,15 +25,15 @@ def table() -> Iterator[ProcessTable]:
     held.close()
 
 
-def focus(table: ProcessTable, pid: int) -> ProcessFocus:
-    row = table.one(pid)
+def focus(table: ProcessTable, pid: int) -> ProcessQuery:
+    row = table.read_one(pid)
     assert row is not None
-    return ProcessFocus(pid, row.start)
+    return ProcessQuery(pid, row.start)
 
 
 def test_everything_about_a_process(table: ProcessTable) -> None:
     with sleeper(SOCKETS) as process:
-        seen = run(process_detail.look(table, focus(table, process.pid)))
+        seen = run(process_detail.read_detail(table, focus(table, process.pid)))
         assert seen.process is not None
         assert seen.process.fds == sum(seen.kinds.values()) == 104
         assert seen.kinds["socket"] == 101
@@ -45,37 +45,38 @@ def test_everything_about_a_process(table: ProcessTable) -> None:
         assert seen.missing == ()
 
 
-def test_an_ended_process_and_a_pid_used_again_are_nothing(table: ProcessTable) -> None:
+@pytest.mark.fault("Q1", "Q2")
+def test_an_ended_process_and_a_reused_pid_are_reported_as_ended(table: ProcessTable) -> None:
     with sleeper() as process:
         here = focus(table, process.pid)
-        assert run(process_detail.look(table, ProcessFocus(here.pid, here.start + 1))).process is None
-    assert run(process_detail.look(table, here)) == process_detail.ENDED
+        assert run(process_detail.read_detail(table, ProcessQuery(here.pid, here.start + 1))).process is None
+    assert run(process_detail.read_detail(table, here)) == process_detail.PROCESS_ENDED
 
 
-def test_it_may_end_while_it_is_looked_at(table: ProcessTable) -> None:
+@pytest.mark.fault("Q1")
+def test_a_process_may_end_while_it_is_read(table: ProcessTable) -> None:
     with sleeper(SOCKETS) as process:
-        steps = process_detail.look(table, focus(table, process.pid))
+        steps = process_detail.read_detail(table, focus(table, process.pid))
         next(steps)
         process.kill()
         process.wait()
-        assert run(steps) == process_detail.ENDED
+        assert run(steps) == process_detail.PROCESS_ENDED
 
 
-def test_very_many_descriptors_are_cut_and_it_says_so(
-    table: ProcessTable, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fds, "MOST", 50)
+@pytest.mark.fault("R17")
+def test_very_many_descriptors_are_cut_and_noted(table: ProcessTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(descriptors, "MAX_DESCRIPTORS", 50)
     with sleeper(SOCKETS) as process:
-        seen = run(process_detail.look(table, focus(table, process.pid)))
+        seen = run(process_detail.read_detail(table, focus(table, process.pid)))
         assert sum(seen.kinds.values()) == 50
-        assert [item.reason for item in seen.missing] == ["kinds and sockets of 50 of 104 descriptors"]
+        assert [item.reason for item in seen.missing] == ["kinds and sockets are those of 50 of 104 descriptors"]
 
 
-def test_an_ordinary_user_is_told_what_needs_root(root_only: None) -> None:
+def test_for_an_ordinary_user_it_is_noted_what_needs_root(root_only: None) -> None:
     code = """
 table = ProcessTable()
-row = table.one(PID)
-seen = run(process_detail.look(table, ProcessFocus(row.pid, row.start)))
+row = table.read_one(PID)
+seen = run(process_detail.read_detail(table, ProcessQuery(row.pid, row.start)))
 missing = {item.reader: item.reason for item in seen.missing}
 print(json.dumps([seen.process.fds, seen.kinds, seen.maps, len(seen.limits), missing]))
 """
@@ -90,5 +91,5 @@ print(json.dumps([seen.process.fds, seen.kinds, seen.maps, len(seen.limits), mis
 def test_nothing_is_left_open(table: ProcessTable) -> None:
     here = focus(table, os.getpid())
     before = os.listdir("/proc/self/fd")
-    run(process_detail.look(table, here))
+    run(process_detail.read_detail(table, here))
     assert os.listdir("/proc/self/fd") == before

@@ -1,4 +1,4 @@
-"""Translated ports, against real rules: what is counted, and what tells a clash from a full table."""
+"""Translated ports, against real rules: what is counted, and what distinguishes a clash from a full table."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import time
 
 import pytest
 
-from sockmon.errors import Unreadable
+from sockmon.errors import ReadError
 from sockmon.kernel import conntrack
 from sockmon.kernel.netlink import run
-from sockmon.kernel.netns import open_here
-from sockmon.kernel.snat import Translated, snat
-from tests.netns import TOOLS, inside
+from sockmon.kernel.netns import open_current
+from sockmon.kernel.snat import SnatGroups, read_groups
+from tests.netns import TOOL_PATH, inside
 
 LOW, HIGH = 40000, 40009
 RULES = f"""
@@ -26,9 +26,10 @@ add rule ip t c udp dport 5001 snat to 127.0.0.7:{LOW}-{HIGH}
 """
 
 
-def masqueraded(wanted: int) -> tuple[Translated, int, dict[str, int], int]:
-    """So many TCP connections and three UDP flows through the rules, and a connection that no rule touches."""
-    nft = shutil.which("nft", path=TOOLS)
+def masqueraded(wanted: int) -> tuple[SnatGroups, int, dict[str, int], int]:
+    """Open so many TCP connections and three UDP flows through the rules, and a connection that no rule
+    matches."""
+    nft = shutil.which("nft", path=TOOL_PATH)
     assert nft
     subprocess.run([nft, "-f", "-"], input=RULES, text=True, check=True)
     server = socket.create_server(("127.0.0.1", 5000), backlog=200)
@@ -54,8 +55,8 @@ def masqueraded(wanted: int) -> tuple[Translated, int, dict[str, int], int]:
             established += 1
         except TimeoutError:
             break
-    door = open_here()
-    return run(snat(door)), established, conntrack.gauge(door).stats, conntrack.gauge(door).count
+    handle = open_current()
+    return run(read_groups(handle)), established, conntrack.read(handle).stats, conntrack.read(handle).count
 
 
 @pytest.mark.usefixtures("needs_userns", "needs_nft")
@@ -67,7 +68,7 @@ def test_translated_ports_by_address_and_destination() -> None:
     ]
     assert all(LOW <= each.low <= each.high <= HIGH for each in found.groups)
     assert (established, stats["insert_failed"]) == (7, 0)
-    assert entries > 10, "the connection without a rule is tracked, and not counted"
+    assert entries > 10, "the connection that no rule matches is tracked, but not counted"
 
 
 @pytest.mark.usefixtures("needs_userns", "needs_nft")
@@ -78,10 +79,10 @@ def test_a_clash_moves_both_counters() -> None:
     assert stats["drop"] == stats["insert_failed"] >= 10
 
 
-def test_who_may_not_see_the_table_is_told_so() -> None:
+def test_without_the_capability_the_table_is_forbidden() -> None:
     if os.geteuid() == 0:
-        pytest.skip("root may see it")
-    door = open_here()
-    with pytest.raises(Unreadable, match=r"CAP_NET_ADMIN|not loaded"):
-        run(snat(door))
-    door.close()
+        pytest.skip("root may read the table")
+    handle = open_current()
+    with pytest.raises(ReadError, match=r"CAP_NET_ADMIN|not loaded"):
+        run(read_groups(handle))
+    handle.close()

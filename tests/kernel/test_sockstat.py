@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sockmon.errors import Unreadable
+from sockmon.errors import ReadError
 from sockmon.kernel import sockstat
-from sockmon.kernel.netns import open_here
+from sockmon.kernel.netns import open_current
 from sockmon.model.snapshot import Memory, Sockstat
 from tests.netns import inside
 
@@ -34,11 +34,13 @@ def test_every_number_finds_its_place() -> None:
     assert shared == (5, 7, 2, 4)
 
 
+@pytest.mark.fault("Q17")
 def test_without_ipv6_its_numbers_are_unknown() -> None:
     own, _ = sockstat.parse(V4, None, None)
     assert (own.tcp6_inuse, own.udp6_inuse, own.raw6_inuse, own.unix) == (None, None, None, None)
 
 
+@pytest.mark.fault("Q8")
 @pytest.mark.parametrize(
     "text",
     [
@@ -53,8 +55,8 @@ def test_without_ipv6_its_numbers_are_unknown() -> None:
         V4[:40],
     ],
 )
-def test_what_is_malformed_is_refused(text: bytes) -> None:
-    with pytest.raises(Unreadable):
+def test_malformed_text_is_an_error(text: bytes) -> None:
+    with pytest.raises(ReadError):
         sockstat.parse(text, V6, PROTOCOLS)
 
 
@@ -64,10 +66,10 @@ def test_unix_sockets_that_are_not_counted_are_unknown(text: bytes) -> None:
 
 
 def test_limits_come_from_the_initial_namespace_only() -> None:
-    shared = sockstat.Shared(1, 2, 3, 4)
+    shared = sockstat.HostSockets(1, 2, 3, 4)
     known = {"net.ipv4.tcp_mem": "10 20 30", "net.ipv4.tcp_max_orphans": "99"}
-    assert sockstat.memory(shared, known) == Memory(1, 2, 3, 4, (10, 20, 30), 99)
-    assert sockstat.memory(shared, {}) == Memory(1, 2, 3, 4, None, None)
+    assert sockstat.add_limits(shared, known) == Memory(1, 2, 3, 4, (10, 20, 30), 99)
+    assert sockstat.add_limits(shared, {}) == Memory(1, 2, 3, 4, None, None)
 
 
 def count_sockets() -> tuple[Sockstat, int]:
@@ -77,7 +79,7 @@ def count_sockets() -> tuple[Sockstat, int]:
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     udp.bind(("127.0.0.1", 0))
     listed = len(Path("/proc/thread-self/net/unix").read_bytes().splitlines()) - 1
-    own, _ = sockstat.read(open_here())
+    own, _ = sockstat.read(open_current())
     del listeners
     return own, listed
 

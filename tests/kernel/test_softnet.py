@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sockmon.errors import Unreadable
+from sockmon.errors import ReadError
 from sockmon.kernel import softnet
-from sockmon.kernel.netns import open_here
+from sockmon.kernel.netns import open_current
 from sockmon.model.snapshot import Softnet
 from tests.netns import inside
 
@@ -21,22 +21,23 @@ def rows(*fields: tuple[int, ...]) -> bytes:
 def test_counters_are_summed_and_the_longest_queue_is_named() -> None:
     busy, idle = (9, 19, 3, *[0] * 8, 700, 5, 400, 300), (9, 1, 0, *[0] * 8, 350, 2, 350, 0)
     assert softnet.parse(rows(busy, idle)) == Softnet(20, 3, 400, 5)
-    # Without a column of its own for the input queue both stages are one number.
+    # Without its own column the input queue is part of one number for both stages.
     assert softnet.parse(rows(busy[:13], idle[:13])) == Softnet(20, 3, 700, 5)
     assert softnet.parse(rows(busy[:11], idle[:11])) == Softnet(20, 3, None, None)
 
 
+@pytest.mark.fault("Q8")
 @pytest.mark.parametrize("text", [b"", b"00000001 00000002\n", b"0001 none 0003\n"])
-def test_what_makes_no_sense_is_refused(text: bytes) -> None:
-    with pytest.raises(Unreadable):
+def test_malformed_text_is_an_error(text: bytes) -> None:
+    with pytest.raises(ReadError):
         softnet.parse(text)
 
 
 def _here() -> tuple[Softnet, int, int]:
-    """Ours, between two looks at the counter itself, which only grows."""
-    with closing(open_here()) as door:
+    """Return our numbers, and the counter itself read before and after, which only grows."""
+    with closing(open_current()) as handle:
         before = _dropped()
-        ours = softnet.read(door)
+        ours = softnet.read(handle)
         return ours, before, _dropped()
 
 

@@ -1,4 +1,4 @@
-"""Sysctls, whole and raw."""
+"""Sysctls, complete and sanitized."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from sockmon.errors import Absent
+from sockmon.errors import NotPresent
 from sockmon.kernel import sysctl
-from sockmon.kernel.netns import Door, open_here
-from sockmon.kernel.setns import Opened
+from sockmon.kernel.namespace_handle import NetnsHandle
+from sockmon.kernel.netns import open_current
+from sockmon.kernel.setns import OpenedFiles
 from sockmon.model.snapshot import Missing
 from tests.netns import inside, set_sysctl
 
@@ -17,29 +18,32 @@ RESERVED = "net.ipv4.ip_local_reserved_ports"
 
 
 def read_reserved(value: str) -> str:
-    # One write takes a page of the list; a path is what `set_sysctl` cannot write in pieces.
+    # One write takes a page of the list, and `set_sysctl` cannot write in pieces.
     set_sysctl(RESERVED, value if len(value) < 4000 else "\n")
     if len(value) >= 4000:
         with open("/proc/sys/net/ipv4/ip_local_reserved_ports", "wb", buffering=0) as file:
             rest = value.encode()
             while rest:
                 rest = rest[file.write(rest) :]
-    door = open_here()
-    return sysctl.read(door, RESERVED)
+    handle = open_current()
+    return sysctl.read(handle, RESERVED)
 
 
+@pytest.mark.fault("S11")
 @pytest.mark.usefixtures("needs_userns")
-def test_a_list_of_190_kilobytes_is_read_whole() -> None:
+def test_a_list_of_190_kilobytes_is_read_completely() -> None:
     ports = ",".join(str(port) for port in range(1, 65536, 2))
     assert len(ports) > 190_000 - 8_000
     assert inside(read_reserved, ports) == ports
 
 
+@pytest.mark.fault("S12")
 @pytest.mark.usefixtures("needs_userns")
 def test_an_empty_list_is_empty_and_not_absent() -> None:
     assert inside(read_reserved, "\n") == ""
 
 
+@pytest.mark.fault("S11")
 @pytest.mark.usefixtures("needs_userns")
 @pytest.mark.parametrize("length", [4090, 4095, 4096, 4097])
 def test_a_list_around_one_page(length: int) -> None:
@@ -50,9 +54,9 @@ def test_a_list_around_one_page(length: int) -> None:
 
 
 def keys_here() -> tuple[set[str], set[str], str]:
-    door = open_here()
-    values = sysctl.read_all(door)
-    return set(values), set(sysctl.read_all(door, sysctl.HOST_KEYS)), values["net.ipv4.ip_local_port_range"]
+    handle = open_current()
+    values = sysctl.read_all(handle)
+    return set(values), set(sysctl.read_all(handle, sysctl.HOST_KEYS)), values["net.ipv4.ip_local_port_range"]
 
 
 @pytest.mark.usefixtures("needs_userns")
@@ -64,19 +68,19 @@ def test_a_private_namespace_lacks_the_keys_of_the_initial_one() -> None:
     assert ports == "32768 60999"
 
 
-def test_values_are_clean_and_refusals_are_told(tmp_path: Path) -> None:
+def test_values_are_sanitized_and_refusals_are_noted(tmp_path: Path) -> None:
     core = tmp_path / "sys/net/core"
     core.mkdir(parents=True)
     (core / "somaxconn").write_bytes(b" 40\t96\x1b[2J \n")
     (tmp_path / "sys/net/ipv4").mkdir()
     (tmp_path / "sys/net/ipv4/tcp_tw_reuse").mkdir()
-    door = open_here(proc=str(tmp_path))
+    handle = open_current(proc=str(tmp_path))
     missing: list[Missing] = []
-    assert sysctl.read_all(door, missing=missing) == {"net.core.somaxconn": "40 96�[2J"}
+    assert sysctl.read_all(handle, missing=missing) == {"net.core.somaxconn": "40 96�[2J"}
     assert [item.reader for item in missing] == ["net.ipv4.tcp_tw_reuse"]
-    door.close()
+    handle.close()
 
 
 def test_a_key_that_is_not_there_is_absent() -> None:
-    with pytest.raises(Absent):
-        sysctl.read(Door("empty", Opened()), "net.core.somaxconn")
+    with pytest.raises(NotPresent):
+        sysctl.read(NetnsHandle("empty", OpenedFiles()), "net.core.somaxconn")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sockmon.errors import Unreadable
-from sockmon.kernel import fds
+from sockmon.errors import ReadError
+from sockmon.kernel.processes import descriptors as fds
 from tests.kernel.sleepers import descriptors, sleeper
 
 MANY = """
@@ -23,6 +23,7 @@ os.chdir(sys.argv[1] if len(sys.argv) > 1 else tempfile.gettempdir())
 """
 
 
+@pytest.mark.fault("Q7")
 def test_every_kind_of_a_real_process() -> None:
     with sleeper(MANY) as process:
         found = descriptors(process.pid).kinds
@@ -33,6 +34,7 @@ def test_every_kind_of_a_real_process() -> None:
     assert found["pipe"] >= 4
 
 
+@pytest.mark.fault("Q7")
 def test_a_file_named_like_a_socket_is_a_file(tmp_path: Path) -> None:
     setup = f"""
 held = [os.open({str(tmp_path)!r} + name, os.O_CREAT | os.O_RDWR)
@@ -62,6 +64,7 @@ def test_inodes_are_those_of_fstat() -> None:
             process.kill()
 
 
+@pytest.mark.fault("Q7")
 @pytest.mark.parametrize(
     ("target", "kind"),
     [
@@ -91,13 +94,15 @@ def test_kind_of_a_target(target: str, kind: str) -> None:
     assert fds.kind(target) == kind
 
 
+@pytest.mark.fault("Q1")
 def test_a_process_that_has_ended_is_unreadable() -> None:
-    with pytest.raises(Unreadable, match="has ended"):
+    with pytest.raises(ReadError, match="has ended"):
         descriptors(2**22 + 1)
 
 
-def test_what_may_not_be_listed_says_who_may(unprivileged_only: None) -> None:
-    with pytest.raises(Unreadable, match="needs root"):
+@pytest.mark.usefixtures("sees_everyone")
+def test_descriptors_of_another_user_need_root(unprivileged_only: None) -> None:
+    with pytest.raises(ReadError, match="needs root"):
         descriptors(1)
 
 

@@ -1,4 +1,4 @@
-"""Groups with a limit: real ones of v1 where root may make them, and a made-up tree of v2."""
+"""Groups with a limit: real ones of v1 if root may create them, and a fake tree of v2."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from time import monotonic, sleep
 
 import pytest
 
-from sockmon.errors import Unreadable
-from sockmon.kernel import cgroup, cgroup_files
-from sockmon.kernel.cgroup import Groups
-from sockmon.kernel.cgroup_files import Place
-from sockmon.kernel.cgroup_mounts import mount_of, parse_mounts, parse_paths, path_of
+from sockmon.errors import ReadError
+from sockmon.kernel.cgroups import cgroups, files
+from sockmon.kernel.cgroups.cgroups import CgroupReader
+from sockmon.kernel.cgroups.files import CgroupDir
+from sockmon.kernel.cgroups.mounts import mount_of, parse_mounts, path_of
 from sockmon.kernel.netlink import run
+from sockmon.kernel.processes.proc_files import parse_cgroup_paths
 from sockmon.model.snapshot import Cgroups, Process
 from tests.kernel.sleepers import sleeper
 from tests.snapshots import process
@@ -46,7 +47,7 @@ except BlockingIOError:
 
 @pytest.fixture
 def made(root_only: None) -> Iterator[tuple[Path, Path]]:
-    """A v1 group of tasks and one of memory, each with a group below; gone afterwards."""
+    """A v1 group of tasks and one of memory, each with a group below; removed afterwards."""
     if not (PIDS / "cgroup.procs").exists() or not (MEMORY / "cgroup.procs").exists():
         pytest.skip("needs the v1 hierarchies of pids and memory")
     groups = []
@@ -57,13 +58,13 @@ def made(root_only: None) -> Iterator[tuple[Path, Path]]:
             groups[-1].mkdir()
     except OSError as refused:
         _remove(groups)
-        pytest.skip(f"no cgroup can be made here: {refused.strerror}")
+        pytest.skip(f"no cgroup can be created here: {refused.strerror}")
     yield groups[1], groups[3]
     _remove(groups)
 
 
 def _remove(groups: list[Path]) -> None:
-    """As soon as the last process inside has ended."""
+    """Remove the group as soon as the last process inside has ended."""
     for group in reversed(groups):
         give_up = monotonic() + 20
         while group.exists():
@@ -75,7 +76,7 @@ def _remove(groups: list[Path]) -> None:
                 sleep(0.01)
 
 
-def look(groups: Groups, *processes: Process) -> Cgroups:
+def read(groups: CgroupReader, *processes: Process) -> Cgroups:
     return run(groups.steps(processes, 1.0))
 
 
@@ -84,21 +85,21 @@ def test_real_groups_and_the_fork_that_an_ancestor_refused(made: tuple[Path, Pat
     top = below.parent
     (top / "pids.max").write_text("12")
     (memory.parent / "memory.limit_in_bytes").write_text(str(64 << 20))
-    groups = Groups()
+    groups = CgroupReader()
     move = f"open({str(below / 'cgroup.procs')!r}, 'w').write('0')\n"
     move += f"open({str(memory / 'cgroup.procs')!r}, 'w').write('0')\nos.write(1, b'ready\\n'); os.read(0, 1)\n"
     with sleeper(move + FORKS) as child:
         own = process(pid=child.pid, start=5)
-        before = next(row for row in look(groups, own).pids if row.path == f"/{top.name}")
+        before = next(row for row in read(groups, own).pids if row.path == f"/{top.name}")
         assert (before.current, before.maximum, before.refused) == (1, 12, 0)
         assert child.stdin is not None
         assert child.stdout is not None
         child.stdin.write(b"\n")
         child.stdin.flush()
         assert child.stdout.readline() == b"ready\n"
-        found = look(groups, own)
+        found = read(groups, own)
         full = next(row for row in found.pids if row.path == f"/{top.name}")
-        # The kernel counts it in the group of who forked, which has no limit of its own.
+        # The kernel counts it in the group of the process that forked, which has no limit.
         assert (full.current, full.maximum, full.refused) == (12, 12, 1)
         assert (full.name, full.processes) == ("nginx[1044]".replace("1044", str(child.pid)), 1)
         heap = next(row for row in found.memory if row.path == f"/{memory.parent.name}")
@@ -117,14 +118,14 @@ def test_real_groups_and_the_fork_that_an_ancestor_refused(made: tuple[Path, Pat
 def test_a_process_that_dies_of_its_cgroups_memory_is_counted(made: tuple[Path, Path]) -> None:
     _, below = made
     (below.parent / "memory.limit_in_bytes").write_text(str(24 << 20))
-    groups = Groups()
+    groups = CgroupReader()
     with sleeper(f"open({str(below / 'cgroup.procs')!r}, 'w').write('0')") as stays:
         own = process(pid=stays.pid, start=5)
-        assert [row.oom_kills for row in look(groups, own).memory if below.parent.name in row.path] == [0]
+        assert [row.oom_kills for row in read(groups, own).memory if below.parent.name in row.path] == [0]
         eat = f"open({str(below / 'cgroup.procs')!r}, 'w').write('0')\nheld = bytearray(64 << 20)"
         done = subprocess.run([sys.executable, "-c", eat], check=False, timeout=60)
         assert done.returncode == -9
-        assert [row.oom_kills for row in look(groups, own).memory if below.parent.name in row.path] == [1]
+        assert [row.oom_kills for row in read(groups, own).memory if below.parent.name in row.path] == [1]
     groups.close()
 
 
@@ -136,7 +137,7 @@ def write(folder: Path, **files: str) -> None:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A /proc with two processes and a v2 mount of which a container sees a part."""
+    """A /proc with two processes and a v2 mount of which a container shows a part."""
     proc, mount = tmp_path / "proc", tmp_path / "cg"
     for pid, path in ((12, "/pod/web"), (13, "/pod/web/a\x1b[2J"), (14, "/elsewhere")):
         write(proc / str(pid), cgroup=f"0::{path}\n")
@@ -152,10 +153,10 @@ def tree(tmp_path: Path) -> Path:
 
 
 def test_v2_in_a_container(tree: Path) -> None:
-    groups = Groups(str(tree))
+    groups = CgroupReader(str(tree))
     rows = (process(pid=12, threads=3), process(pid=13, threads=40), process(pid=14))
-    found = look(groups, *rows)
-    # Refused forks of a group without a limit count from the first look on.
+    found = read(groups, *rows)
+    # Refused forks of a group without a limit count from the first read on.
     assert [(row.path, row.current, row.maximum, row.refused, row.processes) for row in found.pids] == [
         ("/pod/web", 45, 50, 4, 2),
         ("/pod", 60, 100, 2, 2),
@@ -169,58 +170,72 @@ def test_v2_in_a_container(tree: Path) -> None:
         4500,
         77,
     )
-    # Three processes more died for another reason than this limit.
+    # Three more processes were killed, but not because of this limit.
     assert heap.oom_kills == 2
     assert found.hidden
     write(tree.parent / "cg/web/a\x1b[2J", pids__events="max 10\n")
-    assert look(groups, *rows).pids[0].refused == 7
+    assert read(groups, *rows).pids[0].refused == 7
+    groups.close()
+
+
+def test_the_processes_of_one_name_are_added_up_through_all_groups(tree: Path) -> None:
+    groups = CgroupReader(str(tree))
+    rows = (process(pid=12, name="web", threads=30), process(pid=13, name="java", threads=40))
+    many = [process(pid=100 + number, name="web", threads=5) for number in range(5)]
+    for row in many:
+        write(tree / str(row.pid), cgroup="0::/pod/web\n")
+    found = read(groups, *rows, *many).pids
+    assert [(row.name, row.processes) for row in found] == [("java[13]", 7), ("java[13]", 7)]
+    assert {(row.common_name, row.common_processes, row.common_tasks) for row in found} == {("web", 6, 55)}
     groups.close()
 
 
 def test_names_are_clean_and_a_group_that_is_gone_is_passed_over(tree: Path) -> None:
     write(tree.parent / "cg/web/a\x1b[2J", pids__max="10\n", pids__current="1\n")
-    groups = Groups(str(tree))
+    groups = CgroupReader(str(tree))
     rows = (process(pid=13), process(pid=12), process(pid=99))
-    assert "/pod/web/a�[2J" in [row.path for row in look(groups, *rows).pids]
+    assert "/pod/web/a�[2J" in [row.path for row in read(groups, *rows).pids]
     for file in sorted((tree.parent / "cg/web").glob("*.*")):
         file.unlink()
-    assert "/pod/web" not in [row.path for row in look(groups, *rows).pids]
+    assert "/pod/web" not in [row.path for row in read(groups, *rows).pids]
     groups.close()
 
 
-def test_what_is_not_mounted_is_told(tree: Path) -> None:
+@pytest.mark.fault("Q18")
+def test_a_hierarchy_that_is_not_mounted_is_missing(tree: Path) -> None:
     write(tree / "self", cgroup="8:memory:/x\n0::/pod\n")
-    groups = Groups(str(tree))
-    found = look(groups, process(pid=12))
+    groups = CgroupReader(str(tree))
+    found = read(groups, process(pid=12))
     assert (len(found.pids), found.memory) == (2, ())
-    assert [item.reason for item in groups.missing] == [
-        "the hierarchy with memory is not mounted where sockmon runs"
+    assert [(item.part, item.reason) for item in groups.missing][:1] == [
+        ("memory", "the hierarchy with memory is not mounted where sockmon runs")
     ]
     groups.close()
     write(tree / "self", mountinfo="23 0 0:20 / / rw - ext4 /dev/vda rw\n")
-    blind = Groups(str(tree))
-    with pytest.raises(Unreadable, match="no cgroup file system is mounted"):
-        look(blind, process(pid=12))
+    blind = CgroupReader(str(tree))
+    with pytest.raises(ReadError, match="no cgroup file system is mounted"):
+        read(blind, process(pid=12))
     blind.close()
 
 
-def test_only_the_fullest_are_told(tree: Path) -> None:
+@pytest.mark.fault("R17")
+def test_only_the_fullest_groups_are_listed(tree: Path) -> None:
     rows = []
-    for number in range(cgroup.MOST + 6):
+    for number in range(cgroups.MAX_GROUPS + 6):
         write(tree / str(1000 + number), cgroup=f"0::/pod/{number}\n")
         write(tree.parent / f"cg/{number}", pids__max="1000\n", pids__current=f"{number}\n")
         rows.append(process(pid=1000 + number))
-    groups = Groups(str(tree))
-    found = look(groups, *rows).pids
-    assert len(found) == cgroup.MOST
-    assert (found[0].path, found[1].path) == ("/pod", f"/pod/{cgroup.MOST + 5}")
+    groups = CgroupReader(str(tree))
+    found = read(groups, *rows).pids
+    assert len(found) == cgroups.MAX_GROUPS
+    assert (found[0].path, found[1].path) == ("/pod", f"/pod/{cgroups.MAX_GROUPS + 5}")
     groups.close()
 
 
 def test_mounts_and_paths() -> None:
     mounts = parse_mounts(HYBRID)
     assert [mount.point for mount in mounts] == ["/sys/fs/cgroup/pids", "/a b", "/sys/fs/cgroup/unified"]
-    own = parse_paths(b"8:pids:/x\n7:cpu,cpuacct:/\n1:name=systemd:/y\n0::/z\n")
+    own = parse_cgroup_paths(b"8:pids:/x\n7:cpu,cpuacct:/\n1:name=systemd:/y\n0::/z\n")
     assert (path_of("pids", own), path_of("memory", own)) == ("/x", "/z")
     assert mount_of("pids", mounts, own) is mounts[0]
     assert mount_of("memory", mounts, own) is mounts[2]
@@ -230,9 +245,10 @@ def test_mounts_and_paths() -> None:
     assert list(mounts[0].chain("/a")) == ["/a", "/"]
 
 
-def test_a_broken_file_is_refused(tmp_path: Path) -> None:
+@pytest.mark.fault("Q8")
+def test_a_malformed_file_is_an_error(tmp_path: Path) -> None:
     write(tmp_path, pids__max="many\n")
     directory = os.open(tmp_path, os.O_PATH)
-    with pytest.raises(Unreadable):
-        cgroup_files.pids(Place(directory, ".", True), True)
+    with pytest.raises(ReadError):
+        files.read_pids(CgroupDir(directory, ".", True), True)
     os.close(directory)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sockmon.errors import Unreadable
-from sockmon.kernel import limits
+from sockmon.errors import ReadError
+from sockmon.kernel.processes import rlimits
 from sockmon.model.snapshot import UNLIMITED
 
 TEXT = b"""\
@@ -22,19 +22,20 @@ Max msgqueue size         18446744073709551614 819200               bytes
 
 
 def test_each_line_is_a_limit() -> None:
-    cpu, files, nice, queue = limits.parse(TEXT)
+    cpu, files, nice, queue = rlimits.parse(TEXT)
     assert (cpu.name, cpu.soft, cpu.hard, cpu.unit) == ("Max cpu time", UNLIMITED, UNLIMITED, "seconds")
     assert (files.soft, files.hard, files.unit) == (1024, 524288, "files")
     assert (nice.soft, nice.unit) == (0, "")
     assert queue.soft == 2**64 - 2
-    assert limits.nofile(TEXT) == (1024, 524288)
+    assert rlimits.nofile(TEXT) == (1024, 524288)
 
 
 def test_columns_are_found_by_name() -> None:
     wider = b"\n".join(line[:20] + b"    " + line[20:] for line in TEXT.split(b"\n"))
-    assert limits.nofile(wider) == (1024, 524288)
+    assert rlimits.nofile(wider) == (1024, 524288)
 
 
+@pytest.mark.fault("Q8")
 @pytest.mark.parametrize(
     "text",
     [
@@ -44,20 +45,20 @@ def test_columns_are_found_by_name() -> None:
         TEXT.replace(b"Hard Limit", b"Hord Limit"),
     ],
 )
-def test_what_is_no_table_is_refused(text: bytes) -> None:
-    with pytest.raises(Unreadable):
-        limits.parse(text)
-    with pytest.raises(Unreadable):
-        limits.nofile(text)
+def test_a_malformed_table_is_an_error(text: bytes) -> None:
+    with pytest.raises(ReadError):
+        rlimits.parse(text)
+    with pytest.raises(ReadError):
+        rlimits.nofile(text)
 
 
-def test_they_are_those_that_getrlimit_gives() -> None:
-    found = {limit.name: (limit.soft, limit.hard) for limit in limits.read(os.getpid())}
+def test_limits_agree_with_getrlimit() -> None:
+    found = {limit.name: (limit.soft, limit.hard) for limit in rlimits.read(os.getpid())}
     assert found["Max open files"] == resource.getrlimit(resource.RLIMIT_NOFILE)
     assert found["Max processes"] == resource.getrlimit(resource.RLIMIT_NPROC)
-    assert limits.nofile(Path("/proc/self/limits").read_bytes()) == found["Max open files"]
+    assert rlimits.nofile(Path("/proc/self/limits").read_bytes()) == found["Max open files"]
 
 
-def test_a_process_that_has_ended_has_none() -> None:
-    with pytest.raises(Unreadable, match="has ended"):
-        limits.read(2**22 + 1)
+def test_limits_of_an_ended_process_are_a_read_error() -> None:
+    with pytest.raises(ReadError, match="has ended"):
+        rlimits.read(2**22 + 1)

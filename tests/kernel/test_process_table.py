@@ -1,4 +1,4 @@
-"""The table of processes against psutil, hostile names, short lives and missing rights."""
+"""The table of processes against psutil, hostile names, short lives and missing permissions."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sockmon.kernel import processes
-from sockmon.kernel.aside import Aside
-from sockmon.kernel.processes import ProcessTable
+from sockmon.kernel.processes import process_table
+from sockmon.kernel.processes.process_table import ProcessTable
+from sockmon.kernel.processes.read_timeout import TimeoutReader
 from sockmon.model.snapshot import Process
 from tests.kernel.sleepers import NAME, NOBODY, as_nobody, sleeper
 
@@ -43,7 +43,7 @@ def seen(table: ProcessTable, pid: int) -> Process:
 
 
 def fake(root: Path, pid: int, name: str = "nginx", start: int = 100, fds: int = 3) -> Path:
-    """A process in a made-up /proc."""
+    """A process in a fake /proc."""
     folder = root / str(pid)
     (folder / "fd").mkdir(parents=True, exist_ok=True)
     for number in range(fds):
@@ -55,7 +55,7 @@ def fake(root: Path, pid: int, name: str = "nginx", start: int = 100, fds: int =
     return folder
 
 
-def test_all_of_it_is_what_psutil_says(table: ProcessTable) -> None:
+def test_every_field_agrees_with_psutil(table: ProcessTable) -> None:
     with sleeper("held = [os.open('/dev/null', 0) for _ in range(40)]") as process:
         ours, theirs = seen(table, process.pid), psutil.Process(process.pid)
         assert (ours.name, ours.command) == (theirs.name()[:15], " ".join(theirs.cmdline()).replace("\n", "�"))
@@ -67,6 +67,7 @@ def test_all_of_it_is_what_psutil_says(table: ProcessTable) -> None:
         assert abs(psutil.boot_time() + ours.start / ticks - theirs.create_time()) < 2
 
 
+@pytest.mark.usefixtures("sees_everyone")
 def test_no_process_of_psutil_is_missing(table: ProcessTable) -> None:
     before = set(psutil.pids())
     ours = {row.pid for row in table.read(0.0).rows}
@@ -82,6 +83,7 @@ def _kernel(pid: int) -> bool:
         return True
 
 
+@pytest.mark.fault("Q3", "Q4")
 @pytest.mark.parametrize(
     ("raw", "name"),
     [
@@ -96,7 +98,8 @@ def test_hostile_names(table: ProcessTable, raw: bytes, name: str) -> None:
     with sleeper(f"{NAME}name({raw!r})") as process:
         found = seen(table, process.pid)
         assert found.name == name
-        assert found.threads == 1
+        # The fields after the name, in stat and in status.
+        assert (found.threads, found.uid) == (1, os.getuid())
 
 
 def test_descriptors_and_limits_are_asked_each_time(table: ProcessTable) -> None:
@@ -119,10 +122,11 @@ def test_descriptors_and_limits_are_asked_each_time(table: ProcessTable) -> None
 def test_a_row_that_did_not_change_is_the_same_object(table: ProcessTable) -> None:
     with sleeper() as process:
         reads = [seen(table, process.pid) for _ in range(12)]
-        # Its memory may move, and now and then it is looked at anew; in between the row is kept.
+        # Its memory may move, and it is read again now and then; in between the row is kept.
         assert any(before is after for before, after in pairwise(reads[4:]))
 
 
+@pytest.mark.fault("Q14")
 def test_an_ended_process_is_gone_and_a_zombie_has_no_descriptors(table: ProcessTable) -> None:
     with sleeper() as process:
         assert seen(table, process.pid).fds
@@ -134,6 +138,7 @@ def test_an_ended_process_is_gone_and_a_zombie_has_no_descriptors(table: Process
         assert row(table, process.pid) is None
 
 
+@pytest.mark.fault("Q14")
 def test_a_process_whose_first_thread_ended_keeps_its_descriptors(table: ProcessTable) -> None:
     code = """
 import ctypes, os, threading
@@ -169,7 +174,10 @@ def test_without_sizes_descriptors_are_listed(table: ProcessTable, monkeypatch: 
         listing.close()
 
 
-def test_what_may_not_be_counted_is_unknown(table: ProcessTable, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.fault("Q13")
+def test_descriptors_that_may_not_be_counted_are_unknown(
+    table: ProcessTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
     table.read(0.0)
 
     def refuse(*_: object, **__: object) -> os.stat_result:
@@ -179,6 +187,7 @@ def test_what_may_not_be_counted_is_unknown(table: ProcessTable, monkeypatch: py
     assert seen(table, os.getpid()).fds is None
 
 
+@pytest.mark.fault("X1")
 def test_an_ordinary_user_sees_all_counts_and_limits(root_only: None) -> None:
     code = """
 table = ProcessTable()
@@ -194,7 +203,7 @@ print(json.dumps({row.pid: (row.fds, row.soft, row.hard, row.uid, row.nproc) for
         assert all(found[0] is not None for found in rows.values())
 
 
-def test_whom_the_limit_of_tasks_spares(root_only: None, table: ProcessTable) -> None:
+def test_which_processes_are_exempt_from_the_limit_of_tasks(root_only: None, table: ProcessTable) -> None:
     """What the kernel does, and what we say of it, side by side."""
     nobody = f"os.setgroups([]); os.setresgid(*[{NOBODY}] * 3); os.setresuid(*[{NOBODY}] * 3); libc.prctl(4, 1)\n"
     root_inside = "libc.unshare(0x10000000); open('/proc/self/uid_map', 'w').write(f'0 {os.geteuid()} 1')\n"
@@ -202,11 +211,11 @@ def test_whom_the_limit_of_tasks_spares(root_only: None, table: ProcessTable) ->
     only_admin += (
         "libc.capset(struct.pack('Ii', 0x20080522, 0), struct.pack('6I', 1 << 21, 1 << 21, 0, 0, 0, 0))\n"
     )
-    for setup, spared in (("", True), (nobody, False), (nobody + root_inside, False), (root_inside, True),
+    for setup, exempt in (("", True), (nobody, False), (nobody + root_inside, False), (root_inside, True),
                           (only_admin, True)):  # fmt: skip
         with sleeper(NAME + "import resource, struct, threading, time\n" + setup + START_THREADS) as process:
             found = seen(table, process.pid)
-            assert (found.nproc, found.exempt, found.threads > 30) == (30, spared, spared), setup
+            assert (found.nproc, found.exempt, found.threads > 30) == (30, exempt, exempt), setup
 
 
 START_THREADS = """
@@ -219,7 +228,7 @@ except RuntimeError:
 """
 
 
-def test_new_threads_are_seen_after_few_reads(table: ProcessTable) -> None:
+def test_new_threads_are_counted_after_a_few_reads(table: ProcessTable) -> None:
     code = "import threading, time\nos.write(1, b'ready\\n'); os.read(0, 1)\n"
     code += "for _ in range(9): threading.Thread(target=time.sleep, args=(60,), daemon=True).start()"
     with sleeper(code) as process:
@@ -229,14 +238,14 @@ def test_new_threads_are_seen_after_few_reads(table: ProcessTable) -> None:
         process.stdin.write(b"\n")
         process.stdin.flush()
         assert process.stdout.readline() == b"ready\n"
-        assert 10 in [seen(table, process.pid).threads for _ in range(processes.THREADS_EVERY + 1)]
+        assert 10 in [seen(table, process.pid).threads for _ in range(process_table.THREADS_EVERY + 1)]
 
 
-def test_a_changed_limit_of_tasks_is_seen_at_the_next_visit(table: ProcessTable) -> None:
+def test_a_changed_limit_of_tasks_is_read_at_the_next_refresh(table: ProcessTable) -> None:
     with sleeper() as process:
         assert seen(table, process.pid).nproc == resource.prlimit(process.pid, resource.RLIMIT_NPROC)[0]
         resource.prlimit(process.pid, resource.RLIMIT_NPROC, (77, 99))
-        assert 77 in [seen(table, process.pid).nproc for _ in range(processes.VISIT_EVERY)]
+        assert 77 in [seen(table, process.pid).nproc for _ in range(process_table.REFRESH_EVERY)]
 
 
 def test_a_process_that_changed_its_user_is_that_users(root_only: None, table: ProcessTable) -> None:
@@ -244,10 +253,12 @@ def test_a_process_that_changed_its_user_is_that_users(root_only: None, table: P
         assert seen(table, process.pid).uid == NOBODY
 
 
+@pytest.mark.fault("R3")
+@pytest.mark.usefixtures("sees_everyone")
 def test_out_of_descriptors_the_known_go_on() -> None:
     code = """
 import os, resource
-from sockmon.kernel.processes import ProcessTable
+from sockmon.kernel.processes.process_table import ProcessTable
 table = ProcessTable()
 table.read(0.0)
 _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -255,7 +266,7 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
 for _ in range(6):
     rows = table.read(0.0).rows
 ours = [row for row in rows if row.pid in (os.getpid(), os.getppid())]
-assert len(ours) == 2, "who was known is gone"
+assert len(ours) == 2, "a cached process is gone"
 assert all(row.fds > 0 for row in ours), "a false zero"
 assert "EMFILE" in table.missing[0].reason, table.missing
 resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -266,18 +277,20 @@ assert not table.missing, table.missing
     assert done.returncode == 0, done.stderr
 
 
-def test_a_pid_that_is_used_again_is_another_process(tmp_path: Path) -> None:
+@pytest.mark.fault("Q2")
+def test_a_reused_pid_is_another_process(tmp_path: Path) -> None:
     fake(tmp_path, 12)
     table = ProcessTable(str(tmp_path))
     assert seen(table, 12).start == 100
     fake(tmp_path, 12, name="thief", start=200)
-    for _ in range(processes.VISIT_EVERY):
+    for _ in range(process_table.REFRESH_EVERY):
         found = seen(table, 12)
     assert (found.name, found.start, found.soft, found.hard) == ("thief", 200, 1024, 4096)
     table.close()
 
 
-def test_broken_and_closed_processes_are_left_out_and_told(tmp_path: Path, root_only: None) -> None:
+@pytest.mark.fault("Q8")
+def test_malformed_and_hidden_processes_are_left_out_and_noted(tmp_path: Path, root_only: None) -> None:
     fake(tmp_path, 12)
     (fake(tmp_path, 13) / "stat").write_bytes(b"\0\xff" * 2000)
     (fake(tmp_path, 14) / "status").write_text("")
@@ -288,15 +301,16 @@ def test_broken_and_closed_processes_are_left_out_and_told(tmp_path: Path, root_
     table.close()
 
 
+@pytest.mark.fault("R22")
 def test_a_command_line_that_hangs_is_marked(tmp_path: Path) -> None:
     folder = fake(tmp_path, 12)
     (folder / "cmdline").unlink()
     os.mkfifo(folder / "cmdline")
     fake(tmp_path, 13)
-    table = ProcessTable(str(tmp_path), Aside(patience=0.05))
+    table = ProcessTable(str(tmp_path), TimeoutReader(timeout=0.05))
     rows = {row.pid: row.command for row in table.read(0.0).rows}
     assert rows == {12: "[nginx] (blocked)", 13: "nginx -g"}
     assert table.hangs(12)
-    # Let the thread go that waits for a writer.
+    # End the thread that waits for a writer.
     os.close(os.open(folder / "cmdline", os.O_WRONLY))
     table.close()

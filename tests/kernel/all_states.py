@@ -1,4 +1,4 @@
-"""A few hundred real sockets in every TCP state that can be brought about; run inside a private namespace."""
+"""A few hundred real sockets in every TCP state that can be produced; run inside a private namespace."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import struct
 from collections import Counter
 from pathlib import Path
 
-from sockmon.kernel.sock_diag import STATES
+from sockmon.kernel.sockets.sock_diag import STATES
 
 V4, V6, MAPPED = "127.0.0.1", "::1", "::ffff:127.0.0.1"
 Pair = tuple[socket.socket, socket.socket]
 _SO_ATTACH_FILTER = 26
 
 
-class Zoo:
-    """Keeps the sockets, and the listeners that they were connected to."""
+class AllStates:
+    """Keeps the sockets, and the listeners to which they were connected."""
 
     def __init__(self) -> None:
         self.kept: list[socket.socket] = []
@@ -26,7 +26,7 @@ class Zoo:
         self.full = socket.create_server((V4, 0), backlog=0)
 
     def pairs(self, address: str, count: int) -> list[Pair]:
-        """Connections to 127.0.0.1 (AF_INET on both ends), ::1, or v4-mapped (AF_INET6 on both ends)."""
+        """Return connections to 127.0.0.1 (AF_INET on both ends), ::1, or v4-mapped (AF_INET6 on both ends)."""
         listener = self.four if address == V4 else self.six
         made = []
         for _ in range(count):
@@ -37,7 +37,7 @@ class Zoo:
         return made
 
     def populate(self) -> None:
-        """Something in every state, another number in each family."""
+        """Put some sockets into every state, another number in each family."""
         for number, address in enumerate((V4, V6, MAPPED), 1):
             self.pairs(address, 60 * number)
             for client, _ in self.pairs(address, 7 * number):
@@ -66,7 +66,7 @@ class Zoo:
                 self.kept += [client, listener.accept()[0]]
 
     def _half_open(self) -> None:
-        """SYN_RECV by clients that hear nothing, SYN_SENT by a listener whose queue is full."""
+        """SYN_RECV by clients that receive nothing, SYN_SENT by a listener whose queue is full."""
         for address, listener, count in (V4, self.four, 6), (V6, self.six, 4), (V4, self.full, 9):
             for _ in range(count):
                 client = socket.socket(listener.family)
@@ -78,7 +78,7 @@ class Zoo:
 
 
 def _fill(sender: socket.socket) -> None:
-    """Send until nothing more fits: what follows, a FIN too, stays unsent."""
+    """Send until nothing more fits: what follows, also a FIN, stays unsent."""
     sender.setblocking(False)
     try:
         while True:
@@ -98,7 +98,7 @@ Line = tuple[int, str, str, int, str, int, int]
 
 
 def proc_net_tcp() -> list[Line]:
-    """The sockets as /proc/net/tcp and tcp6 list them: another path through the kernel."""
+    """Return the sockets that /proc/net/tcp and tcp6 list: another path through the kernel."""
     lines = []
     for family, name in (socket.AF_INET, "tcp"), (socket.AF_INET6, "tcp6"):
         for line in Path("/proc/net", name).read_text().splitlines()[1:]:
@@ -116,5 +116,5 @@ def _endpoint(text: str) -> tuple[str, int]:
 
 
 def by_family(lines: list[Line]) -> Counter[tuple[int, str]]:
-    """How many are in each state of each family."""
+    """Return how many are in each state of each family."""
     return Counter((line[0], line[1]) for line in lines)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from sockmon.kernel.aside import Blocked
-from sockmon.kernel.maps import MapCounts, count
 from sockmon.kernel.netlink import run
-from sockmon.kernel.processes import ProcessTable
+from sockmon.kernel.processes.memory_maps import MapCounter, count
+from sockmon.kernel.processes.process_table import ProcessTable
+from sockmon.kernel.processes.read_timeout import ReadHung
 from sockmon.model.snapshot import Process
 from tests.kernel.sleepers import sleeper
 
@@ -40,7 +40,7 @@ def table() -> Iterator[ProcessTable]:
 
 
 def row(table: ProcessTable, pid: int) -> Process:
-    found = table.one(pid)
+    found = table.read_one(pid)
     assert found is not None
     return found
 
@@ -64,7 +64,7 @@ def test_at_the_wall_the_number_is_the_limit(table: ProcessTable) -> None:
     with sleeper(f"{SPLIT}\nassert split(PAGES // 2 - 1) == 12") as process:
         maps = run(count(table, process.pid))
         assert maps == lines(process.pid)
-        # What Python itself frees and maps may have merged one since.
+        # Python itself may have merged a map since, by freeing or mapping memory.
         assert limit - 1 <= maps <= limit + 1
 
 
@@ -89,8 +89,10 @@ assert os.waitpid(os.fork() or os._exit(0), 0)[1] == 0
         assert limit - 1 <= run(count(table, process.pid)) <= limit + 1
 
 
-def test_who_has_most_comes_first_and_a_process_that_kept_its_size_is_not_read_again(table: ProcessTable) -> None:
-    counts = MapCounts(table)
+def test_the_process_with_most_maps_comes_first_and_an_unchanged_one_is_not_read_again(
+    table: ProcessTable,
+) -> None:
+    counts = MapCounter(table)
     grow = "\nos.read(0, 1)\nassert split(800) is None\nos.write(1, b'more\\n')"
     with sleeper() as small, sleeper(f"{SPLIT}\nos.write(1, b'ready\\n'){grow}") as large:
         rows = [row(table, small.pid), row(table, large.pid)]
@@ -110,8 +112,8 @@ def test_who_has_most_comes_first_and_a_process_that_kept_its_size_is_not_read_a
     assert counts.missing == ()
 
 
-def test_a_process_with_many_maps_is_soon_read_again(table: ProcessTable) -> None:
-    counts = MapCounts(table)
+def test_a_process_with_many_maps_is_read_again_sooner(table: ProcessTable) -> None:
+    counts = MapCounter(table)
     grow = "\nos.read(0, 1)\nassert split(9_500) is None\nos.write(1, b'more\\n')"
     with sleeper(f"{SPLIT}\nassert split(9_000) is None\nos.write(1, b'ready\\n'){grow}") as large:
         rows = [row(table, large.pid)]
@@ -126,31 +128,33 @@ def test_a_process_with_many_maps_is_soon_read_again(table: ProcessTable) -> Non
 
 
 def test_an_ended_process_is_nothing(table: ProcessTable) -> None:
-    counts = MapCounts(table)
+    counts = MapCounter(table)
     with sleeper() as process:
         known = row(table, process.pid)
         assert run(counts.steps([known], 0.0)).counted == 1
     assert run(counts.steps([known], 1.0)).counted == 0
 
 
-def test_maps_of_another_user_are_unseen(table: ProcessTable) -> None:
+@pytest.mark.usefixtures("sees_everyone")
+def test_maps_of_another_user_are_missing(table: ProcessTable) -> None:
     try:
         Path("/proc/1/maps").read_bytes()
     except PermissionError:
-        found = MapCounts(table)
+        found = MapCounter(table)
         assert run(found.steps([row(table, 1)], 0.0)).unseen == 1
-        assert len(found.missing) == 1
+        assert [bool(entry.unjudged) for entry in found.missing] == [True]
     else:
         pytest.skip("the maps of every process may be read here")
 
 
+@pytest.mark.fault("R22")
 def test_a_process_that_holds_its_lock_is_left_alone(table: ProcessTable, monkeypatch: pytest.MonkeyPatch) -> None:
     def hang(read: object) -> bytes:
-        raise Blocked("aside", "does not come back")
+        raise ReadHung("processes", "does not return")
 
-    counts = MapCounts(table)
+    counts = MapCounter(table)
     with sleeper() as process:
-        monkeypatch.setattr(table.aside, "call", hang)
+        monkeypatch.setattr(table.timeout_reader, "call", hang)
         rows = [row(table, process.pid)]
         assert run(counts.steps(rows, 0.0)).counted == 0
         assert "memory lock" in counts.missing[0].reason
