@@ -1,4 +1,4 @@
-"""T1 T2 T3 T9: whatever dies or fails at whatever system call, all values are old, or all are new and were kept.
+"""T1 T2 T3 T9: a kill or a failure at any system call: all values are old, or all are new and kept.
 
 Every system call is tried; SOCKMON_CRASHES=all tries more errors on each."""
 
@@ -14,12 +14,27 @@ from pathlib import Path
 
 import pytest
 
-from sockmon.model.change import Plan, undoing
-from sockmon.tuning.guard import Guard
-from sockmon.tuning.recover import boot_id, netns, recover
+from sockmon.kernel.identity import boot_id, netns_inode
+from sockmon.model.plan import Plan
+from sockmon.model.transaction import inverse_plan
+from sockmon.tuning.transaction.guard import Guard
+from sockmon.tuning.transaction.recovery import recover
 from tests.netns import inside
-from tests.tuning.changes import ME, NEW, OLD, RESERVED, ROOM, SOMAXCONN, journals, past, plan, values, write
-from tests.tuning.stepping import needs_stepping, step
+from tests.tuning.ptrace_faults import needs_stepping, step
+from tests.tuning.sample_change import (
+    ACTOR,
+    MEMORY_DIR,
+    NEW,
+    OLD,
+    OUTCOME,
+    RESERVED,
+    SOMAXCONN,
+    journals,
+    plan,
+    read_history,
+    values,
+    write,
+)
 
 pytestmark = [needs_stepping, pytest.mark.usefixtures("needs_userns")]
 
@@ -31,7 +46,7 @@ if os.environ.get("SOCKMON_CRASHES") == "all":
 Note = Callable[[str, object], None]
 FILE = "etc/sysctl.d/90-sockmon.conf"
 FIRST = {SOMAXCONN: "9000"}
-"""What a change of before that was persisted made of one of OLD; NEW has another value for it."""
+"""The value of one key that an earlier, persisted change has set; NEW has another value for it."""
 
 
 def _apply(root: str) -> None:
@@ -40,6 +55,7 @@ def _apply(root: str) -> None:
 
 def _keep(root: str) -> None:
     if guard := _guard(plan(), root):
+        guard.observe((OUTCOME,))
         guard.keep()
 
 
@@ -50,17 +66,18 @@ def _persist(root: str) -> None:
 
 def _revert(root: str) -> None:
     if guard := _guard(plan(), root):
+        guard.observe((OUTCOME,))
         guard.revert()
 
 
 def _undo(root: str) -> None:
-    if guard := _guard(undoing(past(Path(root))[0], netns(), boot_id()), root):
+    if guard := _guard(inverse_plan(read_history(Path(root))[0], netns_inode(), boot_id()), root):
         guard.keep()
 
 
 def _guard(made: Plan, root: str) -> Guard | None:
-    guard = Guard(made, ME, 60.0, root)
-    return guard if guard.begin().state == "holding" else None
+    guard = Guard(made, ACTOR, 60.0, root)
+    return guard if guard.apply().state == "holding" else None
 
 
 def _from_old(root: str) -> None:
@@ -68,7 +85,7 @@ def _from_old(root: str) -> None:
 
 
 def _from_persisted(root: str) -> None:
-    """Two changes were persisted, one over the other: undoing the last brings a line of the first back."""
+    """Persist two changes of one key: undoing the second restores a line of the first."""
     write(OLD)
     for made in (plan(OLD, FIRST), plan({**OLD, **FIRST}, NEW)):
         guard = _guard(made, root)
@@ -78,7 +95,7 @@ def _from_persisted(root: str) -> None:
 
 @dataclass(frozen=True)
 class Act:
-    """Something to die in: how it begins, what it makes of values, and of our lines in /etc/sysctl.d."""
+    """An act to interrupt: how it starts, and its values and lines in /etc/sysctl.d before and after."""
 
     do: Callable[[str], object]
     stays: bool
@@ -100,21 +117,21 @@ ACTS = {
 
 
 AT_ONCE = 80
-"""Points that are tried in one namespace: a busy machine takes its time."""
+"""System calls that are tried in one namespace, because a busy machine is slow."""
 
 
 def crash(name: str, error: int, recovery: bool, first: int) -> tuple[int, int, list[str], bool]:
     """Do an act again and again, with a death (or `error`) at one system call after the other from `first` on, and
-    heal after each; with `recovery` it is killed in its midst, and the healing of that is what dies. How many
+    recover after each; with `recovery` it is killed in its midst, and the recovery of that is what dies. How many
     calls were tried, how many changes stayed, what was neither old nor kept, and whether there are more."""
     act, stayed, wrong = ACTS[name], 0, []
     points = _length(act) if recovery else 0
     for at in range(first, first + AT_ONCE):
-        with tempfile.TemporaryDirectory(dir=ROOM) as root:
+        with tempfile.TemporaryDirectory(dir=MEMORY_DIR) as root:
             _begin(act, root)
-            before = {one.id for one in past(Path(root))}
+            before = {one.id for one in read_history(Path(root))}
             if recovery:
-                # Another place to die in for each, spread over all of the act.
+                # Another system call for each, spread over the whole act.
                 step(partial(act.do, root), at * 7 % points)
             reached = step(partial(recover if recovery else act.do, root), at, error)
             recover(root)
@@ -142,10 +159,10 @@ def _begin(act: Act, root: str) -> None:
 
 
 def _length(act: Act) -> int:
-    """How many system calls it has."""
+    """Return the number of its system calls."""
     at = 64
     while True:
-        with tempfile.TemporaryDirectory(dir=ROOM) as root:
+        with tempfile.TemporaryDirectory(dir=MEMORY_DIR) as root:
             _begin(act, root)
             reached = step(partial(act.do, root), at)
             recover(root)
@@ -156,14 +173,13 @@ def _length(act: Act) -> int:
 
 def _wrong(act: Act, root: Path, before: set[str]) -> str:
     found, filed = values(), lasting(root)
-    told = [one for one in past(root) if one.id not in before]
-    state, words = (told[0].state, told[0].words) if told else ("none", ())
+    told = [one for one in read_history(root) if one.id not in before]
+    state, words = (told[0].state, told[0].messages) if told else ("none", ())
     if journals(root):
         return f"{journals(root)} is left"
     if found == act.new and state == "kept":
-        # A file that is said not to be there has none of our lines to take back.
-        said = any(word.startswith("it holds until a restart") or word.endswith("left alone") for word in words)
-        unfiled = filed == act.filed_old and said
+        # A failure to write the file is reported with its name; a file that is gone has none of our lines.
+        unfiled = filed == act.filed_old and any("/etc/sysctl.d" in word for word in words)
         good = unfiled or (filed == act.filed_new and told[0].persisted == (act is ACTS["persist"]))
         return "" if good else f"kept, and the file has {filed}: {words}"
     if found == act.old and state in ("reverted", "none"):
@@ -172,7 +188,7 @@ def _wrong(act: Act, root: Path, before: set[str]) -> str:
 
 
 def lasting(root: Path) -> dict[str, str]:
-    """What our file sets."""
+    """Return the values that our file sets."""
     try:
         lines = (root / FILE).read_text().splitlines()
     except FileNotFoundError:
@@ -181,16 +197,18 @@ def lasting(root: Path) -> dict[str, str]:
     return {key: value.strip() for key, _, value in pairs}
 
 
+@pytest.mark.fault("T1", "T9")
 @pytest.mark.parametrize("name", ACTS)
 def test_T1_T9_killed_at_any_system_call(name: str, record_property: Note) -> None:
     tried, stayed, wrong = every_crash(name)
     record_property("points", tried)
     assert wrong == []
     assert tried > 90
-    # Only what was kept stays, and some of those that were to be kept had been when they died.
+    # Only kept changes stay, and some were kept before the kill.
     assert (stayed > 0) == ACTS[name].stays
 
 
+@pytest.mark.fault("T2")
 @pytest.mark.parametrize("name", ACTS)
 def test_T2_killed_at_any_system_call_of_recovery(name: str, record_property: Note) -> None:
     tried, _, wrong = every_crash(name, 0, True)
@@ -200,17 +218,18 @@ def test_T2_killed_at_any_system_call_of_recovery(name: str, record_property: No
 
 
 def crash_in_a_long_list() -> tuple[int, list[int]]:
-    """Go back to a list that takes the kernel three writes, killed anywhere: how many, and where it was lost."""
+    """Roll back to a list that the kernel takes in three writes, killed at any call; return the calls, and those
+    that lost it."""
     old, new = {RESERVED: ",".join(str(port) for port in range(20001, 24001, 2))}, {RESERVED: "5"}
     wrong = []
     for at in range(100_000):
-        with tempfile.TemporaryDirectory(dir=ROOM) as root:
+        with tempfile.TemporaryDirectory(dir=MEMORY_DIR) as root:
             write(old)
-            # Alive when it is stepped: only going back is killed.
-            guard = Guard(plan(old, new), ME, 60.0, root)
-            assert guard.begin().state == "holding"
+            # Applied before: only the rollback is killed.
+            guard = Guard(plan(old, new), ACTOR, 60.0, root)
+            assert guard.apply().state == "holding"
             reached = step(guard.revert, at)
-            guard._let_go()
+            guard._release()
             recover(root)
             if values(old) != old:
                 wrong.append(at)
@@ -219,12 +238,14 @@ def crash_in_a_long_list() -> tuple[int, list[int]]:
     raise AssertionError("it has no end")
 
 
-def test_T1_S9_killed_in_the_midst_of_a_long_list() -> None:
+@pytest.mark.fault("S9", "T1")
+def test_T1_S9_killed_while_a_long_list_is_written() -> None:
     tried, wrong = inside(crash_in_a_long_list)
     assert wrong == []
     assert tried > 60
 
 
+@pytest.mark.fault("R15", "T3")
 @pytest.mark.parametrize("name", ACTS)
 @pytest.mark.parametrize("error", ERRORS, ids=errno.errorcode.__getitem__)
 def test_T3_any_system_call_fails(name: str, error: int, record_property: Note) -> None:
@@ -234,6 +255,7 @@ def test_T3_any_system_call_fails(name: str, error: int, record_property: Note) 
     assert tried > 80
 
 
+@pytest.mark.fault("T3")
 @pytest.mark.parametrize("name", ["keep", "undo"])
 @pytest.mark.parametrize("error", ERRORS, ids=errno.errorcode.__getitem__)
 def test_T3_any_system_call_of_recovery_fails(name: str, error: int, record_property: Note) -> None:

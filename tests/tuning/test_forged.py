@@ -1,4 +1,4 @@
-"""A history that somebody forged, or a disk has spoilt: no terminal obeys it, and it hides no other."""
+"""A forged or damaged history: no terminal executes it, and it hides no other transaction."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from sockmon.model.change import Plan, Setting, Transaction
+from sockmon.model.plan import Plan, Setting
+from sockmon.model.transaction import Transaction
 from tests.netns import inside
-from tests.tuning.changes import ME, SOMAXCONN
-from tests.tuning.test_verbs import tune
+from tests.tuning.sample_change import ACTOR, SOMAXCONN
+from tests.tuning.test_tune_verbs import tune
 
 pytestmark = pytest.mark.usefixtures("needs_userns")
 
 EVIL = "\x1b]52;c;QQ==\x07\u009b2J\u202e[@click=app.quit]x[/red]\n"
 SOUND = Transaction(
-    "20261122T203120-c7daf1e2", Plan((Setting(SOMAXCONN, "1", "2"),), 1, "x"), ME, 1.0, 60.0, 0.0, "kept"
+    "20261122T203120-c7daf1e2", Plan((Setting(SOMAXCONN, "1", "2"),), 1, "x"), ACTOR, 1.0, 60.0, 0.0, "kept"
 )
 LATER = "20261122T203121-c7daf1e2"
 
@@ -44,14 +45,15 @@ def told(forged: Transaction, *flags: str) -> str:
     ],
     ids=["far future", "far past", "no id", "another's id"],
 )
-def test_what_no_guard_has_written_hides_nothing(forged: Transaction) -> None:
+def test_a_forged_file_hides_no_transaction(forged: Transaction) -> None:
     assert [line.split()[0] for line in inside(told, forged).splitlines()] == [SOUND.id]
 
 
+@pytest.mark.fault("U1")
 @pytest.mark.parametrize("flags", [(), ("--json",)], ids=["words", "json"])
-def test_p5_no_byte_of_it_is_for_the_terminal(flags: tuple[str, ...]) -> None:
-    who = replace(ME, user=EVIL, login=EVIL, terminal=EVIL)
+def test_p5_no_control_byte_reaches_the_terminal(flags: tuple[str, ...]) -> None:
+    who = replace(ACTOR, user=EVIL, login=EVIL, terminal=EVIL)
     plan = Plan((Setting(SOMAXCONN + EVIL, EVIL, EVIL),), 1, EVIL, EVIL)
-    said = inside(told, replace(SOUND, id=LATER, plan=plan, who=who, words=(EVIL,)), *flags)
+    said = inside(told, replace(SOUND, id=LATER, plan=plan, actor=who, messages=(EVIL,)), *flags)
     assert len(said.splitlines()) == 2
     assert said.replace("\n", "").isprintable()

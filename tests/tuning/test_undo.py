@@ -1,4 +1,4 @@
-"""P14: taking back what was kept, and with it what was written to /etc/sysctl.d."""
+"""P14: undoing a kept change, together with its lines in /etc/sysctl.d."""
 
 from __future__ import annotations
 
@@ -9,15 +9,27 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from sockmon.model.change import Plan, Setting, State, Transaction, standing, undoing
-from sockmon.tuning.guard import Guard
-from sockmon.tuning.recover import boot_id, netns
-from sockmon.tuning.transaction import apply
+from sockmon.kernel.identity import boot_id, netns_inode
+from sockmon.model.plan import Plan, Setting
+from sockmon.model.transaction import State, Transaction, inverse_plan, kept_not_undone
+from sockmon.tuning.transaction.client import apply
+from sockmon.tuning.transaction.guard import Guard
 from tests.netns import inside
-from tests.tuning.changes import BUCKETS, ME, NEW, OLD, SOMAXCONN, past, plan, sleeper, values, write
+from tests.tuning.sample_change import (
+    ACTOR,
+    BUCKETS,
+    NEW,
+    OLD,
+    SOMAXCONN,
+    plan,
+    read_history,
+    sleeper,
+    values,
+    write,
+)
 from tests.tuning.test_crashes import lasting
 from tests.tuning.test_transaction import old_values
-from tests.tuning.test_verbs import tune
+from tests.tuning.test_tune_verbs import tune
 
 pytestmark = pytest.mark.usefixtures("needs_userns")
 
@@ -25,8 +37,8 @@ FILE = "/etc/sysctl.d/90-sockmon.conf"
 
 
 def _kept(made: Plan, root: str, persist: bool = False) -> Transaction:
-    guard = Guard(made, ME, 60.0, root)
-    assert guard.begin().state == "holding", guard.words
+    guard = Guard(made, ACTOR, 60.0, root)
+    assert guard.apply().state == "holding", guard.messages
     return guard.keep(persist)
 
 
@@ -37,7 +49,7 @@ def _room(root: str) -> Path:
 
 
 def there_and_back() -> tuple[list[dict[str, str]], tuple[str, ...]]:
-    """Two persisted changes of one key, and both taken back, the second with another file that sets it too."""
+    """Persist two changes of one key and undo both, the second with another file that sets the key too."""
     first, second = {SOMAXCONN: "9000"}, {SOMAXCONN: "10000", BUCKETS: NEW[BUCKETS]}
     with old_values() as root:
         folder, filed = _room(root), []
@@ -47,38 +59,38 @@ def there_and_back() -> tuple[list[dict[str, str]], tuple[str, ...]]:
         (folder / "10-site.conf").write_text(f"{SOMAXCONN} = 511\n")
         words: tuple[str, ...] = ()
         for _ in range(2):
-            newest = next(standing(past(Path(root))))
-            undone = _kept(undoing(newest, netns(), boot_id()), root)
+            newest = next(kept_not_undone(read_history(Path(root))))
+            undone = _kept(inverse_plan(newest, netns_inode(), boot_id()), root)
             assert not undone.persisted
             filed.append(lasting(Path(root)))
-            words += undone.words
+            words += undone.messages
         assert values() == OLD
-        assert list(standing(past(Path(root)))) == []
+        assert list(kept_not_undone(read_history(Path(root)))) == []
         return filed, words
 
 
-def test_P14_undo_brings_back_what_the_file_said_before_and_says_what_a_restart_makes_of_it() -> None:
+def test_P14_undo_restores_the_lines_of_the_file_and_reports_the_boot_value() -> None:
     filed, words = inside(there_and_back)
     assert filed == [{SOMAXCONN: "9000"}, {SOMAXCONN: "10000", BUCKETS: NEW[BUCKETS]}, {SOMAXCONN: "9000"}, {}]
     assert words == (
-        f"after a restart, {SOMAXCONN}: {FILE}:4 sets 9000",
-        f"after a restart, {BUCKETS}: no file sets it",
-        f"after a restart, {SOMAXCONN}: /etc/sysctl.d/10-site.conf:1 sets 511",
+        f"after a reboot, {SOMAXCONN}: {FILE}:4 sets 9000",
+        f"after a reboot, {BUCKETS}: no file sets it",
+        f"after a reboot, {SOMAXCONN}: /etc/sysctl.d/10-site.conf:1 sets 511",
     )
 
 
 def only_held() -> list[dict[str, str]]:
-    """An undo that goes back leaves the file, and one of what was not persisted has no part in it."""
+    """An undo that is rolled back leaves the file alone, and so does one of a change that was not persisted."""
     with old_values() as root:
         _room(root)
         kept = _kept(plan(), root, persist=True)
-        guard = Guard(undoing(kept, netns(), boot_id()), ME, 60.0, root)
-        guard.begin()
+        guard = Guard(inverse_plan(kept, netns_inode(), boot_id()), ACTOR, 60.0, root)
+        guard.apply()
         found = [lasting(Path(root))]
         guard.revert()
         found.append(lasting(Path(root)))
         unfiled = _kept(plan(NEW, {SOMAXCONN: "77"}), root)
-        assert _kept(undoing(unfiled, netns(), boot_id()), root).words == ()
+        assert _kept(inverse_plan(unfiled, netns_inode(), boot_id()), root).messages == ()
         return [*found, lasting(Path(root))]
 
 
@@ -92,15 +104,16 @@ def changed_by_hand() -> tuple[Transaction, str]:
         kept = _kept(plan(OLD, {SOMAXCONN: "9000"}), root, persist=True)
         file = folder / "90-sockmon.conf"
         file.write_text(file.read_text().replace("= 9000", "= 12345"))
-        return _kept(undoing(kept, netns(), boot_id()), root), file.read_text()
+        return _kept(inverse_plan(kept, netns_inode(), boot_id()), root), file.read_text()
 
 
-def test_T14_T24_a_line_that_somebody_changed_stays_and_it_is_said() -> None:
+@pytest.mark.fault("T14", "T24")
+def test_T14_T24_an_edited_line_stays_and_is_reported() -> None:
     undone, text = inside(changed_by_hand)
     assert (undone.state, "= 12345\n" in text) == ("kept", True)
-    assert undone.words == (
-        f"{FILE} has another line for {SOMAXCONN} by now: it was left alone",
-        f"after a restart, {SOMAXCONN}: {FILE}:4 sets 12345",
+    assert undone.messages == (
+        f"the line for {SOMAXCONN} in {FILE} was changed since: it was left alone",
+        f"after a reboot, {SOMAXCONN}: {FILE}:4 sets 12345",
     )
 
 
@@ -109,61 +122,63 @@ def set_since() -> tuple[Transaction, str]:
         _room(root)
         kept = _kept(plan(OLD, {SOMAXCONN: "9000"}), root)
         write({SOMAXCONN: "7777"})
-        return apply(undoing(kept, netns(), boot_id()), ME, 60.0, root), kept.id
+        return apply(inverse_plan(kept, netns_inode(), boot_id()), ACTOR, 60.0, root), kept.id
 
 
-def test_T14_T16_what_somebody_has_set_since_is_not_undone_and_the_way_out_is_named() -> None:
+@pytest.mark.fault("T14", "T16")
+def test_T14_T16_a_value_that_was_changed_since_is_not_undone() -> None:
     refused, id = inside(set_since)
     assert refused.state == "refused"
-    assert f"{SOMAXCONN} is 7777 now, and change {id} left 9000" in refused.words[0]
-    assert "tune apply" in refused.words[0]
+    assert f"{SOMAXCONN}: it is 7777 now, but change {id} set 9000" in refused.messages[0]
+    assert "tune apply" in refused.messages[0]
 
 
 def unknown() -> tuple[str, tuple[str, ...]]:
-    """An undo of what the history does not have (any more)."""
+    """Undo a change that the history does not have (any more)."""
     with old_values() as root:
         _room(root)
         write(NEW)
         made = msgspec.structs.replace(plan(NEW, OLD), undoes="20260101T000000-00000000")
         kept = _kept(made, root)
-        return kept.state, kept.words
+        return kept.state, kept.messages
 
 
-def test_P14_an_undo_of_what_the_history_has_not_says_that_the_file_is_as_it_was() -> None:
+def test_P14_an_undo_of_an_unknown_change_reports_that_the_file_stays() -> None:
     state, words = inside(unknown)
     assert state == "kept"
-    assert words[0].startswith("it holds until a restart: the history has no 20260101T000000-00000000")
+    assert words[0].startswith(f"{FILE} was not changed: the history has no 20260101T000000-00000000")
 
 
-def test_T19_an_undo_goes_to_the_namespace_of_the_change_and_of_another_boot_to_this_one() -> None:
-    kept = Transaction("a", Plan((Setting("k", "1", "2"),), 5, "boot"), ME, 0.0, 60.0, 0.0, "kept")
-    assert undoing(kept, 6, "boot") == Plan((Setting("k", "2", "1"),), 5, "boot", "a")
-    assert undoing(kept, 6, "later") == Plan((Setting("k", "2", "1"),), 6, "later", "a")
+@pytest.mark.fault("T19")
+def test_T19_an_undo_is_for_the_namespace_of_the_change_unless_that_is_of_another_boot() -> None:
+    kept = Transaction("a", Plan((Setting("k", "1", "2"),), 5, "boot"), ACTOR, 0.0, 60.0, 0.0, "kept")
+    assert inverse_plan(kept, 6, "boot") == Plan((Setting("k", "2", "1"),), 5, "boot", "a")
+    assert inverse_plan(kept, 6, "later") == Plan((Setting("k", "2", "1"),), 6, "later", "a")
 
 
 def _one(id: str, undoes: str = "", state: State = "kept") -> Transaction:
-    return Transaction(id, Plan((), 1, "boot", undoes), ME, 0.0, 60.0, 0.0, state)
+    return Transaction(id, Plan((), 1, "boot", undoes), ACTOR, 0.0, 60.0, 0.0, state)
 
 
-def test_P14_what_stands_is_what_was_kept_and_not_taken_back() -> None:
+def test_P14_kept_changes_without_those_that_were_undone() -> None:
     def standing_of(*newest_first: Transaction) -> list[str]:
-        return [one.id for one in standing(newest_first)]
+        return [one.id for one in kept_not_undone(newest_first)]
 
     assert standing_of(_one("b"), _one("a")) == ["b", "a"]
     assert standing_of(_one("u", "b"), _one("b"), _one("a")) == ["a"]
     assert standing_of(_one("u", "b", "reverted"), _one("b"), _one("a")) == ["b", "a"]
-    # An undo that was itself taken back counts for nothing.
+    # An undo that was undone itself does not count.
     assert standing_of(_one("r", "u"), _one("u", "b"), _one("b"), _one("a")) == ["b", "a"]
 
 
 def mixed() -> tuple[list[str], dict[str, str], list[str]]:
-    """A sysctl and a limit, kept to last; undone after the process has ended."""
+    """Persist a sysctl and a process limit; undo them after the process has ended."""
     with old_values() as root:
         _room(root)
         with sleeper() as (_, limit):
-            made = Plan((Setting(SOMAXCONN, "4096", "9000"), limit), netns(), boot_id())
+            made = Plan((Setting(SOMAXCONN, "4096", "9000"), limit), netns_inode(), boot_id())
             kept = _kept(made, root, persist=True)
-        said = [*kept.words]
+        said = [*kept.messages]
         filed = lasting(Path(root))
         code, out, err = tune(root, "undo", "--yes", "--json")
         assert code == 0, err
@@ -172,25 +187,25 @@ def mixed() -> tuple[list[str], dict[str, str], list[str]]:
         return said, filed, err.splitlines()
 
 
-def test_a_mixed_plan_persists_its_sysctls_and_says_how_limits_last() -> None:
+def test_a_mixed_plan_persists_its_sysctls_and_names_how_to_persist_limits() -> None:
     said, filed, err = inside(mixed)
     assert filed == {SOMAXCONN: "9000"}
     assert any(word.startswith("nofile@") and "ends with the process" in word for word in said)
-    assert any("has ended, and its limit with it" in line for line in err)
-    assert any(f"{SOMAXCONN}: once this is kept, its line goes out of" in line for line in err)
+    assert any("has ended, so its limit needs no undo" in line for line in err)
+    assert any("Keeping the undo removes its line from" in line for line in err)
 
 
 def limits_alone() -> tuple[Transaction, bool]:
     with old_values() as root, sleeper() as (_, limit):
         folder = _room(root)
-        kept = _kept(Plan((limit,), netns(), boot_id()), root, persist=True)
+        kept = _kept(Plan((limit,), netns_inode(), boot_id()), root, persist=True)
         return kept, (folder / "90-sockmon.conf").exists()
 
 
 def test_limits_alone_write_no_file() -> None:
     kept, exists = inside(limits_alone)
     assert (kept.state, kept.persisted, exists) == ("kept", False, False)
-    assert "ends with the process" in kept.words[0]
+    assert "ends with the process" in kept.messages[0]
 
 
 def verbs() -> list[object]:
@@ -210,12 +225,12 @@ def verbs() -> list[object]:
             )
         code, out, err = tune(root, "undo", "--yes", "--json")
         assert (code, out) == (1, "")
-        assert "no change is left to take back" in err
+        assert "there is no kept change to undo" in err
         return found
 
 
 def unfiled() -> tuple[int, str, str]:
-    """An undo of which a line stays that somebody has edited."""
+    """Undo a change whose line was edited since: the line stays."""
     with old_values() as root:
         file = _room(root) / "90-sockmon.conf"
         _kept(plan(OLD, {SOMAXCONN: "9000"}), root, persist=True)
@@ -224,7 +239,8 @@ def unfiled() -> tuple[int, str, str]:
         return tune(root, "keep")
 
 
-def test_T11_keep_ends_with_1_where_the_file_does_not_agree() -> None:
+@pytest.mark.fault("T11")
+def test_T11_keep_exits_with_1_if_the_file_could_not_be_written() -> None:
     code, out, err = inside(unfiled)
     assert (code, out.split()[1:]) == (1, ["kept"])
     assert "it was left alone" in err

@@ -1,4 +1,5 @@
-"""A guard that stands by: killed before its order comes, and needed when no process can be started any more."""
+"""A guard that was started in advance: killed before its order, and used when no process can be started any
+more."""
 
 from __future__ import annotations
 
@@ -13,27 +14,37 @@ from pathlib import Path
 
 import pytest
 
-from sockmon.labs import find
-from sockmon.labs.namespaces import enter, mount_proc
-from sockmon.labs.running import refusal
-from sockmon.model.desk import Apply, Decide, Failed, Told
+from sockmon.kernel.processes.proc_files import start_of_living
+from sockmon.labs import find_lab
+from sockmon.model.helper_protocol import Apply, ChangeResult, RequestFailed, ResolveHold
+from sockmon.sandbox.availability import unavailable_reason
+from sockmon.sandbox.namespaces import enter, mount_proc
 from tests.netns import inside
-from tests.tuning.changes import NEW, OLD, plan, values, write
-from tests.tuning.screens import a_screen, wait_for_ever
-from tests.tuning.test_transaction import LONG, eventually, old_values, working
+from tests.tuning.helper_session import helper_session, sleep_forever
+from tests.tuning.sample_change import NEW, OLD, plan, values, write
+from tests.tuning.test_transaction import LONG_HOLD, eventually, guard_processes, old_values
 
 pytestmark = pytest.mark.usefixtures("needs_userns")
 
-NO_PROC = "this kernel lets nobody mount a /proc here"
+NO_PROC = "this kernel does not allow mounting a /proc here"
 
 
 def standby_dies() -> list[str]:
-    """Whoever waits for an order is killed: nothing was touched, and the next order has another guard."""
-    with old_values() as root, a_screen(root) as screen:
-        assert eventually(lambda: len(working(root)) == 2)
-        assert eventually(lambda: not _kill(working(root)))
+    """Kill the processes that wait for an order: nothing was touched, and the next order gets another guard."""
+    with old_values() as root, helper_session(root) as screen:
+        assert eventually(lambda: len(guard_processes(root)) == 2)
+        pids = guard_processes(root)
+        assert eventually(lambda: not _kill(guard_processes(root)))
+        # The command line of a killed process goes before its pipes are closed.
+        assert eventually(lambda: not any(map(_is_alive, pids)))
         assert os.listdir(root) == []
-        return [screen.told(Apply(plan(), LONG)), str(values() == NEW)]
+        return [screen.state_after(Apply(plan(), LONG_HOLD)), str(values() == NEW)]
+
+
+def _is_alive(pid: int) -> bool:
+    with suppress(OSError):
+        return start_of_living(Path(f"/proc/{pid}/stat").read_bytes()) is not None
+    return False
 
 
 def _kill(pids: list[int]) -> list[int]:
@@ -43,12 +54,13 @@ def _kill(pids: list[int]) -> list[int]:
     return pids
 
 
+@pytest.mark.fault("T6")
 def test_a_guard_that_was_killed_before_its_order_is_replaced() -> None:
     assert inside(standby_dies) == ["holding", "True"]
 
 
 def no_free_pids() -> list[str]:
-    """All pids of a private pid namespace are taken; its first process tells what happens then."""
+    """Take all pids of a private pid namespace; its first process reports the result."""
     enter(user_namespace=False, isolated=True)
     told, tell = os.pipe()
     first = os.fork()
@@ -76,21 +88,21 @@ def _exhausted() -> Iterator[str]:
         return
     Path("/proc/sys/kernel/pid_max").write_text("400")
     write(OLD)
-    with tempfile.TemporaryDirectory() as root, a_screen(root) as screen:
-        assert eventually(lambda: len(working(root)) == 2)
+    with tempfile.TemporaryDirectory() as root, helper_session(root) as screen:
+        assert eventually(lambda: len(guard_processes(root)) == 2)
         taken = _take_all()
-        held = screen.ask(Apply(plan(), LONG), Told).transaction
+        held = screen.ask(Apply(plan(), LONG_HOLD), ChangeResult).transaction
         yield held.state
         yield str(values() == NEW)
-        yield screen.ask(Apply(plan(NEW, OLD), LONG), Failed).message
-        yield screen.told(Decide("revert", held.id))
+        yield screen.ask(Apply(plan(NEW, OLD), LONG_HOLD), RequestFailed).message
+        yield screen.state_after(ResolveHold("revert", held.id))
         yield str(values() == OLD)
         for pid in taken:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-        held = screen.ask(Apply(plan(), LONG), Told).transaction
+        held = screen.ask(Apply(plan(), LONG_HOLD), ChangeResult).transaction
         yield held.state
-        yield screen.told(Decide("revert", held.id))
+        yield screen.state_after(ResolveHold("revert", held.id))
 
 
 def _take_all() -> list[int]:
@@ -99,22 +111,23 @@ def _take_all() -> list[int]:
         try:
             child = os.fork()
         except OSError:
-            # Whoever ends meanwhile must not make room.
+            # A process that ends meanwhile must not free a pid.
             time.sleep(0.1)
             with suppress(OSError):
                 child = os.fork()
                 if child == 0:
-                    wait_for_ever()
+                    sleep_forever()
                 taken.append(child)
                 continue
             return taken
         if child == 0:
-            wait_for_ever()
+            sleep_forever()
         taken.append(child)
 
 
-def test_p2_r7_a_change_is_made_and_taken_back_without_a_free_pid() -> None:
-    if reason := refusal(find("pid-max")):
+@pytest.mark.fault("R7")
+def test_p2_r7_a_change_is_applied_and_rolled_back_without_a_free_pid() -> None:
+    if reason := unavailable_reason(find_lab("pid-max")):
         pytest.skip(reason)
     said = inside(no_free_pids)
     if said[0].startswith(NO_PROC):

@@ -1,4 +1,4 @@
-"""Who wins at boot: what is foretold, against the programs themselves; SOCKMON_TREES says on how many trees."""
+"""The line that wins at boot: the prediction against the real programs, on SOCKMON_TREES random trees of files."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from sockmon.tuning.boot import boot
-from sockmon.tuning.managers import managers
-from sockmon.tuning.sysctl_d import LOADERS, PROCPS, SYSTEMD, Loader, key_of, path_of
+from sockmon.tuning.boot.other_writers import other_managers
+from sockmon.tuning.boot.sysctl_d import PROCPS, PROGRAMS, SYSTEMD, SysctlProgram, path_of
+from sockmon.tuning.boot.winning_line import read_boot_files
 from tests.netns import inside
-from tests.tuning.loaders import COMMANDS, disagreements
+from tests.tuning.sysctl_programs import COMMANDS, disagreements
 
 _TREES = int(os.environ.get("SOCKMON_TREES", "120"))
 _BATCH = 500
-"""Trees in one namespace: one call may last two minutes."""
+"""Trees in one namespace, because one call may take two minutes."""
 
 KEY = "net.core.somaxconn"
 
@@ -32,25 +32,27 @@ def _root(tmp_path: Path, files: dict[str, bytes | str]) -> Path:
 
 
 def _winners(root: Path, key: str = KEY) -> list[str | None]:
-    """The winning place and value under systemd-sysctl and under procps."""
-    winners = [fate.winner for fate in boot(root).fates(key)]
+    """Return the winning line with its value under systemd-sysctl and under procps."""
+    winners = [resolution.winner for resolution in read_boot_files(root).resolve_both(key)]
     return [f"{winner.at}={winner.value}" if winner else None for winner in winners]
 
 
+@pytest.mark.fault("S25", "S26", "S27", "S28")
 @pytest.mark.usefixtures("needs_userns")
-@pytest.mark.parametrize("loader", LOADERS)
-def test_S25_S26_S27_S28_generated_trees_end_as_the_real_programs_leave_them(loader: Loader) -> None:
-    if COMMANDS[loader] is None:
-        pytest.skip(f"{loader} is not installed")
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_S25_S26_S27_S28_generated_trees_end_as_the_real_programs_leave_them(program: SysctlProgram) -> None:
+    if COMMANDS[program] is None:
+        pytest.skip(f"{program} is not installed")
     moved = 0
     for first in range(0, _TREES, _BATCH):
-        some, wrong = inside(disagreements, loader, first, min(_BATCH, _TREES - first))
+        some, wrong = inside(disagreements, program, first, min(_BATCH, _TREES - first))
         assert not wrong, "\n".join(wrong[:5])
         moved += some
     # Trees that change nothing would agree with anything.
     assert moved > _TREES / 2
 
 
+@pytest.mark.fault("S25")
 def test_S25_sysctl_conf_and_hidden_files_count_for_procps_alone(tmp_path: Path) -> None:
     root = _root(
         tmp_path,
@@ -62,9 +64,9 @@ def test_S25_sysctl_conf_and_hidden_files_count_for_procps_alone(tmp_path: Path)
     )
     assert _winners(root) == ["/etc/sysctl.d/50-a.conf:1=203", "/etc/sysctl.conf:2=211"]
     assert _winners(root, "net.ipv4.tcp_tw_reuse") == [None, "/etc/sysctl.d/.x.conf:1=1"]
-    systemd, procps = boot(root).fates(KEY)
+    systemd, procps = read_boot_files(root).resolve_both(KEY)
     assert not systemd.losers
-    assert [(lost.line.at, lost.why) for lost in procps.losers] == [
+    assert [(loser.line.at, loser.reason) for loser in procps.losers] == [
         ("/etc/sysctl.d/50-a.conf:1", "/etc/sysctl.conf:2 is later")
     ]
     # The link that Debian has makes it one of the files that systemd reads.
@@ -72,6 +74,7 @@ def test_S25_sysctl_conf_and_hidden_files_count_for_procps_alone(tmp_path: Path)
     assert _winners(root) == ["/etc/sysctl.d/99-sysctl.conf:2=211", "/etc/sysctl.conf:2=211"]
 
 
+@pytest.mark.fault("S26")
 def test_S26_letters_come_after_digits_and_a_name_counts_once(tmp_path: Path) -> None:
     root = _root(
         tmp_path,
@@ -82,8 +85,8 @@ def test_S26_letters_come_after_digits_and_a_name_counts_once(tmp_path: Path) ->
         },
     )
     assert _winners(root) == ["/run/sysctl.d/sockmon.conf:1=3"] * 2
-    for fate in boot(root).fates(KEY):
-        assert [(lost.line.at, lost.why) for lost in fate.losers] == [
+    for resolution in read_boot_files(root).resolve_both(KEY):
+        assert [(loser.line.at, loser.reason) for loser in resolution.losers] == [
             ("/usr/lib/sysctl.d/sockmon.conf:1", "hidden by /run/sysctl.d/sockmon.conf"),
             ("/etc/sysctl.d/99-zzz.conf:1", "/run/sysctl.d/sockmon.conf:1 is later"),
         ]
@@ -92,6 +95,7 @@ def test_S26_letters_come_after_digits_and_a_name_counts_once(tmp_path: Path) ->
     assert _winners(root) == ["/etc/sysctl.d/99-zzz.conf:1=1"] * 2
 
 
+@pytest.mark.fault("S27")
 def test_S27_what_is_seen_in_the_wild(tmp_path: Path) -> None:
     root = _root(
         tmp_path,
@@ -107,12 +111,14 @@ def test_S27_what_is_seen_in_the_wild(tmp_path: Path) -> None:
     assert _winners(root, "net.ipv4.ip_local_port_range") == ["/etc/sysctl.d/3.conf:2=1 2"] * 2
     assert _winners(root, "vm.max_map_count") == ["/etc/sysctl.d/2.conf:2=7 # seven"] * 2
     doubts = [
-        boot(root).writes(SYSTEMD, key)[0].doubt for key in ("net.core.netdev_max_backlog", "vm.max_map_count")
+        read_boot_files(root).lines_written(SYSTEMD, key)[0].doubt
+        for key in ("net.core.netdev_max_backlog", "vm.max_map_count")
     ]
     assert doubts == ["the quotes are part of the value", "what looks like a comment is part of the value"]
-    assert key_of(path_of("net.ipv4.conf.eth0/100.rp_filter")) == "net.ipv4.conf.eth0/100.rp_filter"
+    assert path_of("net.ipv4.conf.eth0/100.rp_filter") == "net/ipv4/conf/eth0.100/rp_filter"
 
 
+@pytest.mark.fault("S28")
 def test_S28_a_pattern_gives_way_to_a_line_for_the_key_and_to_an_exclusion(tmp_path: Path) -> None:
     root = _root(
         tmp_path,
@@ -139,12 +145,12 @@ def test_what_cannot_be_read_is_said_and_never_waited_for(tmp_path: Path) -> Non
         tmp_path, {"etc/sysctl.d/1.conf": b"net.core.somaxconn = 1\n", "etc/sysctl.d/loop.conf": "loop.conf"}
     )
     os.mkfifo(root / "etc/sysctl.d/2.conf")
-    assert boot(root).unread == (
+    assert read_boot_files(root).unread == (
         "/etc/sysctl.d/2.conf: not a regular file",
         "/etc/sysctl.d/loop.conf: Too many levels of symbolic links",
     )
-    assert boot(root).fate(PROCPS, KEY).winner
-    assert boot(tmp_path / "nothing").fate(PROCPS, KEY).winner is None
+    assert read_boot_files(root).resolve(PROCPS, KEY).winner
+    assert read_boot_files(tmp_path / "nothing").resolve(PROCPS, KEY).winner is None
 
 
 def test_who_else_sets_it(tmp_path: Path) -> None:
@@ -158,14 +164,14 @@ def test_who_else_sets_it(tmp_path: Path) -> None:
             "usr/lib/tuned/profiles/throughput/tuned.conf": b"[cpu]\nx=1\n\n[sysctl]\nnet/core/somaxconn=2048\n",
         },
     )
-    assert boot(root).written_by == {
+    assert read_boot_files(root).written_by == {
         "/etc/sysctl.d/60-site.conf": "Ansible",
         "/etc/sysctl.d/61-own.conf": "Puppet",
     }
     # The profile includes itself, which ends.
-    assert {(one.name, one.where) for one in managers(KEY, root, {"tuned", "kube-proxy"})} == {
+    assert {(one.name, one.where) for one in other_managers(KEY, root, {"tuned", "kube-proxy"})} == {
         ("tuned", "/usr/lib/tuned/profiles/throughput/tuned.conf:5")
     }
-    (other,) = managers("net.netfilter.nf_conntrack_max", root, {"kube-proxy", "sshd"})
+    (other,) = other_managers("net.netfilter.nf_conntrack_max", root, {"kube-proxy", "sshd"})
     assert (other.name, other.where) == ("kube-proxy", "running")
-    assert managers(KEY, tmp_path / "nothing", {"sshd"}) == ()
+    assert other_managers(KEY, tmp_path / "nothing", {"sshd"}) == ()

@@ -1,4 +1,5 @@
-"""What the kernel does with values, and a guard with that: refusals, half changes, long lists, process limits."""
+"""How the kernel treats values, and the guard's reaction: rejections, partial changes, long lists, process
+limits."""
 
 from __future__ import annotations
 
@@ -9,12 +10,26 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from sockmon.model.change import Plan, Setting, Transaction
+from sockmon.kernel.identity import boot_id, netns_inode
+from sockmon.model.plan import Plan, Setting
+from sockmon.model.transaction import Transaction
 from sockmon.tunables import BY_KEY
-from sockmon.tuning.guard import Guard
-from sockmon.tuning.recover import boot_id, netns, recover
+from sockmon.tuning.transaction.guard import Guard
+from sockmon.tuning.transaction.recovery import recover
 from tests.netns import inside
-from tests.tuning.changes import BUCKETS, ME, NEW, OLD, RANGE, RESERVED, SOMAXCONN, plan, sleeper, values, write
+from tests.tuning.sample_change import (
+    ACTOR,
+    BUCKETS,
+    NEW,
+    OLD,
+    RANGE,
+    RESERVED,
+    SOMAXCONN,
+    plan,
+    sleeper,
+    values,
+    write,
+)
 from tests.tuning.test_transaction import old_values
 
 pytestmark = pytest.mark.usefixtures("needs_userns")
@@ -25,7 +40,7 @@ EVERY_OTHER = ",".join(str(port) for port in range(1, 65536, 2))
 
 
 def _begin(made: Plan, root: str) -> Transaction:
-    return Guard(made, ME, 60.0, root).begin()
+    return Guard(made, ACTOR, 60.0, root).apply()
 
 
 def refused_by_the_kernel() -> tuple[Transaction, dict[str, str]]:
@@ -34,10 +49,11 @@ def refused_by_the_kernel() -> tuple[Transaction, dict[str, str]]:
         return _begin(plan(OLD, {SOMAXCONN: "8192", RANGE: "60000 1000"}), root), values()
 
 
-def test_s3_a_refused_value_takes_the_others_back() -> None:
+@pytest.mark.fault("S3")
+def test_s3_after_a_rejected_value_the_others_are_rolled_back() -> None:
     ended, found = inside(refused_by_the_kernel)
     assert (ended.state, found) == ("reverted", OLD)
-    assert f"{RANGE}: the kernel refused 60000 1000: Invalid argument" in ended.words
+    assert f"{RANGE}: the kernel rejected 60000 1000: Invalid argument" in ended.messages
 
 
 def refused_and_changed() -> tuple[str, bool, bool]:
@@ -45,14 +61,15 @@ def refused_and_changed() -> tuple[str, bool, bool]:
     with old_values() as root:
         old = values({RMEM: ""})
         made = plan(old, {RMEM: "8192 131072 2147483648"})
-        guard = Guard(made, ME, 60.0, root)
+        guard = Guard(made, ACTOR, 60.0, root)
         guard.revert, revert = lambda: guard.status(), guard.revert  # type: ignore[method-assign]
-        guard.begin()
+        guard.apply()
         changed = values(old) != old
         return revert().state, changed, values(old) == old
 
 
-def test_s4_a_refused_value_that_changed_something_is_undone() -> None:
+@pytest.mark.fault("S4")
+def test_s4_a_rejected_value_that_was_written_in_part_is_rolled_back() -> None:
     assert inside(refused_and_changed) == ("reverted", True, True)
 
 
@@ -62,15 +79,16 @@ def long_lists() -> tuple[list[str], list[bool]]:
         right = []
         for old, new in (("", EVERY_OTHER), (EVERY_OTHER, "5")):
             write({RESERVED: old})
-            guard = Guard(plan({RESERVED: old}, {RESERVED: new}), ME, 60.0, root)
-            states.append(guard.begin().state)
+            guard = Guard(plan({RESERVED: old}, {RESERVED: new}), ACTOR, 60.0, root)
+            states.append(guard.apply().state)
             right.append(values({RESERVED: ""})[RESERVED] == new)
             states.append(guard.revert().state)
             right.append(values({RESERVED: ""})[RESERVED] == old)
         return states, right
 
 
-def test_s9_s10_s11_s12_lists_longer_than_a_page_and_empty_ones_come_back_whole() -> None:
+@pytest.mark.fault("S9", "S10", "S11", "S12")
+def test_s9_s10_s11_s12_lists_longer_than_a_page_and_empty_ones_are_rolled_back() -> None:
     assert inside(long_lists) == (["holding", "reverted"] * 2, [True] * 4)
 
 
@@ -81,14 +99,15 @@ def no_way_back() -> Transaction:
         return _begin(plan(old, {PING: "0 0"}), root)
 
 
+@pytest.mark.fault("S21")
 def test_s21_a_value_that_cannot_be_written_back_is_not_changed() -> None:
     refused = inside(no_way_back)
     assert refused.state == "refused"
-    assert "its present value cannot be written back" in refused.words[0]
+    assert "its present value cannot be written back" in refused.messages[0]
 
 
 def unsound() -> list[str]:
-    """Plans that no sockmon makes."""
+    """Return the messages for plans that sockmon never makes."""
     somaxconn = Setting(SOMAXCONN, "4096", "8192")
     wrong = (
         Setting("kernel.core_pattern", "core", "x"),
@@ -99,71 +118,75 @@ def unsound() -> list[str]:
         Setting("core", "0:0", "1:1", pid=1),
         Setting("nofile", "0:0", "1", pid=1),
     )
-    made = [Plan((somaxconn, setting), netns(), boot_id()) for setting in wrong]
-    made += [Plan((), netns(), boot_id()), Plan((somaxconn, somaxconn), netns(), boot_id())]
+    made = [Plan((somaxconn, setting), netns_inode(), boot_id()) for setting in wrong]
+    made += [Plan((), netns_inode(), boot_id()), Plan((somaxconn, somaxconn), netns_inode(), boot_id())]
     made += [msgspec.structs.replace(plan(), netns=1), msgspec.structs.replace(plan(), boot_id="another")]
     with old_values() as root:
         ended = [_begin(one, root) for one in made]
         assert values() == OLD
         assert {one.state for one in ended} == {"refused"}
-        return [one.words[0] for one in ended]
+        return [one.messages[0] for one in ended]
 
 
-def test_s1_s24_t19_what_no_plan_can_hold_is_refused_before_anything_is_touched() -> None:
+@pytest.mark.fault("S1", "S24", "T19")
+def test_s1_s24_t19_an_invalid_plan_is_refused_before_anything_is_touched() -> None:
     said = inside(unsound)
     assert all("\n" not in word and "\0" not in word for word in said)
-    assert "is no sysctl that sockmon sets" in said[0]
+    assert "not a sysctl that sockmon can change" in said[0]
 
 
 def not_persisted() -> tuple[Transaction, bool]:
     with old_values() as root:
-        guard = Guard(plan(), ME, 60.0, root)
-        guard.begin()
+        guard = Guard(plan(), ACTOR, 60.0, root)
+        guard.apply()
         return guard.keep(persist=True), values() == NEW
 
 
-def test_t11_what_cannot_be_written_to_etc_is_kept_all_the_same_and_says_so() -> None:
+@pytest.mark.fault("T11")
+def test_t11_a_change_that_cannot_be_persisted_is_kept_with_a_message() -> None:
     ended, new = inside(not_persisted)
     assert (ended.state, ended.persisted, new) == ("kept", False, True)
-    assert "holds until a restart" in ended.words[-1]
+    assert "lasts until the next reboot" in ended.messages[-1]
 
 
 def stuck() -> tuple[Transaction, str]:
-    """Somebody widens the range meanwhile, so that the kernel refuses the old start of unprivileged ports."""
+    """Another process widens the range meanwhile, so that the kernel rejects the old start of unprivileged
+    ports."""
     with old_values() as root:
         write({START: "1024"})
-        guard = Guard(plan({START: "1024"}, {START: "500"}), ME, 60.0, root)
-        guard.begin()
+        guard = Guard(plan({START: "1024"}, {START: "500"}), ACTOR, 60.0, root)
+        guard.apply()
         write({RANGE: "600 60999"})
         return guard.revert(), values({START: ""})[START]
 
 
-def test_t17_what_the_kernel_does_not_take_back_is_said_with_the_command() -> None:
+@pytest.mark.fault("T17")
+def test_t17_a_value_that_the_kernel_rejects_again_is_reported_with_the_command() -> None:
     ended, found = inside(stuck)
     assert (ended.state, found) == ("stuck", "500")
-    assert f"by hand: sysctl -w '{START}=1024'" in ended.words[-1]
+    assert f"run: sysctl -w '{START}=1024'" in ended.messages[-1]
 
 
 def limits() -> tuple[list[str], list[str]]:
     with old_values() as root, sleeper() as (child, limit):
         states, found = [], []
-        made = Plan((limit,), netns(), boot_id())
-        guard = Guard(made, ME, 60.0, root)
-        for act in (guard.begin, guard.revert):
+        made = Plan((limit,), netns_inode(), boot_id())
+        guard = Guard(made, ACTOR, 60.0, root)
+        for act in (guard.apply, guard.revert):
             states.append(act().state)
             lines = Path(f"/proc/{child.pid}/limits").read_text().splitlines()
             found.append(" ".join(next(line for line in lines if "open files" in line).split()[3:5]))
         other = msgspec.structs.replace(limit, start=1)
         states.append(_begin(msgspec.structs.replace(made, settings=(other,)), root).state)
-        guard = Guard(made, ME, 60.0, root)
-        states.append(guard.begin().state)
+        guard = Guard(made, ACTOR, 60.0, root)
+        states.append(guard.apply().state)
         child.kill()
         child.wait()
         ended = guard.revert()
-        return [*states, ended.state, ended.words[0]], found
+        return [*states, ended.state, ended.messages[0]], found
 
 
-def test_limits_of_a_process_and_of_one_that_ends_meanwhile() -> None:
+def test_limits_of_a_process_and_of_one_that_ends_during_the_hold() -> None:
     states, found = inside(limits)
     assert found == ["350 400", "300 400"]
     assert states[:5] == ["holding", "reverted", "refused", "holding", "reverted"]
@@ -171,9 +194,9 @@ def test_limits_of_a_process_and_of_one_that_ends_meanwhile() -> None:
 
 
 def killed_with_a_limit() -> tuple[str, dict[str, str]]:
-    """A sysctl and a dead process in one journal, healed by another process."""
+    """A sysctl and a dead process in one journal, recovered by another process."""
     with old_values() as root, sleeper() as (child, limit):
-        made = Plan((Setting(BUCKETS, OLD[BUCKETS], NEW[BUCKETS]), limit), netns(), boot_id())
+        made = Plan((Setting(BUCKETS, OLD[BUCKETS], NEW[BUCKETS]), limit), netns_inode(), boot_id())
         guard = os.fork()
         if guard == 0:
             held = _begin(made, root).state == "holding"
@@ -184,5 +207,5 @@ def killed_with_a_limit() -> tuple[str, dict[str, str]]:
         return recover(root)[0].state, values()
 
 
-def test_a_dead_guard_and_a_dead_process_are_healed() -> None:
+def test_recovery_after_a_killed_guard_whose_process_has_ended() -> None:
     assert inside(killed_with_a_limit) == ("reverted", OLD)

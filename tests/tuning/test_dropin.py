@@ -1,4 +1,4 @@
-"""The file that lasts: whole or not at all, everybody's lines kept, no promise that a later file would break."""
+"""The drop-in: complete or unchanged after a crash, other lines kept, not written if a later file would win."""
 
 from __future__ import annotations
 
@@ -11,16 +11,24 @@ from pathlib import Path
 
 import pytest
 
-from sockmon.model.change import Entry, Setting, Who
-from sockmon.tuning.persist import FILE, NotPersisted, persist, put_back
+from sockmon.model.plan import Setting
+from sockmon.model.transaction import Actor, SysctlFileEdit
+from sockmon.tuning.boot.dropin import FILE, NotPersisted, persist, restore_lines
 from tests.netns import child_environment, inside
-from tests.tuning.loaders import COMMANDS, cover, done, hide_the_machines, private_mounts, rename_loopback
+from tests.tuning.sysctl_programs import (
+    COMMANDS,
+    cover,
+    hide_the_machines,
+    private_mounts,
+    rename_loopback,
+    values_after_run,
+)
 
 KEY = "net.core.somaxconn"
 TEMPORARY = ".90-sockmon.conf.tmp"
 SETTING = Setting(KEY, "4096", "8192")
 RANGE = Setting("net.ipv4.ip_local_port_range", "32768 60999", "1024 64000")
-WHO = Who(uid=0, user="root", login="alice", terminal="pts/0")
+WHO = Actor(uid=0, user="root", login="alice", terminal="pts/0")
 DAY = 1_800_000_000.0
 OURS = b"# sockmon t1, 2027-01-15, root (alice), was 4096\nnet.core.somaxconn = 8192\n"
 
@@ -48,8 +56,9 @@ def _refusal(root: Path, *settings: Setting, id: str = "t1") -> str:
     return refused.value.message
 
 
+@pytest.mark.fault("T24")
 def test_T24_a_new_file_and_out_again(root: Path) -> None:
-    assert persist((SETTING, RANGE), WHO, "t1", root, DAY).words == ()
+    assert persist((SETTING, RANGE), WHO, "t1", root, DAY) == ()
     content = _file(root).read_bytes()
     assert content.startswith(b"# Values that were changed with sockmon")
     assert content.endswith(
@@ -59,42 +68,48 @@ def test_T24_a_new_file_and_out_again(root: Path) -> None:
     assert _file(root).stat().st_mode & 0o7777 == 0o644
     persist((SETTING, RANGE), WHO, "t1", root, DAY)
     assert _file(root).read_bytes() == content
-    first, second = (Entry(KEY, "", OURS.decode()), Entry(RANGE.key, "", content.split(OURS)[1].decode()))
-    assert put_back([second], root) == ()
+    first, second = (
+        SysctlFileEdit(KEY, "", OURS.decode()),
+        SysctlFileEdit(RANGE.key, "", content.split(OURS)[1].decode()),
+    )
+    assert restore_lines([second], root) == ()
     assert _file(root).read_bytes() == content.split(OURS)[0] + OURS
-    assert put_back([first], root) == ()
-    assert put_back([first], root) == ()
+    assert restore_lines([first], root) == ()
+    assert restore_lines([first], root) == ()
     assert _names(root) == []
 
 
+@pytest.mark.fault("T24")
 def test_P14_T24_each_undo_brings_back_the_lines_that_were_there_before(root: Path) -> None:
-    said: list[tuple[Entry, ...]] = []
+    said: list[tuple[SysctlFileEdit, ...]] = []
     persist((SETTING,), WHO, "t1", root, DAY, said.append)
     persist((Setting(KEY, "8192", "9000"), RANGE), WHO, "t2", root, DAY, said.append)
     with _file(root).open("ab") as file:
         file.write(b"vm.swappiness = 5\n")
-    put_back(said[1], root, said.append)
+    restore_lines(said[1], root, said.append)
     assert OURS in _file(root).read_bytes()
     assert RANGE.key.encode() not in _file(root).read_bytes()
     # And the undoing can be undone.
-    put_back(said[2], root)
+    restore_lines(said[2], root)
     assert _file(root).read_bytes().count(b"= 9000\n") == 1
     assert RANGE.key.encode() in _file(root).read_bytes()
-    put_back(said[1], root)
-    put_back(said[0], root)
+    restore_lines(said[1], root)
+    restore_lines(said[0], root)
     assert _file(root).read_bytes().endswith(b"alone.\nvm.swappiness = 5\n")
-    assert put_back([Entry(KEY, "", "")], root) == ()
+    assert restore_lines([SysctlFileEdit(KEY, "", "")], root) == ()
 
 
-def test_T14_T24_lines_of_ours_that_somebody_changed_are_left_alone(root: Path) -> None:
+@pytest.mark.fault("T14", "T24")
+def test_T14_T24_lines_of_ours_that_were_edited_are_left_alone(root: Path) -> None:
     persist((SETTING,), WHO, "t1", root, DAY)
     changed = _file(root).read_bytes().replace(b"= 8192", b"= 8192\xff")
     _file(root).write_bytes(changed)
-    (word,) = put_back([Entry(KEY, "", OURS.decode())], root)
-    assert word == f"{FILE} has another line for {KEY} by now: it was left alone"
+    (word,) = restore_lines([SysctlFileEdit(KEY, "", OURS.decode())], root)
+    assert word == f"the line for {KEY} in {FILE} was changed since: it was left alone"
     assert _file(root).read_bytes() == changed
 
 
+@pytest.mark.fault("T24")
 @pytest.mark.parametrize(
     "foreign",
     [
@@ -114,7 +129,7 @@ def test_T24_lines_of_others_stay_byte_for_byte(root: Path, foreign: bytes) -> N
     persist((Setting(KEY, "8192", "9000"),), WHO, "t2", root, DAY)
     later = OURS.replace(b"t1", b"t2").replace(b"4096", b"8192").replace(b"= 8192", b"= 9000")
     assert _file(root).read_bytes() == foreign + end + later + b"vm.swappiness = 5\n"
-    assert put_back([Entry(KEY, "", later.decode())], root) == ()
+    assert restore_lines([SysctlFileEdit(KEY, "", later.decode())], root) == ()
     assert _file(root).read_bytes() == foreign + end + b"vm.swappiness = 5\n"
 
 
@@ -135,13 +150,15 @@ def test_a_later_file_wins_and_nothing_is_written(root: Path) -> None:
     assert "99-site.conf: not a regular file: it may hold a line that wins" in _refusal(root)
 
 
+@pytest.mark.fault("S29")
 def test_S29_a_key_of_a_module_comes_with_its_udev_rule(root: Path) -> None:
     key = "net.netfilter.nf_conntrack_max"
-    (words,) = persist((Setting(key, "65536", "131072"),), WHO, "t1", root).words
+    (words,) = persist((Setting(key, "65536", "131072"),), WHO, "t1", root)
     assert 'KERNEL=="nf_conntrack"' in words
     assert "--prefix=/net/netfilter" in words
 
 
+@pytest.mark.fault("S24")
 @pytest.mark.parametrize(
     ("setting", "field"),
     [
@@ -163,9 +180,10 @@ def test_S24_no_second_line_gets_in(root: Path, setting: Setting, field: str) ->
     assert _names(root) == []
 
 
+@pytest.mark.fault("S24")
 def test_S24_nor_by_what_a_comment_says(root: Path) -> None:
     assert _refusal(root, id="t1\nx").startswith("the id ")
-    persist((Setting(KEY, "1\nvm.swappiness = 1\x1b", "2"),), Who(0, "a\nb.c = 1\r", "d", ""), "t1", root, DAY)
+    persist((Setting(KEY, "1\nvm.swappiness = 1\x1b", "2"),), Actor(0, "a\nb.c = 1\r", "d", ""), "t1", root, DAY)
     assert (
         _file(root)
         .read_bytes()
@@ -173,9 +191,10 @@ def test_S24_nor_by_what_a_comment_says(root: Path) -> None:
             b"\n# sockmon t1, 2027-01-15, a?b.c = 1? (d), was 1?vm.swappiness = 1?\nnet.core.somaxconn = 2\n"
         )
     )
-    assert "no sysctl" in _refusal(root, Setting("nofile", "1:1", "2:2", pid=1))
+    assert "not a sysctl" in _refusal(root, Setting("nofile", "1:1", "2:2", pid=1))
 
 
+@pytest.mark.fault("T23")
 @pytest.mark.parametrize("name", ["90-sockmon.conf", TEMPORARY])
 @pytest.mark.parametrize("kind", ["symlink", "hardlink", "fifo", "directory"])
 def test_T23_what_was_planted_is_refused_and_left_alone(root: Path, name: str, kind: str) -> None:
@@ -197,11 +216,12 @@ def test_T23_what_was_planted_is_refused_and_left_alone(root: Path, name: str, k
     assert _names(root) == [name]
 
 
+@pytest.mark.fault("T23")
 def test_T23_a_linked_directory_is_refused(root: Path) -> None:
     (root / "etc/sysctl.d").rename(root / "elsewhere")
-    assert "there is no /etc/sysctl.d" in _refusal(root)
+    assert "it does not exist" in _refusal(root)
     (root / "etc/sysctl.d").symlink_to(root / "elsewhere")
-    assert "/etc/sysctl.d is a link" in _refusal(root)
+    assert "it is a symbolic link" in _refusal(root)
 
 
 def _full_and_read_only(root: str) -> list[str]:
@@ -223,20 +243,21 @@ def _full_and_read_only(root: str) -> list[str]:
     return [*said, *_names(Path(root))]
 
 
+@pytest.mark.fault("T11")
 @_needs_userns
 def test_T11_a_full_and_a_read_only_disk(root: Path) -> None:
     assert inside(_full_and_read_only, str(root)) == [
-        f"{FILE} cannot be written: there is no room left on the disk",
+        f"{FILE} cannot be written: there is no space left on the disk",
         f"{FILE} cannot be written: the file system is read-only",
         "90-sockmon.conf",
     ]
 
 
 def _traced(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """`persist` in a child under strace; its trace is in `root`/trace."""
+    """Run `persist` in a child process under strace; the trace is in `root`/trace."""
     code = (
-        "from tests.tuning.test_persist import *\n"
-        f"try: print(persist((SETTING,), WHO, 't1', {str(root)!r}, DAY).words)\n"
+        "from tests.tuning.test_dropin import *\n"
+        f"try: print(persist((SETTING,), WHO, 't1', {str(root)!r}, DAY))\n"
         "except NotPersisted as refused: print(refused.message)\n"
     )
     folder = root / "etc/sysctl.d"
@@ -262,11 +283,12 @@ def test_P11_it_is_on_the_disk_before_it_has_the_name(root: Path) -> None:
     ]
 
 
+@pytest.mark.fault("R15", "T11")
 @_needs_strace
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        ("write:error=ENOSPC", "no room left"),
+        ("write:error=ENOSPC", "no space left"),
         ("fsync:error=EIO:when=1", "Input/output error"),
         ("fsync:error=EDQUOT:when=1", "quota"),
         ("renameat,rename,renameat2:error=EPERM", "immutable"),
@@ -281,13 +303,15 @@ def test_T11_any_step_may_fail_and_leaves_the_old_file(root: Path, fault: str, w
     assert _file(root).read_bytes() == b"vm.swappiness = 5\n"
 
 
+@pytest.mark.fault("R15")
 @_needs_strace
 def test_a_directory_that_may_not_reach_the_disk_is_said(root: Path) -> None:
     child = _traced(root, "-e", "inject=fsync:error=EIO:when=2")
-    assert "may be lost in a power cut: Input/output error" in child.stdout, child.stdout + child.stderr
+    assert "may be lost in a power failure: Input/output error" in child.stdout, child.stdout + child.stderr
     assert _file(root).read_bytes().endswith(OURS)
 
 
+@pytest.mark.fault("T1")
 @_needs_strace
 @pytest.mark.parametrize("call", ["write", "fchmod", "fsync", "renameat,rename,renameat2"])
 def test_T1_killed_at_any_step_it_is_old_or_new_and_can_be_done_again(root: Path, call: str) -> None:
@@ -305,7 +329,7 @@ def _after_boot() -> dict[str, str]:
     rename_loopback()
     Path("/etc/sysctl.d/10-site.conf").write_text(f"{KEY} = 128\n")
     persist((SETTING,), WHO, "t1")
-    return {loader: done(loader)[KEY] for loader, command in COMMANDS.items() if command}
+    return {program: values_after_run(program)[KEY] for program, command in COMMANDS.items() if command}
 
 
 @_needs_userns

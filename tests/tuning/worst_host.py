@@ -1,4 +1,4 @@
-"""A host with every limit that it has met at once: the Report has all remedies that there are."""
+"""A host at every limit at once: its Report has every remedy that exists."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _OWNER = Owner(1044, 7, "nginx", 5)
 
 
 def worst() -> Report:
-    """After three Snapshots, between which every counter of failures moves."""
+    """Return the Report after three Snapshots, between which every failure counter increases."""
     assessor = Assessor()
     for second in range(3):
         report = assessor.add(_snapshot(float(second), 100 * second)).report

@@ -1,4 +1,4 @@
-"""The two programs that apply sysctl.d at boot, run for real on trees of files that hide the machine's own."""
+"""Run the two programs that apply sysctl.d at boot on trees of files that hide the files of this machine."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from sockmon.labs.namespaces import TOOLS
-from sockmon.tuning.boot import boot
-from sockmon.tuning.sysctl_d import DIRECTORIES, PROCPS, SYSTEMD, Loader, path_of
+from sockmon.sandbox.namespaces import TOOL_PATH
+from sockmon.tuning.boot.sysctl_d import DIRECTORIES, PROCPS, SYSTEMD, SysctlProgram, path_of
+from sockmon.tuning.boot.winning_line import read_boot_files
 
 _CLONE_NEWNS = 0x00020000
 _MS_RDONLY, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 0x1, 0x20, 0x1000, 0x4000, 0x40000
 _MNT_DETACH = 2
 _SIOCSIFFLAGS, _SIOCSIFNAME = 0x8914, 0x8923
 
-COMMANDS: dict[Loader, list[str] | None] = {
+COMMANDS: dict[SysctlProgram, list[str] | None] = {
     SYSTEMD: next(
         (
             [path]
@@ -32,7 +32,7 @@ COMMANDS: dict[Loader, list[str] | None] = {
         ),
         None,
     ),
-    PROCPS: [path, "--system"] if (path := shutil.which("sysctl", path=TOOLS)) else None,
+    PROCPS: [path, "--system"] if (path := shutil.which("sysctl", path=TOOL_PATH)) else None,
 }
 
 START = {
@@ -231,7 +231,7 @@ def _random_line(chance: random.Random) -> bytes:
 
 
 def plant(tree: Tree, directories: list[str]) -> None:
-    """Put `tree` in place of the one before it."""
+    """Replace the previous tree with `tree`."""
     for directory in (*directories, "etc"):
         for entry in os.scandir(f"/{directory}"):
             if not entry.is_dir(follow_symlinks=False):
@@ -244,39 +244,39 @@ def plant(tree: Tree, directories: list[str]) -> None:
 
 
 def read_all() -> dict[str, str]:
-    """What the kernel has."""
+    """Return the values in the kernel."""
     return {key: " ".join(_file(key).read_text().split()) for key in START}
 
 
 def reset() -> None:
-    """Where each tree begins."""
+    """Restore the initial values."""
     for key, value in START.items():
         _file(key).write_text(value + "\n")
 
 
-def foretold(loader: Loader) -> dict[str, str]:
-    """What the kernel has after the writes that `boot` expects of `loader`, done here."""
+def predicted_values(program: SysctlProgram) -> dict[str, str]:
+    """Make the writes that are predicted for `program`; return the values in the kernel."""
     reset()
-    expected = boot()
+    expected = read_boot_files()
     for key in START:
-        for line in expected.writes(loader, key):
+        for line in expected.lines_written(program, key):
             with suppress(OSError), open(_file(key), "wb", buffering=0) as file:
                 file.write(f"{line.value}\n".encode())
     return read_all()
 
 
-def done(loader: Loader) -> dict[str, str]:
-    """What the kernel has after `loader` itself ran."""
+def values_after_run(program: SysctlProgram) -> dict[str, str]:
+    """Run `program`; return the values in the kernel."""
     reset()
-    command = COMMANDS[loader]
+    command = COMMANDS[program]
     assert command
     subprocess.run(command, capture_output=True, check=False, env={"LC_ALL": "C.UTF-8"}, timeout=30)
     return read_all()
 
 
-def disagreements(loader: Loader, first: int, count: int) -> tuple[int, list[str]]:
-    """How many of the trees with these numbers change anything, and what was foretold wrongly. Runs inside a
-    private namespace."""
+def disagreements(program: SysctlProgram, first: int, count: int) -> tuple[int, list[str]]:
+    """Return how many of the trees with these numbers change a value, and the wrong predictions. Runs in a private
+    namespace."""
     directories = hide_the_machines()
     rename_loopback()
     moved = 0
@@ -284,12 +284,12 @@ def disagreements(loader: Loader, first: int, count: int) -> tuple[int, list[str
     for seed in range(first, first + count):
         tree = random_tree(seed, directories)
         plant(tree, directories)
-        is_now, told = done(loader), foretold(loader)
-        moved += is_now != START
+        real, predicted = values_after_run(program), predicted_values(program)
+        moved += real != START
         wrong += [
-            f"tree {seed}: {key} is {is_now[key]!r}, foretold {told[key]!r}; {tree}"
+            f"tree {seed}: {key} is {real[key]!r}, predicted {predicted[key]!r}; {tree}"
             for key in START
-            if is_now[key] != told[key]
+            if real[key] != predicted[key]
         ]
     return moved, wrong
 

@@ -1,4 +1,4 @@
-"""Runs a function in a child, and lets it die or be refused at a chosen system call: ptrace(2)."""
+"""Runs a function in a child, and kills it or fails a call at a chosen system call, by ptrace(2)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FALLIBLE = {
     "fstatfs": 138, "getdents64": 217, "openat": 257, "mkdirat": 258, "newfstatat": 262,
     "unlinkat": 263, "renameat": 264, "fchmodat": 268,
 }  # fmt: skip
-"""Numbers of x86_64: what the kernel may refuse for want of room, rights or a healthy disk."""
+"""Numbers of x86_64: calls that can fail for lack of space, rights or a healthy disk."""
 
 _TRACEME, _POKEUSER, _PEEKUSER, _SYSCALL, _SETOPTIONS = 0, 6, 3, 24, 0x4200
 _TRACESYSGOOD, _EXITKILL = 1, 1 << 20

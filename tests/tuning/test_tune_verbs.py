@@ -1,4 +1,4 @@
-"""The verbs as a person meets them: planned, confirmed, held, kept, undone."""
+"""The verbs of `sockmon tune` on a terminal: plan, apply with confirmation, keep, undo."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from tests.netns import child_environment, inside
-from tests.tuning.changes import OLD, SOMAXCONN, values
+from tests.tuning.sample_change import OLD, SOMAXCONN, values
 from tests.tuning.test_transaction import old_values
 
 pytestmark = pytest.mark.usefixtures("needs_userns")
@@ -39,24 +39,24 @@ def whole_way() -> None:
     with old_values() as root:
         code, out, err = tune(root, "apply", f"{SOMAXCONN}=8192")
         assert (code, out, values()) == (1, "", OLD)
-        assert "in a script: --yes" in err
+        assert "in a script, use --yes" in err
         code, out, err = tune(root, "apply", f"{SOMAXCONN}=8192", "--yes", "--hold", "600")
         assert (code, out.split()[1:]) == (0, ["holding"]), err
         assert values() == {**OLD, SOMAXCONN: "8192"}
-        assert re.search(r" holding .* 4096 -> 8192 \(goes back in [0-9]+ s\)$", tune(root, "history")[1].strip())
+        assert re.search(r" pending .* 4096 → 8192 \(rolled back in [0-9]+ s\)$", tune(root, "history")[1].strip())
         code, out, err = tune(root, "keep")
         assert (code, out.split()[1:]) == (0, ["kept"])
         code, out, err = tune(root, "keep")
         assert code == 1
-        assert "no change is being held" in err
+        assert "no change is pending" in err
         code, out, err = tune(root, "undo", "--yes")
         assert (code, out.split()[1:], values()) == (0, ["holding"], OLD), err
-        assert f"{SOMAXCONN}: 8192 -> 4096" in err
+        assert "8192 → 4096" in err
         assert tune(root, "keep")[0] == 0
         lines = tune(root, "history")[1].splitlines()
         assert [line.split()[3] for line in lines] == ["kept", "kept"]
         assert "(undoes " in lines[0]
-        assert lines[1].endswith("(undone since)")
+        assert lines[1].endswith("(undone)")
 
 
 def test_apply_keep_undo_history() -> None:
@@ -67,8 +67,19 @@ def no_time() -> None:
     with old_values() as root:
         for seconds in ("nan", "inf", "-inf", "9.9", "3601"):
             code, out, err = tune(root, "apply", f"{SOMAXCONN}=8192", "--yes", "--hold", seconds)
-            assert (code, out, values()) == (2, "", OLD)
+            assert (code, out, values()) == (64, "", OLD)
             assert "--hold" in err
+
+
+def test_without_root_the_refusal_comes_before_the_question() -> None:
+    user = ["unshare", "--user", "--net", "--map-user=1501", "--"]
+    argv = [*user, *TUNE, "apply", f"{SOMAXCONN}=8192"]
+    done = subprocess.run(argv, capture_output=True, text=True, env=child_environment(), stdin=subprocess.DEVNULL)
+    assert done.returncode == 1, done.stderr
+    assert "net.core.somaxconn" in done.stderr
+    refusal, hint = done.stderr.splitlines()[-2:]
+    assert refusal == "sockmon: not applied: changing the system takes root"
+    assert re.fullmatch(r"  run: sudo \S*sockmon tune apply net\.core\.somaxconn=8192", hint)
 
 
 def test_what_is_no_time_to_hold_is_refused_at_once() -> None:
@@ -77,13 +88,13 @@ def test_what_is_no_time_to_hold_is_refused_at_once() -> None:
 
 @contextmanager
 def person(root: str) -> Iterator[int]:
-    """The terminal of somebody who is asked for the word, after a paste that came before the question."""
+    """Yield the terminal of a user who is asked to confirm, after a paste that came before the prompt."""
     pid, terminal = pty.fork()
     if pid == 0:
         argv = [*TUNE, "apply", f"{SOMAXCONN}=8192", "--hold", "600", "--root", root]
         os.execve(argv[0], argv, child_environment() | {"TERM": "dumb"})
     os.write(terminal, b"apply\n")
-    seen(terminal, b"leave it): ")
+    seen(terminal, b"to cancel): ")
     try:
         yield terminal
     finally:
@@ -92,7 +103,7 @@ def person(root: str) -> Iterator[int]:
 
 
 def seen(terminal: int, words: bytes) -> bytes:
-    """All that is drawn until `words` are."""
+    """Return all output up to `words`."""
     found = b""
     while words not in found:
         found += os.read(terminal, 4096)
@@ -100,7 +111,7 @@ def seen(terminal: int, words: bytes) -> bytes:
 
 
 def the_end(terminal: int) -> bytes:
-    """All that is drawn until nobody draws any more."""
+    """Return all output until the end."""
     found = b""
     with suppress(OSError):
         while part := os.read(terminal, 4096):
@@ -109,7 +120,7 @@ def the_end(terminal: int) -> bytes:
 
 
 def type_slowly(terminal: int, word: bytes) -> bytes:
-    """As a finger does, once it could be read, each letter when the last was taken; what is drawn meanwhile."""
+    """Type as a person does, each letter after the echo of the last; return the output."""
     time.sleep(0.5)
     drawn = b""
     with suppress(OSError):
@@ -122,7 +133,7 @@ def type_slowly(terminal: int, word: bytes) -> bytes:
 
 
 def by_hand(word: str) -> tuple[str, str, bool]:
-    """What was held and said after `word` was typed, and whether the terminal is as it was."""
+    """Return the value and the output after `word` was typed, and whether the terminal was restored."""
     with old_values() as root, person(root) as terminal:
         assert values()[SOMAXCONN] == "4096"
         words = (type_slowly(terminal, word.encode()) + the_end(terminal)).decode()
@@ -130,6 +141,7 @@ def by_hand(word: str) -> tuple[str, str, bool]:
         return values()[SOMAXCONN], words, bool(whole)
 
 
+@pytest.mark.fault("T20")
 @pytest.mark.parametrize(
     ("word", "after", "words"),
     [
@@ -149,12 +161,12 @@ def test_T20_only_the_word_typed_after_the_preview_counts(word: str, after: str,
 
 
 def pasted() -> tuple[str, int]:
-    """And T5: the terminal is closed then, and `keep` comes from another one."""
+    """T5 too: the terminal is closed afterwards, and `keep` comes from another one."""
     with old_values() as root:
         with person(root) as terminal:
             time.sleep(0.5)
             os.write(terminal, b"apply\n")
-            seen(terminal, b"pasted text does nothing here")
+            seen(terminal, b"pasted text")
             time.sleep(0.5)
             # A paste whose last letter comes alone, and a mouse that is moved.
             os.write(terminal, b"appl")
@@ -168,6 +180,7 @@ def pasted() -> tuple[str, int]:
         return values()[SOMAXCONN], code
 
 
+@pytest.mark.fault("T5", "T20")
 def test_T5_T20_a_paste_does_nothing_and_the_word_can_be_typed_and_kept_from_elsewhere() -> None:
     assert inside(pasted) == ("8192", 0)
 
@@ -181,7 +194,7 @@ def left() -> tuple[int, int]:
             if pid == 0:
                 argv = [*TUNE, "apply", f"{SOMAXCONN}=8192", "--root", root]
                 os.execve(argv[0], argv, child_environment() | {"TERM": "dumb"})
-            seen(terminal, b"leave it): ")
+            seen(terminal, b"to cancel): ")
             leave(terminal)
             codes.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
         assert values() == OLD
