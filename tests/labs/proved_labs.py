@@ -1,4 +1,4 @@
-"""What was proved, on which kernel and as whom: docs/proved.json, from which docs/ceilings.md tells it."""
+"""Note which lab passed, on which kernel and as which user: docs/proved.json, a source of docs/ceilings.md."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import re
 from datetime import datetime, timezone
 from pathlib import Path
 
-from sockmon.labs.lab import Lab
 from sockmon.model.report import Report
+from sockmon.sandbox.scenario import Lab
 
 PROVED = Path(__file__).parents[2] / "docs" / "proved.json"
 
 
 def note(lab: Lab, report: Report) -> None:
-    """Write that `lab` held; workers of pytest take turns. What was proved on another kernel is not said again."""
+    """Note that `lab` passed; a lock serialises the workers of pytest. An entry of another kernel is replaced."""
     who = "root" if os.geteuid() == 0 else "user"
     kernel = re.match(r"[0-9.]+", report.kernel)
     entry = {"kernel": kernel[0] if kernel else report.kernel, "date": f"{datetime.now(timezone.utc):%Y-%m-%d}"}

@@ -1,4 +1,4 @@
-"""Every proof holds on this kernel, and what cannot be proved says why."""
+"""Every experiment is confirmed on this kernel, and what cannot be measured says why."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from sockmon.cli.prove import prove
 from sockmon.errors import LabUnavailable
+from sockmon.experiments import BY_KEY, EXPERIMENTS, NOT_ISOLATABLE, Experiment, runner
+from sockmon.experiments.runner import measure, why_unavailable
 from sockmon.labs import LABS
-from sockmon.labs.stage import Stage
-from sockmon.proofs import BY_KEY, ELSEWHERE, PROOFS, Finding, Proof, Step, running
-from sockmon.proofs.running import measure, obstacle
-from sockmon.prove import prove
+from sockmon.model.experiment import Result, Step
+from sockmon.sandbox.builder import LabBuilder
 from sockmon.tunables import BY_KEY as TUNABLES
 from sockmon.tunables import TUNABLES as ROWS
 from tests.netns import inside
@@ -27,10 +28,10 @@ def _children() -> set[str]:
     return {pid for task in tasks for pid in (task / "children").read_text().split()}
 
 
-FAULTS = {"net.core.somaxconn": "S22-", "net.core.rmem_max": "S23-"}
-"""Faults of the catalogue that a proof shows, as a prefix of its test's name."""
 OWN = {"netns", "pid namespace", "user namespace", "process"}
-"""Scopes of which a namespace of its own has its own."""
+"""Scopes that a private namespace isolates."""
+MINUTE = 60
+"""A measurement that takes this many seconds or more is marked slow."""
 
 
 def _value(key: str) -> str | None:
@@ -38,50 +39,57 @@ def _value(key: str) -> str | None:
     return path.read_text() if path.exists() else None
 
 
+def marked(experiment: Experiment) -> object:
+    return pytest.param(
+        experiment, id=experiment.key, marks=[pytest.mark.slow] if experiment.seconds >= MINUTE else []
+    )
+
+
+@pytest.mark.fault("S22", "S23")
 @pytest.mark.usefixtures("needs_userns")
-@pytest.mark.parametrize("proof", PROOFS, ids=lambda proof: FAULTS.get(proof.key, "") + proof.key)
-def test_the_kernel_does_what_is_told(proof: Proof) -> None:
-    if reason := obstacle(proof):
+@pytest.mark.parametrize("experiment", map(marked, EXPERIMENTS))
+def test_the_kernel_behaves_as_documented(experiment: Experiment) -> None:
+    if reason := why_unavailable(experiment):
         pytest.skip(reason)
-    before, limits, value = _children(), _limits(), _value(proof.key)
+    before, limits, value = _children(), _limits(), _value(experiment.key)
     try:
-        finding = measure(proof)
+        result = measure(experiment)
     except LabUnavailable as refused:
         pytest.skip(refused.message)
-    assert finding.holds, finding.verdict
-    assert len(finding.steps) >= 2
+    assert result.confirmed, result.verdict
+    assert len(result.steps) >= 2
     assert _children() <= before
-    assert (_limits(), _value(proof.key)) == (limits, value)
+    assert (_limits(), _value(experiment.key)) == (limits, value)
 
 
 def _limits() -> list[tuple[int, int]]:
     return [resource.getrlimit(which) for which in (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC)]
 
 
-def test_every_setting_has_a_proof_or_says_why_not() -> None:
+def test_every_setting_has_an_experiment_or_a_reason_why_not() -> None:
     settable = {key for row in ROWS if row.settable for key in row.keys if key not in row.aliases}
-    assert settable == set(BY_KEY) | set(ELSEWHERE)
-    assert not set(BY_KEY) & set(ELSEWHERE)
-    assert len(BY_KEY) == len(PROOFS)
-    assert all(len(proof.title) <= 72 for proof in PROOFS)
+    assert settable == set(BY_KEY) | set(NOT_ISOLATABLE)
+    assert not set(BY_KEY) & set(NOT_ISOLATABLE)
+    assert len(BY_KEY) == len(EXPERIMENTS)
+    assert all(len(experiment.title) <= 72 for experiment in EXPERIMENTS)
 
 
-def test_what_is_changed_by_a_proof_is_a_namespace_s_own() -> None:
-    # Of rmem_max only the wall is shown, at the value that it has.
+def test_an_experiment_changes_only_settings_of_a_namespace() -> None:
+    # The experiment on rmem_max reads the limit and does not change it.
     assert {key for key in BY_KEY if TUNABLES[key].scope not in OWN} == {"net.core.rmem_max"}
-    assert {TUNABLES[key].scope for key in ELSEWHERE} == {"host", "initial netns"}
+    assert {TUNABLES[key].scope for key in NOT_ISOLATABLE} == {"host", "initial netns"}
 
 
-@pytest.mark.parametrize("key", ELSEWHERE)
-def test_a_setting_of_the_host_is_not_touched_and_what_shows_it_is_named(key: str) -> None:
-    for verb in ELSEWHERE[key].instead:
+@pytest.mark.parametrize("key", NOT_ISOLATABLE)
+def test_a_host_wide_setting_is_refused_with_an_alternative(key: str) -> None:
+    for verb in NOT_ISOLATABLE[key].verbs:
         name = verb.rpartition(" ")[2]
         assert verb in (f"prove {name}", f"lab run {name}")
         assert name in (BY_KEY if verb.startswith("prove") else {lab.name for lab in LABS})
     with pytest.raises(LabUnavailable, match="without changing the host") as refused:
-        running.prove(key, TUNABLES[key])
+        runner.run_experiment(key, TUNABLES[key])
     assert refused.value.message.startswith(key)
-    assert all(verb in refused.value.hint for verb in ELSEWHERE[key].instead)
+    assert all(verb in refused.value.hint for verb in NOT_ISOLATABLE[key].verbs)
 
 
 def _words(text: str) -> str:
@@ -89,7 +97,7 @@ def _words(text: str) -> str:
 
 
 @pytest.mark.usefixtures("needs_userns")
-def test_the_verb_says_it_in_words_and_numbers() -> None:
+def test_the_verb_prints_the_result_as_a_page_and_as_json() -> None:
     text = sockmon("prove", "net.ipv4.ip_local_port_range")
     assert text.returncode == 0, text.stderr
     assert _words(text.stdout).endswith("this limits the connections towards each destination, at once.")
@@ -106,7 +114,7 @@ def test_the_verb_says_it_in_words_and_numbers() -> None:
 
 
 @pytest.mark.usefixtures("needs_userns")
-def test_the_limit_of_a_process_is_measured_on_one_of_our_own() -> None:
+def test_the_limit_of_a_process_is_measured_on_another_process() -> None:
     found = json.loads(sockmon("prove", f"nofile@{os.getpid()}", "--json").stdout)
     assert (found["key"], found["holds"]) == ("nofile", True)
 
@@ -118,45 +126,45 @@ def _forbidden() -> tuple[int, str]:
 
 
 @pytest.mark.usefixtures("needs_userns")
-def test_where_user_namespaces_are_refused_it_says_so() -> None:
-    code, said = inside(_forbidden)
+def test_refused_user_namespaces_are_reported() -> None:
+    code, stderr = inside(_forbidden)
     assert code == 1
-    assert "user namespaces are refused here" in said
-    assert "Traceback" not in said
+    assert "the kernel does not allow user namespaces here" in stderr
+    assert "Traceback" not in stderr
 
 
-def _otherwise(stage: Stage) -> Finding:
-    return Finding([Step("a=1", "2", "it is 1", False)], "2 were there", "there is 1")
+def _mismatch(builder: LabBuilder) -> Result:
+    return Result([Step("a=1", "2", "it is 1", False)], "2 were there", "there is 1")
 
 
 @pytest.mark.usefixtures("needs_userns")
-def test_a_kernel_that_behaves_otherwise_is_told_with_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(BY_KEY, "net.core.somaxconn", Proof("net.core.somaxconn", "", _otherwise, 1))
+def test_a_kernel_that_behaves_differently_is_reported_with_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BY_KEY, "net.core.somaxconn", Experiment("net.core.somaxconn", "", _mismatch, 1))
     done = CliRunner().invoke(prove, ["net.core.somaxconn"])
     assert done.exit_code == 2
-    assert "NOT as told it is 1" in _words(done.output)
-    assert "2 were there: this kernel behaves otherwise" in _words(done.output)
+    assert "MISMATCH documented: it is 1" in _words(done.output)
+    assert "2 were there: this kernel does not behave as documented" in _words(done.output)
 
 
-def test_without_a_key_all_are_listed_with_how_long_they_take() -> None:
+def test_without_a_key_all_experiments_are_listed() -> None:
     listed = json.loads(sockmon("prove", "--json").stdout)
     assert [row["key"] for row in listed] == list(BY_KEY)
     text = sockmon("prove").stdout
-    assert all(f" {key}: " in text for key in (*BY_KEY, *ELSEWHERE))
-    assert all(f"\n{proof.seconds} s " in text for proof in PROOFS)
+    assert all(f" {key}: " in text for key in (*BY_KEY, *NOT_ISOLATABLE))
+    assert all(f"\n{experiment.seconds} s " in text for experiment in EXPERIMENTS)
     assert max(map(len, text.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("key", ["net.ipv4.tcp_tw_recycle", "net.ipv4.ip_conntrack_max"])
-def test_a_key_that_is_gone_is_measured_to_be_absent(key: str) -> None:
+def test_a_removed_key_is_measured_to_be_absent(key: str) -> None:
     done = sockmon("prove", key)
     assert done.returncode == 0, done.stderr
     assert f"{key} is not in this kernel" in _words(done.stdout)
 
 
-def test_what_cannot_be_proved_ends_in_words() -> None:
+def test_what_cannot_be_measured_names_an_alternative() -> None:
     done = sockmon("prove", "net.ipv4.tcp_max_orphans")
     assert done.returncode == 1
     assert "sockmon lab run tcp-orphans" in done.stderr
-    assert "there is nothing to prove" in sockmon("prove", "fs.file-nr").stderr
-    assert sockmon("prove", "net.nothing").returncode == 1
+    assert "no effect to measure" in sockmon("prove", "fs.file-nr").stderr
+    assert sockmon("prove", "net.nothing").returncode == 64
