@@ -1,0 +1,49 @@
+"""What most guides ask of the facts."""
+
+from __future__ import annotations
+
+from sockmon.guides.facts import Facts, Place
+from sockmon.guides.findings import all_of, another_alarm, counter_moves, left_limit
+from tests.guides.walks import Stream, full
+from tests.snapshots import netns
+
+OVERFLOWS = "TcpExt.ListenOverflows"
+
+
+def facts(*counters: int, place: Place | None = None, seconds: float = 10.0) -> Facts:
+    stream = Stream()
+    for value in counters:
+        now = stream.next(netns(counters={OVERFLOWS: value}), seconds)
+    return Facts(now, place or Place())
+
+
+def test_a_counter_that_increases() -> None:
+    found = counter_moves(OVERFLOWS)(facts(5, 25))
+    assert found.verdict == "supports"
+    assert found.numbers == (f"{OVERFLOWS}: 25 since boot, +2.0/s",)
+
+
+def test_a_counter_that_does_not_increase_needs_more_than_one_sample() -> None:
+    moves = counter_moves(OVERFLOWS)
+    assert moves(facts(5, 5)).verdict == "contradicts"
+    assert (moves(facts(5)).verdict, moves(facts(5)).wait) == ("undecided", 8.0)
+    recorded = moves(facts(5, place=Place("recording")))
+    assert (recorded.verdict, recorded.wait) == ("undecided", 0.0)
+
+
+def test_a_counter_that_is_not_there_is_not_zero() -> None:
+    assert counter_moves("TcpExt.NoSuch")(facts(5, 5)).verdict == "undecided"
+
+
+def test_all_of_several_statements() -> None:
+    moves, still = counter_moves(OVERFLOWS), another_alarm()
+    assert all_of(moves, moves)(facts(5, 25)).verdict == "supports"
+    assert all_of(moves, still)(facts(5, 5)) == moves(facts(5, 5))
+
+
+def test_what_cannot_be_read_any_more_has_not_left_its_limit() -> None:
+    stream = Stream()
+    key = ("ephemeral-ports", "10.0.0.5 → 10.0.0.9:5432")
+    assert left_limit(Facts(stream.next(full()), focus=key)).verdict == "contradicts"
+    assert left_limit(Facts(stream.next(netns(ports=None)), focus=key)).verdict == "undecided"
+    assert left_limit(Facts(stream.next(netns()))).verdict == "undecided"

@@ -1,0 +1,162 @@
+"""The guide for EMFILE, ENFILE and ENOSPC of inotify: on labs, on a healthy host, and along each branch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sockmon.guides.too_many_files import GUIDE
+from sockmon.guides.walk import Walk
+from sockmon.model.snapshot import UNLIMITED, Cgroups, Files, Owner, PidsCgroup, UserWatches, Watches
+from tests.guides.lab_walks import end, named, path, walk_on_lab
+from tests.guides.walks import begin, branches, ends_of_change, follow, full, taken, transaction
+from tests.snapshots import HOST_SYSCTLS, process
+
+NAME = GUIDE.name
+NR_OPEN = 1024
+
+
+def test_on_its_lab_more_descriptors_are_verified() -> None:
+    walk = walk_on_lab(NAME, GUIDE.lab, "--yes")
+    assert path(walk) == ["process", "which", "remedy", "raise", "free", "verified"]
+    assert [setting.key for change in walk.changes for setting in change.settings] == ["nofile"]
+    assert any("LimitNOFILE=" in line for line in end(walk).advice)
+
+
+def test_inotify_instances_are_not_descriptors() -> None:
+    walk = walk_on_lab(NAME, "inotify-instances", "--yes")
+    assert path(walk) == ["process", "host", "user", "raise-user", "free", "verified"]
+    assert named(walk) == {"inotify-instances"}
+
+
+def test_a_leak_is_not_tuned() -> None:
+    walk = walk_on_lab(NAME, "close-wait-leak", "--yes")
+    assert path(walk) == ["process", "which", "remedy", "do-not-tune"]
+    assert walk.changes == ()
+
+
+def test_on_the_lab_of_another_limit_that_one_is_named() -> None:
+    walk = walk_on_lab(NAME, "user-processes", "--yes")
+    assert path(walk) == ["process", "host", "user", "others", "other-limit"]
+    assert "user-processes" in named(walk)
+
+
+def test_on_a_healthy_host_the_symptom_is_not_there() -> None:
+    assert walk_on_lab(NAME, "idle-box", "--yes").outcome == "not-here"
+
+
+def _rows(fds: int = 1024, soft: int = 1024, **more: Any) -> dict[str, Any]:
+    return {"rows": (process(fds=fds, soft=soft, **more),)}
+
+
+def _capped(nr_open: int, soft: int, fds: int = NR_OPEN) -> dict[str, Any]:
+    """A process at fs.nr_open, with a limit of its own."""
+    return {**_rows(fds, soft, hard=max(soft, 4096)), "files": Files(1000, 1_000_000, nr_open)}
+
+
+def _inotify(instances: int, limit: int = 128) -> dict[str, Any]:
+    user = UserWatches(33, "www", 100, instances, 4, False, (Owner(1044, 7, "nginx", 5),))
+    keys = ("fs.inotify.max_user_instances", "user.max_inotify_instances")
+    return {"watches": Watches(0.0, (user,), 0), "sysctls": HOST_SYSCTLS | dict.fromkeys(keys, str(limit))}
+
+
+def _host(allocated: int, maximum: int = 1_000_000, **more: Any) -> dict[str, Any]:
+    return {"files": Files(allocated, maximum, 1_048_576), **more}
+
+
+LEAK = _rows(close_wait=1000, sockets=1010)
+HOST_LEAK = _host(1_000_000, rows=(process(fds=900_000, soft=1 << 20, hard=1 << 20, close_wait=800_000),))
+UNREAD = {"rows": (process(fds=None, soft=None),)}
+
+
+def _walk(state: dict[str, Any]) -> Walk:
+    walk, stream = begin(state, guide=GUIDE)
+    walk.add(stream.next(state, 10))
+    list(follow(walk))
+    return walk
+
+
+def _steps(state: dict[str, Any]) -> list[str]:
+    walk = _walk(state)
+    return [*(passed.step for passed in walk.progress.path), walk.step.id]
+
+
+@pytest.mark.parametrize(
+    ("limits", "verdict"),
+    [
+        ({"soft": 1024, "hard": 524_288}, "supports"),
+        ({"soft": 1024, "hard": UNLIMITED}, "supports"),
+        ({"soft": 1024, "hard": 1024}, "contradicts"),
+    ],
+)
+def test_which_limit_binds(limits: dict[str, int], verdict: str) -> None:
+    found = _walk(_rows(**limits)).progress.path[1].finding
+    assert found
+    assert found.verdict == verdict
+    assert any("systemd" in line for line in found.numbers) == (limits["hard"] == 524_288)
+
+
+@pytest.mark.parametrize(
+    ("group", "advice"),
+    [
+        ("/system.slice/nginx.service", "systemctl edit nginx.service, add LimitNOFILE="),
+        ("/web.slice/$(id).service", "systemctl edit '$(id).service', add LimitNOFILE="),
+        ("/user.slice/user-33.slice/session-4.scope", "/etc/security/limits.d"),
+        ("/system.slice/docker-5f0c.scope", "--ulimit nofile="),
+        ("/elsewhere", "systemctl status 1044"),
+    ],
+)
+def test_the_limit_is_set_where_the_process_was_started(group: str, advice: str) -> None:
+    own = Cgroups(0.0, (PidsCgroup(group, 20, 4915, 0, "nginx[1044]", 1),), (), False)
+    walk = _walk({**_rows(), "cgroups": own})
+    assert advice in walk.advice[0]
+
+
+def test_files_of_the_host() -> None:
+    assert _steps(_host(999_000)) == ["process", "host", "host-remedy", "raise-host"]
+    assert _steps(HOST_LEAK) == ["process", "host", "host-remedy", "do-not-tune"]
+
+
+def test_the_most_urgent_limit_comes_first() -> None:
+    nearly = _rows(850)
+    assert _steps(nearly)[-1] == "raise"
+    assert _steps({**nearly, **_inotify(128)})[-1] == "raise-user"
+
+
+def test_hidden_descriptors_are_not_called_fine() -> None:
+    assert _steps(UNREAD)[-1] == "cannot-be-known"
+
+
+def _through_nr_open(after: dict[str, Any]) -> Walk:
+    """Raise fs.nr_open; `after` is the sample after it."""
+    before = _capped(NR_OPEN, NR_OPEN)
+    walk, stream = begin(before, guide=GUIDE)
+    list(follow(walk))
+    assert walk.step.id == "nr-open"
+    walk.changed(transaction())
+    for _ in range(30):
+        if walk.suggested:
+            walk.take(walk.suggested.to)
+        if walk.step.id in ("raise", "verified", "did-not-help", "cannot-be-known"):
+            break
+        walk.add(stream.next(after))
+    return walk
+
+
+def test_the_limit_of_the_process_follows_nr_open() -> None:
+    assert _through_nr_open(_capped(1 << 20, NR_OPEN)).step.id == "raise"
+    assert _through_nr_open(_capped(1 << 20, 1 << 19)).step.id == "verified"
+
+
+def test_every_branch_is_taken() -> None:
+    gone = {"rows": (process(7),)}
+    walks = [_walk(state) for state in (LEAK, HOST_LEAK, UNREAD, {}, {"netns": full()}, _inotify(2))]
+    walks += ends_of_change(GUIDE, _rows(), _rows(soft=4096), gone)
+    walks += ends_of_change(GUIDE, _host(999_000), _host(9_000), _host(9_000) | {"files": None})
+    walks += ends_of_change(GUIDE, _inotify(128), _inotify(128, 512), {"watches": None})
+    walks += ends_of_change(GUIDE, _capped(NR_OPEN, NR_OPEN), _capped(1 << 20, NR_OPEN), {"files": None})
+    walks += map(_through_nr_open, (_capped(1 << 20, NR_OPEN), _capped(1 << 20, 1 << 19)))
+    unread, _ = begin({"watches": None}, guide=GUIDE)
+    list(follow(unread))
+    assert branches(GUIDE) - taken(*walks, unread) == {("still", "cannot-be-known")}
