@@ -9,10 +9,10 @@ import pytest
 from textual.pilot import Pilot
 
 from screenshots.make import PICTURES, Picture, go
+from sockmon.settings import Settings
 from sockmon.ui.app import SockmonApp
-from sockmon.ui.settings import Settings
-from tests.ui.desk import FakeDesk, seen, until
-from tests.ui.stage import FakeAssessor, StageSource, readings
+from tests.ui.fake_app import FakeAssessor, FakeSource, readings
+from tests.ui.fake_helper import FakeHelper, screen_text, until
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
@@ -26,7 +26,7 @@ def test_picture(picture: Picture, snap_compare: Callable[..., bool], monkeypatc
 @pytest.mark.parametrize("size", [(160, 50), (80, 24)], ids=lambda size: f"{size[0]}x{size[1]}")
 def test_tuning(size: tuple[int, int], snap_compare: Callable[..., bool]) -> None:
     """The panel and the preview on the stage, from a ceiling on."""
-    app = SockmonApp(StageSource(), Settings(theme="sockmon"), assessor=FakeAssessor(), desk=FakeDesk())
+    app = SockmonApp(FakeSource(), Settings(theme="sockmon"), assessor=FakeAssessor(), helper=FakeHelper())
 
     async def preview(pilot: Pilot[None]) -> None:
         await plan(pilot)
@@ -34,11 +34,11 @@ def test_tuning(size: tuple[int, int], snap_compare: Callable[..., bool]) -> Non
         await pilot.pause(0.2)
 
     async def plan(pilot: Pilot[None]) -> None:
-        await until(pilot, lambda: app.newest is not None and app.standing is not None)
+        await until(pilot, lambda: app.newest is not None and app.helper_status is not None)
         app.tune(readings("busy", 60)[0])
-        await until(pilot, lambda: "1 change" in seen(app))
+        await until(pilot, lambda: "1 change" in screen_text(app))
         await pilot.press("j", "a", "a")
-        await until(pilot, lambda: "3 changes" in seen(app))
+        await until(pilot, lambda: "3 changes" in screen_text(app))
         await pilot.pause(0.2)
 
     run = plan if size[0] == 160 else preview

@@ -1,4 +1,4 @@
-"""The themes that we ship can be read on, and a bad one is reported."""
+"""Our themes are readable, and an invalid theme is reported."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from textual.color import Color
 from textual.theme import BUILTIN_THEMES, Theme
 
 from sockmon.errors import BadTheme
-from sockmon.ui import styles, themes
+from sockmon.ui.appearance import styles, themes
 
-SHIPPED = {theme.name: theme for theme in themes.load(themes.shipped()).themes}
+SHIPPED = {theme.name: theme for theme in themes.load(themes.shipped_dir()).themes}
 RGB = [theme for theme in SHIPPED.values() if not theme.ansi]
 DECORATION = ("faint", "bar-track", "spark")
 ALARMS = ("sev-ok", "sev-warning", "sev-critical", "sev-hit")
 
 
 def test_the_shipped_ones_load() -> None:
-    assert themes.load(themes.shipped()).faults == ()
+    assert themes.load(themes.shipped_dir()).faults == ()
     assert {"sockmon", "daylight", "colourblind", "console"} <= SHIPPED.keys()
     assert SHIPPED["console"].ansi
 
@@ -43,9 +43,9 @@ def _contrast(one: Color, other: Color) -> float:
 
 
 @pytest.mark.parametrize("theme", RGB, ids=lambda theme: theme.name)
-def test_words_stand_out(theme: Theme) -> None:
+def test_text_has_enough_contrast(theme: Theme) -> None:
     colours = {
-        **themes.derive(theme),
+        **themes.derived_variables(theme),
         **theme.variables,
         "accent": str(theme.accent),
         "foreground": str(theme.foreground),
@@ -93,13 +93,13 @@ def test_a_bad_theme_is_reported_with_its_file(tmp_path: Path, text: str) -> Non
     assert "mine.toml" in loaded.faults[0].message
 
 
-def test_a_users_theme_takes_the_place_of_ours(tmp_path: Path) -> None:
+def test_a_theme_of_the_user_replaces_ours(tmp_path: Path) -> None:
     (tmp_path / "sockmon.toml").write_text('primary = "#123456"\n', encoding="utf-8")
-    loaded = themes.load(themes.shipped(), tmp_path)
+    loaded = themes.load(themes.shipped_dir(), tmp_path)
     assert {theme.name: theme.primary for theme in loaded.themes}["sockmon"] == "#123456"
 
 
 @pytest.mark.parametrize("theme", BUILTIN_THEMES.values(), ids=lambda theme: theme.name)
 def test_other_themes_get_our_variables(theme: Theme) -> None:
     app: App[None] = App()
-    styles.install(app.console, themes.derive(theme))
+    styles.install(app.console, themes.derived_variables(theme))

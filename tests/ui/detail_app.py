@@ -1,4 +1,4 @@
-"""A tiny app that holds one screen, and a sick proxy for it to show: what the drill-down tests play with."""
+"""An app with one detail screen, and fake data of a proxy in trouble for it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from textual.screen import Screen
 from sockmon.assess import Assessment, Gauge, Key, Point
 from sockmon.model.detail import (
     Detail,
-    Focus,
+    DetailQuery,
     GroupDetail,
-    GroupFocus,
+    GroupQuery,
     Limit,
     ListenerDetail,
-    ListenerFocus,
+    ListenerQuery,
     ProcessDetail,
-    ProcessFocus,
+    ProcessQuery,
     Request,
     Socket,
 )
@@ -41,24 +41,26 @@ from sockmon.model.snapshot import (
     Snapshot,
     Sockstat,
 )
-from sockmon.ui import screens, styles, themes
+from sockmon.ui import detail
+from sockmon.ui.appearance import styles, themes
+from sockmon.ui.detail.detail_screen import DetailScreen
 from sockmon.ui.keys import bindings
 
 AT, WALL = 90_000.0, 1_700_000_000.0
 HOSTILE = "[@click=app.quit]x[/red]"
-PROCESS = ProcessFocus(1044, 8_000_000)
-GROUP = GroupFocus(7, "10.0.0.5", "10.0.0.9", 5432)
-LISTENER = ListenerFocus(7, 501)
+PROCESS = ProcessQuery(1044, 8_000_000)
+GROUP = GroupQuery(7, "10.0.0.5", "10.0.0.9", 5432)
+LISTENER = ListenerQuery(7, 501)
 FDS: Key = ("process-fds", "nginx[1044]")
 PORTS: Key = ("ephemeral-ports", "10.0.0.5 → 10.0.0.9:5432")
 QUEUE: Key = ("accept-queue", "0.0.0.0:8080 nginx[1044]")
 
 
-class Stand(App[None]):
-    """Shows one screen; remembers what it asks and opens."""
+class DetailApp(App[None]):
+    """Shows one screen; records what it asks for and opens."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings("app"))
-    CSS_PATH = Path(screens.__file__).with_name("detail.tcss")
+    CSS_PATH = Path(detail.__file__).with_name("detail.tcss")
     source = SimpleNamespace(live=False)
     keys: ClassVar[dict[str, str]] = {}
 
@@ -67,13 +69,14 @@ class Stand(App[None]):
         self._first, self.assessment, self.detail = screen, assessment, detail
         self.answers, self.paused = True, False
         self.asked: list[Request] = []
-        self.opened: list[Focus] = []
+        self.opened: list[DetailQuery] = []
+        self.told: list[str] = []
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        return themes.derive(self.current_theme)
+        return themes.derived_variables(self.current_theme)
 
     def on_mount(self) -> None:
-        for theme in themes.load(themes.shipped()).themes:
+        for theme in themes.load(themes.shipped_dir()).themes:
             self.register_theme(theme)
         self.theme = "sockmon"
         styles.install(self.console, self.get_css_variables())
@@ -95,11 +98,15 @@ class Stand(App[None]):
         self.asked.append(request)
         return self.answers
 
-    def open(self, focus: Focus) -> None:
+    def open(self, focus: DetailQuery) -> None:
         self.opened.append(focus)
 
+    def show_message(self, text: str, severity: str = "warning") -> None:
+        self.told.append(text)
+
     async def action_back(self) -> None:
-        self.pop_screen()
+        if not (isinstance(self.screen, DetailScreen) and self.screen.back()):
+            self.pop_screen()
 
 
 def owner(pid: int = 812, name: str = "envoy", sockets: int = 28_201) -> Owner:
@@ -222,7 +229,7 @@ def socket(index: int, state: str = "ESTABLISHED", whose: Owner | None = None) -
 def process_detail(**changes: Any) -> ProcessDetail:
     fields: dict[str, Any] = {
         "at": AT - 1,
-        "focus": PROCESS,
+        "query": PROCESS,
         "process": process(),
         "sockets": tuple(socket(i) for i in range(500)),
         "sockets_total": 12_345,
@@ -244,7 +251,7 @@ def process_detail(**changes: Any) -> ProcessDetail:
 def group_detail(**changes: Any) -> GroupDetail:
     fields: dict[str, Any] = {
         "at": AT - 2,
-        "focus": GROUP,
+        "query": GROUP,
         "sockets": tuple(socket(i, ("ESTABLISHED", "TIME_WAIT")[i % 3 == 0], owner()) for i in range(500)),
         "sockets_total": 28_232,
         "states": {"ESTABLISHED": 19_480, "TIME_WAIT": 8_752},
@@ -257,7 +264,7 @@ def group_detail(**changes: Any) -> GroupDetail:
 def listener_detail(**changes: Any) -> ListenerDetail:
     fields: dict[str, Any] = {
         "at": AT - 1,
-        "focus": LISTENER,
+        "query": LISTENER,
         "listener": listener(),
         "sockets": tuple(socket(i, whose=owner(1044, "nginx", 1)) for i in range(90)),
         "sockets_total": 90,
@@ -270,11 +277,11 @@ def listener_detail(**changes: Any) -> ListenerDetail:
 
 
 def unlisted(seen: Assessment) -> Assessment:
-    """The same, but its Report leaves every reading out, as it does with calm ones."""
+    """Return the Assessment without readings in its Report, as for ok ones."""
     return dataclasses.replace(seen, report=msgspec.structs.replace(seen.report, readings=()))
 
 
-def words(screen: Screen[None], part: str) -> str:
-    """What a part says, line under line."""
+def text_of(screen: Screen[None], part: str) -> str:
+    """Return the text of a widget, line by line."""
     widget = screen.query_one(part)
     return "\n".join(widget.render_line(y).text.rstrip() for y in range(widget.size.height))

@@ -1,4 +1,4 @@
-"""A scripted desk: it says what the test wants, remembers what it was asked, and touches nothing."""
+"""A fake helper: it answers as the test wants, records requests, and changes nothing."""
 
 from __future__ import annotations
 
@@ -12,24 +12,29 @@ from typing import Any
 from textual import events
 from textual.pilot import Pilot
 
-from sockmon.model.change import Drift, Outlook, Plan, State, Transaction, Who
-from sockmon.model.desk import (
+from sockmon.model.boot import BootForecast, Drift
+from sockmon.model.current_settings import CurrentSettings
+from sockmon.model.helper_protocol import (
     Answer,
     Apply,
-    Decide,
-    Failed,
-    Look,
-    Looked,
-    Recall,
-    Recalled,
+    ChangeResult,
+    GetHistory,
+    HelperStatus,
+    History,
+    NoteOutcomes,
+    OutcomesTaken,
+    ReadSettings,
     Request,
-    Standing,
-    Told,
+    RequestFailed,
+    ResolveHold,
+    SettingsRead,
 )
+from sockmon.model.plan import Plan
+from sockmon.model.transaction import Actor, State, Transaction
+from sockmon.settings import Settings
 from sockmon.ui.app import SockmonApp
-from sockmon.ui.screens.main import MainScreen
-from sockmon.ui.settings import Settings
-from tests.ui.stage import NETNS, FakeAssessor, StageSource
+from sockmon.ui.main.screen import MainScreen
+from tests.ui.fake_app import NETNS, FakeAssessor, FakeSource
 
 RANGE = "net.ipv4.ip_local_port_range"
 RESERVED = "net.ipv4.ip_local_reserved_ports"
@@ -53,19 +58,19 @@ VALUES: Mapping[str, str] = {
     "kernel.pid_max": "4194304",
     "kernel.threads-max": "255000",
 }
-FIXED = "it is read-only in this network namespace"
-ALICE = Who(0, "root", "alice", "pts/3")
-BOB = Who(0, "root", "bob", "pts/7")
+READ_ONLY_REASON = "it is read-only in this network namespace"
+ALICE = Actor(0, "root", "alice", "pts/3")
+BOB = Actor(0, "root", "bob", "pts/7")
 
 
-def transaction(plan: Plan, state: State = "holding", who: Who = ALICE, **changes: object) -> Transaction:
-    """A plan that was acted on."""
+def transaction(plan: Plan, state: State = "holding", who: Actor = ALICE, **changes: object) -> Transaction:
+    """Return the transaction of a plan."""
     fields = {"id": "20250615-150640-ab12", "begun": 1_750_000_000.0, "hold": 60.0, "deadline": 1e9}
-    return Transaction(plan=plan, who=who, state=state, **{**fields, **changes})  # type: ignore[arg-type]
+    return Transaction(plan=plan, actor=who, state=state, **{**fields, **changes})  # type: ignore[arg-type]
 
 
-class FakeDesk:
-    """Answers as a desk does; `script` may answer otherwise (None: as ever), `say` says anything unasked."""
+class FakeHelper:
+    """Answers like the helper; `script` may return other answers (None: the usual ones), `send` sends any."""
 
     def __init__(
         self,
@@ -75,9 +80,9 @@ class FakeDesk:
         **changes: object,
     ) -> None:
         self.values = dict(values)
-        self.refused: dict[str, str] = {"net.netfilter.nf_conntrack_max": FIXED}
+        self.refused: dict[str, str] = {"net.netfilter.nf_conntrack_max": READ_ONLY_REASON}
         self.starts: dict[str, int] = {}
-        self.outlooks: dict[str, Outlook] = {}
+        self.outlooks: dict[str, BootForecast] = {}
         self.cannot = cannot
         self.memory: int | None = 8 << 30
         self.history: list[Transaction] = []
@@ -87,7 +92,7 @@ class FakeDesk:
         self.script = script
         vars(self).update(changes)
         self._said: queue.Queue[Answer | None] = queue.Queue()
-        self.stand()
+        self.send_status()
 
     # What the app calls
 
@@ -95,7 +100,7 @@ class FakeDesk:
         self.asked.append(request)
         if self.alive:
             answers = self.script(request)
-            self.say(*(self._answers(request) if answers is None else answers))
+            self.send(*(self._answers(request) if answers is None else answers))
         return self.alive
 
     def answers(self) -> Iterator[Answer]:
@@ -108,88 +113,90 @@ class FakeDesk:
 
     # What a test does
 
-    def say(self, *answers: Answer) -> None:
-        """Something, asked for or not."""
+    def send(self, *answers: Answer) -> None:
+        """Send answers, requested or not."""
         for answer in answers:
             self._said.put(answer)
 
-    def stand(
+    def send_status(
         self, left: float = 60.0, drift: tuple[Drift, ...] = (), pending: tuple[Transaction, ...] = ()
     ) -> None:
-        """How things stand."""
-        self.say(Standing(self.held, left if self.held else 0.0, pending, drift))
+        """Send the status."""
+        self.send(HelperStatus(self.held, left if self.held else 0.0, pending, drift))
 
     def hold(self, held: Transaction | None, left: float = 60.0) -> None:
-        """Somebody's change is held from now on, or nobody's."""
+        """Set the pending change, or none, and send the status."""
         self.held = held
-        self.stand(left)
+        self.send_status(left)
 
     def asked_for(self, kind: type[Request]) -> list[Request]:
-        """What was asked of one kind."""
+        """Return the requests of one type."""
         return [each for each in self.asked if isinstance(each, kind)]
 
-    def looked(self, keys: tuple[str, ...] = ()) -> Looked:
-        """What a Look at `keys` brings; at all of them without."""
+    def settings_read(self, keys: tuple[str, ...] = ()) -> SettingsRead:
+        """Return the answer to reading `keys`; to reading all without."""
         wanted = keys or tuple(self.values)
         absent = {key: "this kernel does not have it" for key in wanted if key not in self.values}
-        return Looked(
+        settings = CurrentSettings(
             values={key: self.values[key] for key in wanted if key in self.values},
             refused={**absent, **{key: why for key, why in self.refused.items() if key in wanted}},
-            starts=self.starts,
-            outlooks=self.outlooks,
-            netns=NETNS,
+            start_times=self.starts,
+            forecasts=self.outlooks,
+            netns_inode=NETNS,
             boot_id=BOOT,
             memory=self.memory,
-            cannot=self.cannot,
         )
+        return SettingsRead(settings, self.cannot)
 
     def _answers(self, request: Request) -> list[Answer]:
-        if isinstance(request, Look):
-            return [self.looked(request.keys)]
-        if isinstance(request, Recall):
-            return [Recalled(tuple(self.history))]
-        if isinstance(request, Decide):
+        if isinstance(request, ReadSettings):
+            return [self.settings_read(request.keys)]
+        if isinstance(request, GetHistory):
+            return [History(tuple(self.history))]
+        if isinstance(request, NoteOutcomes):
+            return [OutcomesTaken()]
+        if isinstance(request, ResolveHold):
             return self._decide(request)
         return self._apply(request)
 
     def _apply(self, request: Apply) -> list[Answer]:
         if self.cannot or self.held:
-            return [Failed(self.cannot or f"a change of {self.held and self.held.who.login} is held")]
+            return [RequestFailed(self.cannot or f"a change of {self.held and self.held.actor.login} is held")]
         self.held = transaction(request.plan, hold=request.hold)
         self.values |= {setting.key: setting.new for setting in request.plan.settings}
-        return [Told(self.held), Standing(self.held, request.hold)]
+        return [ChangeResult(self.held), HelperStatus(self.held, request.hold)]
 
-    def _decide(self, request: Decide) -> list[Answer]:
+    def _decide(self, request: ResolveHold) -> list[Answer]:
         if self.held is None:
-            return [Failed("no change is being held")]
+            return [RequestFailed("no change is being held")]
         if request.verb == "revert":
             self.values |= {setting.key: setting.old for setting in self.held.plan.settings}
         state: State = "kept" if request.verb == "keep" else "reverted"
-        ended = transaction(self.held.plan, state, self.held.who, persisted=request.persist)
+        ended = transaction(self.held.plan, state, self.held.actor, persisted=request.persist)
         self.held = None
-        return [Told(ended), Standing(None)]
+        return [ChangeResult(ended), HelperStatus(None)]
 
 
 @asynccontextmanager
-async def sitting(
-    desk: FakeDesk | None = None, size: tuple[int, int] = (160, 50), source: Any = None, **changes: Any
+async def running_app(
+    helper: FakeHelper | None = None, size: tuple[int, int] = (160, 50), source: Any = None, **changes: Any
 ) -> AsyncIterator[tuple[SockmonApp, Pilot[None]]]:
-    """The app on a staged proxy in trouble, with a desk that has answered; `changes` go to the app."""
+    """Run the app on a proxy in trouble, with a helper that has sent its status; `changes` go to the app."""
     app = SockmonApp(
-        source or StageSource("busy"),
+        source or FakeSource("busy"),
         changes.pop("settings", Settings(theme="sockmon")),
         assessor=FakeAssessor("busy"),
-        desk=desk,
+        helper=helper,
         **changes,
     )
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: app.newest is not None and isinstance(app.screen, MainScreen))
-        await until(pilot, lambda: desk is None or app.read_only or app.standing is not None)
+        await until(pilot, lambda: helper is None or app.read_only or app.helper_status is not None)
         yield app, pilot
 
 
 async def until(pilot: Pilot[None], done: Callable[[], bool]) -> None:
-    """Wait for what another thread brings about."""
+    """Wait for the effect of another thread."""
     for _ in range(500):
         await pilot.pause()
         if done():
@@ -198,27 +205,29 @@ async def until(pilot: Pilot[None], done: Callable[[], bool]) -> None:
     raise AssertionError("it did not happen")
 
 
-def seen(app: SockmonApp) -> str:
-    """Everything on the screen, as text."""
+def screen_text(app: SockmonApp) -> str:
+    """Return everything on the screen, as text."""
     strips = app.screen._compositor.render_strips()
     return "\n".join(strip.text.rstrip() for strip in strips[: app.size.height])
 
 
-def flat(text: str) -> str:
-    """The same on one line, without frames: a sentence may be wrapped anywhere."""
+def without_frames(text: str) -> str:
+    """Return the text on one line, without frames: a sentence may be wrapped anywhere."""
     return " ".join(text.translate(str.maketrans("│╭╮╰╯─", "      ")).split())
 
 
-async def key(app: SockmonApp, pilot: Pilot[None], name: str, at: float, char: str | None = None) -> None:
-    """A key that the terminal read `at` that second of the monotonic clock."""
+async def press_at(app: SockmonApp, pilot: Pilot[None], name: str, at: float, char: str | None = None) -> None:
+    """Press a key, as read by the terminal `at` that second of the monotonic clock."""
     event = events.Key(name, char or (name if len(name) == 1 else None))
     event.time = at
     app.post_message(event)
     await pilot.pause()
 
 
-async def typing(app: SockmonApp, pilot: Pilot[None], text: str, gap: float = 0.15, after: float = 10.0) -> None:
-    """Letters with `gap` seconds between them, the first one `after` seconds from now, without waiting for it."""
+async def type_text(
+    app: SockmonApp, pilot: Pilot[None], text: str, gap: float = 0.15, after: float = 10.0
+) -> None:
+    """Type letters with `gap` seconds between them, the first `after` seconds from now; do not wait for it."""
     begin = time.monotonic() + after
     for place, char in enumerate(text):
-        await key(app, pilot, char, begin + place * gap)
+        await press_at(app, pilot, char, begin + place * gap)

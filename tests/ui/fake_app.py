@@ -1,4 +1,4 @@
-"""A stage: Assessments of a sick proxy, a calm host and an unprivileged view, and a Source of them."""
+"""Fake data for the app: Assessments of a proxy in trouble, a healthy host and an unprivileged user; a Source."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from dataclasses import replace
 import msgspec
 
 from sockmon.assess import Assessment, Assessor, Gauge, Key, Point
+from sockmon.ceilings.ports import group_label
 from sockmon.model.detail import (
-    Detail,
-    Focus,
-    GroupFocus,
-    ListenerFocus,
+    DetailQuery,
+    GroupQuery,
+    ListenerQuery,
     ProcessDetail,
-    ProcessFocus,
+    ProcessQuery,
     Request,
     Socket,
 )
-from sockmon.model.report import Reading, Remedy, Report, Severity
+from sockmon.model.report import Reading, Remedy, Report
+from sockmon.model.severity import Severity
 from sockmon.model.snapshot import (
     Conntrack,
     Files,
@@ -41,6 +42,7 @@ from sockmon.model.snapshot import (
     States,
     Tasks,
 )
+from sockmon.sources import Event
 
 START = 86_400.0
 WALL = 1_750_000_000.0
@@ -64,7 +66,7 @@ ENVOY = Owner(812, 100, "envoy", 28_201)
 
 
 def processes(count: int = 300, tick: int = 0) -> tuple[Process, ...]:
-    """Processes of a proxy, with every hostile name among them; nginx[1044] leaks a descriptor now and then."""
+    """Return processes of a proxy, with all hostile names; nginx[1044] leaks descriptors."""
     rows = [
         Process(1044, 7, "nginx", "nginx: worker process", 33, "www", 1, 48 << 20, 842 + tick, 1024, 4096, 790, 0),
         Process(
@@ -127,7 +129,7 @@ def _conntrack(tick: int, at: float) -> Conntrack:
 
 
 def busy(tick: int = 0, name: str = "web-1") -> Snapshot:
-    """A proxy in trouble."""
+    """Return a Snapshot of a proxy in trouble."""
     at = START + tick
     dump = at - tick % 4
     stat = Sockstat(24_300, 11_902, 1_100, 9_120, 40, 6, 2, None, 410)
@@ -146,7 +148,7 @@ def busy(tick: int = 0, name: str = "web-1") -> Snapshot:
 
 
 def calm(tick: int = 0) -> Snapshot:
-    """A host with nothing to worry about."""
+    """Return a Snapshot of a healthy host."""
     whole = busy(tick, "quiet-7")
     netns = whole.netns[0]
     assert netns.ports
@@ -162,7 +164,7 @@ def calm(tick: int = 0) -> Snapshot:
 
 
 def unprivileged(tick: int = 0) -> Snapshot:
-    """An ordinary user's view: owners unknown, conntrack forbidden."""
+    """Return a Snapshot of an ordinary user: unknown owners, no conntrack."""
     whole = busy(tick)
     hidden = [
         msgspec.structs.replace(row, fds=None, sockets=None, close_wait=None) if row.uid != 1001 else row
@@ -196,7 +198,7 @@ def _reading(
 
 
 def readings(kind: str, tick: int) -> tuple[Reading, ...]:
-    """The readings of a kind of host, most urgent first."""
+    """Return the readings of a kind of host, most urgent first."""
     quiet = (
         _reading("tcp-memory", "host", 31_000, 360_000, "ok", 2.0, None),
         _reading("tcp-orphans", "host", 3, 65_536, "ok"),
@@ -236,9 +238,9 @@ def _gauges(snapshot: Snapshot, found: tuple[Reading, ...]) -> dict[Key, Gauge]:
         gauges["process-fds", f"{row.name}[{row.pid}]"] = Gauge(row.fds, limit, ratio, 0.0, None, level)
     ports = snapshot.netns[0].ports
     for group in ports.groups if ports else ():
-        at = f"[{group.destination}]" if ":" in group.destination else group.destination
-        name = f"{group.source} → {at}:{group.port}"
-        gauges["ephemeral-ports", name] = Gauge(group.used, 28_232, group.used / 28_232, 12.0, None, "ok")
+        gauges["ephemeral-ports", group_label(group)] = Gauge(
+            group.used, 28_232, group.used / 28_232, 12.0, None, "ok"
+        )
     for row_ in found:
         gauges[row_.ceiling, row_.subject] = Gauge(
             row_.used, row_.limit, row_.ratio, row_.rate, row_.eta_seconds, row_.severity
@@ -246,8 +248,21 @@ def _gauges(snapshot: Snapshot, found: tuple[Reading, ...]) -> dict[Key, Gauge]:
     return gauges
 
 
+def _focuses(snapshot: Snapshot) -> dict[Key, DetailQuery]:
+    rows = snapshot.processes.rows if snapshot.processes else ()
+    ports = snapshot.netns[0].ports
+    return {
+        **{("process-fds", f"{row.name}[{row.pid}]"): ProcessQuery(row.pid, row.start) for row in rows},
+        **{
+            ("ephemeral-ports", group_label(each)): GroupQuery(NETNS, each.source, each.destination, each.port)
+            for each in (ports.groups if ports else ())
+        },
+        ("process-fds", "nginx[1044]"): ProcessQuery(1044, 7),
+    }
+
+
 def assess(snapshot: Snapshot, kind: str = "busy") -> Assessment:
-    """The Assessment of a staged Snapshot, written by hand rather than derived."""
+    """Return an Assessment of a fake Snapshot, with fixed readings."""
     tick = int(snapshot.at - START)
     found = readings(kind, tick)
     report = Report(
@@ -266,10 +281,9 @@ def assess(snapshot: Snapshot, kind: str = "busy") -> Assessment:
         ("counter", "conntrack.early_drop"): None, ("counter", "Tcp.ActiveOpens"): 470.0,
         ("counter", "Tcp.PassiveOpens"): 512.0, ("counter", "Tcp.RetransSegs"): 3.2,
     }  # fmt: skip
-    focuses: dict[Key, Focus] = {
-        ("ephemeral-ports", "10.0.0.5 → 10.0.0.9:5432"): GroupFocus(NETNS, "10.0.0.5", "10.0.0.9", 5432),
-        ("process-fds", "nginx[1044]"): ProcessFocus(1044, 7),
-        ("accept-queue", "0.0.0.0:8080 nginx[1044]"): ListenerFocus(NETNS, 9_001),
+    focuses: dict[Key, DetailQuery] = {
+        **_focuses(snapshot),
+        ("accept-queue", "0.0.0.0:8080 nginx[1044]"): ListenerQuery(NETNS, 9_001),
     }
     since = {
         (row.ceiling, row.subject): WALL - 40 for row in found if row.severity in ("hit", "critical", "warning")
@@ -281,7 +295,7 @@ KINDS: dict[str, Callable[[int], Snapshot]] = {"busy": busy, "calm": calm, "unpr
 
 
 class FakeAssessor(Assessor):
-    """Says what the stage says."""
+    """Returns the fixed Assessments."""
 
     def __init__(self, kind: str = "busy") -> None:
         super().__init__()
@@ -291,30 +305,30 @@ class FakeAssessor(Assessor):
         return assess(snapshot, self.kind)
 
 
-class StageSource:
-    """A Source whose Snapshots come when the test says `step()`, or by themselves with `every` seconds."""
+class FakeSource:
+    """A Source that sends a Snapshot at each `step()`, or every `every` seconds."""
 
     title = "live"
-    live = True
+    live, remote = True, False
 
     def __init__(self, kind: str = "busy", every: float | None = None) -> None:
         self.kind = kind
         self.every = every
         self.asked: list[Request] = []
         self.tick = 60
-        self._lines: queue.Queue[Snapshot | Detail | Exception | None] = queue.Queue()
+        self._lines: queue.Queue[Event | Exception | None] = queue.Queue()
         self.step()
 
     def step(self) -> None:
-        """One more Snapshot."""
+        """Send one more Snapshot."""
         self._lines.put(KINDS[self.kind](self.tick))
         self.tick += 1
 
-    def put(self, line: Snapshot | Detail | Exception) -> None:
-        """Anything: an exception is raised in the reader."""
+    def emit(self, line: Event | Exception) -> None:
+        """Send any event; an exception is raised in the reader."""
         self._lines.put(line)
 
-    def lines(self) -> Iterator[Snapshot | Detail]:
+    def lines(self) -> Iterator[Event]:
         while True:
             try:
                 line = self._lines.get(timeout=self.every)
@@ -329,7 +343,7 @@ class StageSource:
 
     def ask(self, request: Request) -> bool:
         self.asked.append(request)
-        if isinstance(request, ProcessFocus):
+        if isinstance(request, ProcessQuery):
             self._lines.put(process_detail(request))
         return True
 
@@ -337,8 +351,8 @@ class StageSource:
         self._lines.put(None)
 
 
-def process_detail(focus: ProcessFocus) -> ProcessDetail:
-    """An answer about a staged process."""
+def process_detail(focus: ProcessQuery) -> ProcessDetail:
+    """Return an answer about a fake process."""
     found = next((row for row in processes() if (row.pid, row.start) == (focus.pid, focus.start)), None)
     sockets = (Socket("tcp", "ESTABLISHED", "10.0.0.5:443", "10.9.8.7:50123", 0, 0, 12.5, 1, 33, 4_711),)
     return ProcessDetail(
@@ -357,7 +371,7 @@ def process_detail(focus: ProcessFocus) -> ProcessDetail:
 
 
 def hostile(assessment: Assessment) -> Assessment:
-    """The same with every subject, owner and reason as hostile as a name can be."""
+    """Return the Assessment with hostile subjects and reasons."""
     bad = tuple(
         msgspec.structs.replace(row, subject=HOSTILE[n % len(HOSTILE)], evidence=(HOSTILE[n % len(HOSTILE)],))
         for n, row in enumerate(assessment.report.readings)
@@ -366,15 +380,15 @@ def hostile(assessment: Assessment) -> Assessment:
 
 
 def main() -> None:
-    """Play a stage on this terminal: `python -m tests.ui.stage [busy|calm|unprivileged]`."""
+    """Show fake data on this terminal: `python -m tests.ui.fake_app [busy|calm|unprivileged]`."""
     import sys
 
+    from sockmon.settings import Settings
     from sockmon.ui.app import SockmonApp
-    from sockmon.ui.settings import Settings
 
     kind = sys.argv[1] if len(sys.argv) > 1 else "busy"
     theme = sys.argv[2] if len(sys.argv) > 2 else None
-    SockmonApp(StageSource(kind, every=1.0), Settings(theme=theme), assessor=FakeAssessor(kind)).run()
+    SockmonApp(FakeSource(kind, every=1.0), Settings(theme=theme), assessor=FakeAssessor(kind)).run()
     time.sleep(0)
 
 

@@ -1,0 +1,73 @@
+"""The progress of guides in files: restored, and a file that is damaged or foreign is reported and never fatal."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sockmon.guides.progress import Progress, encode
+from sockmon.ui.guiding.kept_walks import MAX_BYTES, KeptWalks, directory
+from tests.guides.walks import begin, follow, full
+
+NAME = "toy"
+
+
+def progress() -> Progress:
+    walk, _ = begin(full())
+    list(follow(walk))
+    return walk.progress
+
+
+def file_with(content: bytes) -> Path:
+    directory().mkdir(parents=True)
+    path = directory() / f"{NAME}.json"
+    path.write_bytes(content)
+    return path
+
+
+def test_what_was_saved_is_loaded() -> None:
+    faults: list[str] = []
+    kept = KeptWalks(faults.append)
+    assert kept.load(NAME) is None
+    kept.save(progress())
+    assert kept.load(NAME) == progress()
+    assert [path.name for path in directory().iterdir()] == [f"{NAME}.json"]
+    assert not faults
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\x00", b"[" * 9000, b"x" * (MAX_BYTES + 1)], ids=len)
+def test_a_damaged_file_is_reported_and_replaced(content: bytes) -> None:
+    faults: list[str] = []
+    path = file_with(content)
+    kept = KeptWalks(faults.append)
+    assert kept.load(NAME) is None
+    assert len(faults) == 1
+    assert str(path) in faults[0]
+    kept.save(progress())
+    assert kept.load(NAME) == progress()
+    assert len(faults) == 1
+
+
+def test_the_file_of_another_guide_a_link_and_a_fifo_are_refused(tmp_path: Path) -> None:
+    faults: list[str] = []
+    path = file_with(encode(progress()))
+    other = path.rename(directory() / "other.json")
+    assert KeptWalks(faults.append).load("other") is None
+    path.symlink_to(other)
+    assert KeptWalks(faults.append).load(NAME) is None
+    path.unlink()
+    os.mkfifo(path)
+    assert KeptWalks(faults.append).load(NAME) is None
+    assert len(faults) == 3
+
+
+def test_a_directory_that_cannot_be_written_is_reported_once() -> None:
+    faults: list[str] = []
+    directory().parent.mkdir(parents=True)
+    directory().write_text("a file")
+    kept = KeptWalks(faults.append)
+    kept.save(progress())
+    kept.save(progress())
+    assert len(faults) == 1
