@@ -1,6 +1,6 @@
-"""The loads of tests/host_runs.py: each drives the kernel to a limit of the whole host that was lowered.
+"""The loads of tests/host_runs.py: each one reaches a host-wide limit that was lowered.
 
-A worker's pause between steps is the pace at which the recording shows it."""
+The pauses of a worker set the pace that the recording shows."""
 
 from __future__ import annotations
 
@@ -17,19 +17,23 @@ from functools import partial
 from itertools import cycle
 from pathlib import Path
 
-from sockmon.labs.crew import FOREVER, Crew
-from sockmon.labs.loads.pairs import accept, connect, listen
-from sockmon.labs.loads.places import WEB
-from sockmon.labs.loads.threads import STACK, is_served, start_serving
-from sockmon.labs.namespaces import enter, set_sysctl
+from sockmon.sandbox.loads.aio import io_setup
+from sockmon.sandbox.loads.connections import accept_and_hold, hold_open
+from sockmon.sandbox.loads.port_numbers import SINK, WEB
+from sockmon.sandbox.loads.threads import STACK_BYTES, is_greeted, start_thread_for
+from sockmon.sandbox.loads.tracking import enable_conntrack
+from sockmon.sandbox.namespaces import enter, set_sysctl
+from sockmon.sandbox.sockets import connect, listen
+from sockmon.sandbox.workers import FOREVER, WorkerGroup
 
 NOBODY = 65534
 FILES, WATCHES, THREADS = 400, 2000, 320
 PAGES = 4000
-"""Of TCP and UDP memory: well above the 256 that each processor takes from the account at once."""
+"""TCP and UDP memory; well above the 256 pages that each processor reserves at once."""
 ORPHANS = 64
 NEIGHBOURS = 1024
 PEERS = 1500
+BUCKETS = 1024
 BACKLOG, PORTS = 200, 300
 
 _SO_RCVBUFFORCE = 33
@@ -37,11 +41,11 @@ _SO_RCVBUFFORCE = 33
 
 @dataclass(frozen=True)
 class Run:
-    """One limit: what is set, what is built, how it is recorded."""
+    """One limit: what is set, what is built, and how it is recorded."""
 
     settings: Callable[[], dict[str, str]]
-    """Called right before: what is in use already is added."""
-    build: Callable[[Crew], None]
+    """Called just before the run: it adds what is in use already."""
+    build: Callable[[WorkerGroup], None]
     seconds: float = 9.0
     interval: float = 1.0
 
@@ -57,16 +61,16 @@ def _file_max() -> dict[str, str]:
     return {"fs.file-max": str(used + FILES)}
 
 
-def _opens_sockets() -> Iterator[float]:
-    """Five times a second a fifth of what is left, and on after the first refusal: others close some too."""
+def _open_sockets() -> Iterator[float]:
+    """Open a fifth of what is left five times per second, also after a refusal: other processes close some."""
     _become_nobody()
     held: list[socket.socket] = []
     yield 1.0
     while True:
         try:
-            used, _, most = map(int, Path("/proc/sys/fs/file-nr").read_text().split())
-            for _ in range(max(most - used, FILES) // 5):
-                # Not a comprehension: what was opened before the refusal stays.
+            used, _, maximum = map(int, Path("/proc/sys/fs/file-nr").read_text().split())
+            for _ in range(max(maximum - used, FILES) // 5):
+                # Not a comprehension, which would lose what was opened before the refusal.
                 held += [socket.socket(socket.AF_INET, socket.SOCK_DGRAM)]
         except OSError as error:
             if error.errno != errno.ENFILE:
@@ -74,12 +78,12 @@ def _opens_sockets() -> Iterator[float]:
         yield 0.2
 
 
-def _system_fds(crew: Crew) -> None:
-    crew.start("gatherer", _opens_sockets)
+def _system_fds(workers: WorkerGroup) -> None:
+    workers.start("gatherer", _open_sockets)
 
 
 def _accept_and_watch(listener: socket.socket) -> Iterator[float]:
-    """An epoll server that keeps what it could not watch, as one does that ignores the error."""
+    """Be an epoll server that ignores the error, and keeps connections that it could not watch."""
     _become_nobody()
     poller, held = select.epoll(), []
     poller.register(listener)
@@ -93,8 +97,8 @@ def _accept_and_watch(listener: socket.socket) -> Iterator[float]:
                 raise
 
 
-def _come(total: int, step: int) -> Iterator[float]:
-    """`total` clients, `step` of them each half second."""
+def _connect_in_steps(total: int, step: int) -> Iterator[float]:
+    """Connect `total` clients, `step` of them each half second."""
     held: list[socket.socket] = []
     yield 0.5
     while len(held) < total:
@@ -103,10 +107,10 @@ def _come(total: int, step: int) -> Iterator[float]:
     yield FOREVER
 
 
-def _epoll_watches(crew: Crew) -> None:
+def _epoll_watches(workers: WorkerGroup) -> None:
     with listen(WEB) as listener:
-        crew.start("event-server", partial(_accept_and_watch, listener))
-    crew.start("clients", partial(_come, WATCHES + 200, 200))
+        workers.start("event-server", partial(_accept_and_watch, listener))
+    workers.start("clients", partial(_connect_in_steps, WATCHES + 200, 200))
 
 
 def _tcp_mem() -> dict[str, str]:
@@ -116,7 +120,7 @@ def _tcp_mem() -> dict[str, str]:
 
 
 def _send_more(clients: int) -> Iterator[float]:
-    """Each client sends 16 kB twice a second, read or not."""
+    """Let each client send 16 kB twice per second, whether it is read or not."""
     held = [connect("127.0.0.1", WEB) for _ in range(clients)]
     for client in held:
         client.setblocking(False)
@@ -128,42 +132,37 @@ def _send_more(clients: int) -> Iterator[float]:
         yield 0.5
 
 
-def _tcp_memory(crew: Crew) -> None:
+def _tcp_memory(workers: WorkerGroup) -> None:
     with listen(WEB) as listener:
-        crew.start("archive", partial(accept, listener, 200))
-    crew.start("producers", partial(_send_more, 200))
+        workers.start("archive", partial(accept_and_hold, listener, 200))
+    workers.start("producers", partial(_send_more, 200))
 
 
 def _udp_mem() -> dict[str, str]:
     return {"net.ipv4.udp_mem": f"{PAGES} {PAGES * 3 // 2} {PAGES * 2}"}
 
 
-def _read_nothing(receivers: list[socket.socket]) -> Iterator[float]:
-    yield FOREVER
-    del receivers
-
-
-def _datagrams(places: list[tuple[str, int]]) -> Iterator[float]:
-    """Some 2 MB to each half second, read or not."""
+def _send_datagrams(addresses: list[tuple[str, int]]) -> Iterator[float]:
+    """Send about 2 MB per half second, whether they are read or not."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         yield 0.5
         while True:
-            for place in places:
+            for address in addresses:
                 for _ in range(64):
-                    sender.sendto(bytes(1400), place)
+                    sender.sendto(bytes(1400), address)
             yield 0.5
 
 
-def _udp_memory(crew: Crew) -> None:
+def _udp_memory(workers: WorkerGroup) -> None:
     receivers = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(16)]
     for number, receiver in enumerate(receivers):
         receiver.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 4 << 20)
         receiver.bind(("127.0.0.1", 5140 + number))
-    places = [receiver.getsockname() for receiver in receivers]
-    crew.start("collector", partial(_read_nothing, receivers))
+    addresses = [receiver.getsockname() for receiver in receivers]
+    workers.start("collector", partial(hold_open, *receivers))
     for receiver in receivers:
         receiver.close()
-    crew.start("senders", partial(_datagrams, places))
+    workers.start("senders", partial(_send_datagrams, addresses))
 
 
 def _max_orphans() -> dict[str, str]:
@@ -171,7 +170,7 @@ def _max_orphans() -> dict[str, str]:
 
 
 def _serve_and_close(listener: socket.socket, total: int) -> Iterator[float]:
-    """Write to each client as much as goes, then close 16 a second with that unread."""
+    """Fill the buffer of each client, then close 16 connections per second with that data unread."""
     held = [listener.accept()[0] for _ in range(total)]
     for client in held:
         client.setblocking(False)
@@ -187,15 +186,15 @@ def _serve_and_close(listener: socket.socket, total: int) -> Iterator[float]:
     yield FOREVER
 
 
-def _tcp_orphans(crew: Crew) -> None:
+def _tcp_orphans(workers: WorkerGroup) -> None:
     with listen(WEB) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
-        crew.start("download", partial(_serve_and_close, listener, 160))
-    crew.start("clients", partial(_hold_still, 160))
+        workers.start("download", partial(_serve_and_close, listener, 160))
+    workers.start("clients", partial(_connect_and_never_read, 160))
 
 
-def _hold_still(total: int) -> Iterator[float]:
-    """Clients with small windows that read nothing."""
+def _connect_and_never_read(total: int) -> Iterator[float]:
+    """Be clients with small windows that never read."""
     held = []
     for _ in range(total):
         client = socket.socket()
@@ -211,30 +210,30 @@ def _threads() -> dict[str, str]:
 
 
 def _thread_server(listener: socket.socket) -> Iterator[float]:
-    threading.stack_size(STACK)
+    threading.stack_size(STACK_BYTES)
     yield 0.0
     while True:
-        start_serving(listener.accept()[0])
+        start_thread_for(listener.accept()[0])
 
 
-def _knock() -> Iterator[float]:
-    """20 clients each 50 ms; who is hung up on comes again."""
+def _connect_repeatedly() -> Iterator[float]:
+    """Connect 20 clients each 50 ms, again after the server has closed one."""
     held = []
     yield 0.4
     while True:
         for _ in range(20):
             client = connect("127.0.0.1", WEB)
-            if not is_served(client):
+            if not is_greeted(client):
                 client.close()
                 break
             held.append(client)
         yield 0.05
 
 
-def _threads_max(crew: Crew) -> None:
+def _threads_max(workers: WorkerGroup) -> None:
     with listen(WEB) as listener:
-        crew.start("thread-server", partial(_thread_server, listener))
-    crew.start("clients", _knock)
+        workers.start("thread-server", partial(_thread_server, listener))
+    workers.start("clients", _connect_repeatedly)
 
 
 def _thresholds() -> dict[str, str]:
@@ -243,7 +242,7 @@ def _thresholds() -> dict[str, str]:
 
 
 def _answer_for_all(outside: int) -> Iterator[float]:
-    """A flat network at the other end of `uplink`, with a host at every address: all are of this namespace."""
+    """Be a flat network at the other end of `uplink`, in which this namespace answers for every address."""
     enter(user_namespace=False)
     _ip(
         f"link add lan type veth peer name uplink netns {outside}",
@@ -255,22 +254,22 @@ def _answer_for_all(outside: int) -> Iterator[float]:
 
 
 def _scan() -> Iterator[float]:
-    """A datagram to each of 1,500 neighbours, 300 of them each half second, and again."""
-    places = cycle([(f"10.9.{number >> 8}.{number & 255}", 9) for number in range(1, PEERS + 1)])
+    """Send a datagram to each of 1,500 neighbours, 300 of them each half second, again and again."""
+    addresses = cycle([(f"10.9.{number >> 8}.{number & 255}", 9) for number in range(1, PEERS + 1)])
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         yield 0.5
         while True:
             for _ in range(300):
                 with suppress(OSError):
-                    sender.sendto(b"?", next(places))
+                    sender.sendto(b"?", next(addresses))
             yield 0.5
 
 
-def _neighbours(crew: Crew) -> None:
-    crew.start("lan", partial(_answer_for_all, os.getpid()))
-    crew.wait()
+def _neighbours(workers: WorkerGroup) -> None:
+    workers.start("lan", partial(_answer_for_all, os.getpid()))
+    workers.wait()
     _ip("addr add 10.9.255.253/16 dev uplink", "link set uplink up")
-    crew.start("scanner", _scan)
+    workers.start("scanner", _scan)
 
 
 def _backlog() -> dict[str, str]:
@@ -278,7 +277,7 @@ def _backlog() -> dict[str, str]:
 
 
 def _broadcast() -> Iterator[float]:
-    """Ten datagrams to all each half second; the bridge copies each to all of its ports at once."""
+    """Broadcast ten datagrams each half second; the bridge copies each to all its ports at once."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         yield 2.0
@@ -288,7 +287,7 @@ def _broadcast() -> Iterator[float]:
             yield 0.5
 
 
-def _softnet(crew: Crew) -> None:
+def _softnet(workers: WorkerGroup) -> None:
     set_sysctl("net.ipv6.conf.default.disable_ipv6", "1")
     set_sysctl("net.ipv6.conf.all.disable_ipv6", "1")
     ports = [
@@ -306,11 +305,11 @@ def _softnet(crew: Crew) -> None:
         *ports,
         "addr add 10.9.0.1/16 brd + dev bridge0",
     )
-    crew.start("discovery", _broadcast)
+    workers.start("discovery", _broadcast)
 
 
 def _ip(*commands: str) -> None:
-    """Let ip(8) do `commands`; RuntimeError with what it said where it could not."""
+    """Run `commands` with ip(8); raise RuntimeError with its message if one fails."""
     done = subprocess.run(
         ["ip", "-batch", "-"], input="\n".join(commands), capture_output=True, text=True, check=False
     )
@@ -318,7 +317,55 @@ def _ip(*commands: str) -> None:
         raise RuntimeError(f"ip: {done.stderr.strip()}")
 
 
+def _reserve_requests() -> Iterator[float]:
+    """Reserve a quarter of fs.aio-max-nr each second, then what is left of it."""
+    free = _free_requests()
+    yield 1.0
+    for _ in range(3):
+        io_setup(free // 4)
+        yield 1.0
+    io_setup(_free_requests())
+    try:
+        io_setup(1)
+    except OSError as error:
+        if error.errno != errno.EAGAIN:
+            raise
+    yield FOREVER
+
+
+def _free_requests() -> int:
+    used, maximum = (int(Path("/proc/sys/fs", name).read_text()) for name in ("aio-nr", "aio-max-nr"))
+    return maximum - used
+
+
+def _aio_events(workers: WorkerGroup) -> None:
+    workers.start("database", _reserve_requests)
+
+
+def _few_buckets() -> dict[str, str]:
+    return {"net.netfilter.nf_conntrack_buckets": str(BUCKETS), "net.netfilter.nf_conntrack_max": str(262_144)}
+
+
+def _many_flows(total: int) -> Iterator[float]:
+    """Send a datagram of each of `total` flows, a twentieth of them each half second; the kernel refuses some."""
+    with socket.socket(type=socket.SOCK_DGRAM) as sender:
+        yield 0.0
+        for number in range(total):
+            with suppress(PermissionError):
+                sender.sendto(b"", (f"127.{2 + (number >> 16)}.{number >> 8 & 255}.{number & 255}", SINK))
+            if number % (total // 20) == 0:
+                yield 0.5
+    yield FOREVER
+
+
+def _conntrack_buckets(workers: WorkerGroup) -> None:
+    enable_conntrack()
+    set_sysctl("net.netfilter.nf_conntrack_udp_timeout", "3600")
+    workers.start("resolver", partial(_many_flows, 40_000))
+
+
 RUNS = {
+    "aio-events": Run(dict, _aio_events),
     "system-fds": Run(_file_max, _system_fds, seconds=5.0, interval=0.5),
     "epoll-watches": Run(lambda: {"fs.epoll.max_user_watches": str(WATCHES)}, _epoll_watches, seconds=12.0),
     "tcp-memory": Run(_tcp_mem, _tcp_memory),
@@ -326,5 +373,6 @@ RUNS = {
     "tcp-orphans": Run(_max_orphans, _tcp_orphans),
     "threads-max": Run(_threads, _threads_max, seconds=3.0, interval=0.25),
     "neighbour-table": Run(_thresholds, _neighbours, seconds=6.0, interval=0.5),
+    "conntrack-buckets": Run(_few_buckets, _conntrack_buckets, seconds=14.0),
     "softnet-backlog": Run(_backlog, _softnet),
 }

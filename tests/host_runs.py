@@ -1,11 +1,11 @@
-"""What only a setting of the whole host can show, brought about for real and recorded: sockmon/labs/recordings/.
+"""Recordings of limits that need a host-wide setting, for sockmon/labs/recordings/.
 
     SOCKMON_HOST_RUNS=1 python -m tests.host_runs tcp-memory -o tcp-memory.jsonl
 
-For a machine of its own: a sysctl of the host is lowered for seconds, and everybody on it feels that. A watcher
-sets it back, also when this is killed. The load is in a private network and pid namespace, so that a recording
-holds nobody else's processes and sockets; the recorder stays in the initial network namespace, which alone shows
-these limits.
+Only for a dedicated machine: a sysctl of the host is lowered for seconds, which affects every program on it.
+Another process restores it, even if this one is killed. The load is in a private network and pid namespace, so
+that the recording has no other processes and sockets; the recorder stays in the initial network namespace, because
+only that one shows these limits.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sockmon.agent.sampler import open_sampler
-from sockmon.labs.crew import Crew, call_yourself
-from sockmon.labs.namespaces import die_with_parent, enter, mount_proc, raise_descriptor_limit
-from sockmon.record import Recording, record
+from sockmon.cli.record import Recording, record
+from sockmon.kernel.processes.rlimits import raise_descriptor_limit
+from sockmon.sandbox.namespaces import die_with_parent, enter, mount_proc
+from sockmon.sandbox.workers import WorkerGroup, set_process_title
 from tests.host_loads import RUNS, Run
 
 CONSENT = "SOCKMON_HOST_RUNS"
 INITIAL = {"user": 0xEFFFFFFD, "pid": 0xEFFFFFFC, "uts": 0xEFFFFFFE}
 """Inodes of the initial namespaces, include/linux/proc_ns.h; that of the network is not fixed."""
 NETNS = Path("/run/netns/lab")
-"""How the recorder calls the network namespace of the load, in a mount namespace of its own."""
+"""The network namespace of the load, as the recorder finds it in its private mount namespace."""
 
 _CLONE_NEWNS, _CLONE_NEWUTS, _CLONE_NEWPID = 0x00020000, 0x04000000, 0x20000000
 _MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
@@ -40,9 +41,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def refusal() -> str | None:
-    """Why no host-wide setting may be changed here; None: it may."""
+    """Return why no host-wide setting may be changed here; None if it may."""
     if os.environ.get(CONSENT) != "1":
-        return f"changes settings of the whole host: {CONSENT}=1 says that the machine is there for that"
+        return f"this changes settings of the whole host: set {CONSENT}=1 on a machine that is meant for it"
     if os.geteuid() != 0:
         return "only root can change settings of the host"
     inside = [kind for kind, inode in INITIAL.items() if os.stat(f"/proc/self/ns/{kind}").st_ino != inode]
@@ -53,11 +54,11 @@ def refusal() -> str | None:
 
 @contextmanager
 def settings(values: dict[str, str]) -> Iterator[None]:
-    """Sysctls of the host while the block lasts; another process sets them back as soon as this one is gone."""
+    """Set sysctls of the host while the block lasts; another process restores them when this one has ended."""
     before = {key: _sysctl(key).read_text().strip() for key in values}
     reader, writer = os.pipe()
-    watcher = os.fork()
-    if watcher == 0:
+    restorer = os.fork()
+    if restorer == 0:
         os.close(writer)
         _restore_at_end(reader, before)
     os.close(reader)
@@ -66,11 +67,11 @@ def settings(values: dict[str, str]) -> Iterator[None]:
         yield
     finally:
         os.close(writer)
-        os.waitpid(watcher, 0)
+        os.waitpid(restorer, 0)
 
 
 def _restore_at_end(reader: int, before: dict[str, str]) -> None:
-    """The watcher's whole life: of a session of its own, so that ^C is not for it."""
+    """Be the process that restores: in a new session, so that ^C does not reach it."""
     try:
         os.setsid()
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
@@ -91,40 +92,40 @@ def _sysctl(key: str) -> Path:
 
 
 def run(name: str, path: str) -> None:
-    """Record the run `name` to `path`, which must not exist; RuntimeError where its load could not be built."""
+    """Record the run `name` to `path`, which must not exist; raise RuntimeError if its load could not be built."""
     wanted = RUNS[name]
     with settings(wanted.settings()):
         child = os.fork()
         if child == 0:
-            _apart(wanted, path)
+            _run_in_namespaces(wanted, path)
         if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
-            raise RuntimeError(f"{name} failed; what it said is above")
+            raise RuntimeError(f"{name} failed; its message is above")
 
 
-def _apart(wanted: Run, path: str) -> None:
-    """Leave the host's pid, mount and uts namespaces, and let the first process of the new ones do the rest."""
+def _run_in_namespaces(wanted: Run, path: str) -> None:
+    """Enter new pid, mount and uts namespaces, and let their first process record."""
     code = 1
     try:
-        # The watcher must see the end of the one that changed the settings, not ours.
+        # The restorer waits for the process that changed the settings, not for this one.
         os.closerange(3, 256)
         die_with_parent(signal.SIGKILL)
         _call("unshare", _CLONE_NEWNS | _CLONE_NEWUTS | _CLONE_NEWPID)
-        first = os.fork()
-        if first == 0:
+        init = os.fork()
+        if init == 0:
             die_with_parent(signal.SIGKILL)
-            _look_neutral()
+            _hide_this_machine()
             _record(wanted, path)
             code = 0
         else:
-            code = os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
-    except BaseException as failed:
-        sys.stderr.write(f"{type(failed).__name__}: {failed}\n")
+            code = os.waitstatus_to_exitcode(os.waitpid(init, 0)[1])
+    except BaseException as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
     finally:
         os._exit(code)
 
 
-def _look_neutral() -> None:
-    """A recording is for everybody: it shows no name and no boot of this machine, and no process of others."""
+def _hide_this_machine() -> None:
+    """Hide the name, the boot id and the other processes of this machine: a recording is published."""
     _call("mount", b"none", b"/", None, _MS_REC | _MS_PRIVATE, None)
     mount_proc()
     socket.sethostname("lab")
@@ -133,45 +134,45 @@ def _look_neutral() -> None:
     _call("mount", b"none", b"/run", b"tmpfs", 0, None)
     NETNS.parent.mkdir()
     NETNS.touch()
-    call_yourself("sockmon")
+    set_process_title("sockmon")
 
 
 def _record(wanted: Run, path: str) -> None:
-    """Build the load in a process of its own, and record from here."""
-    told, tell = os.pipe()
+    """Build the load in another process, and record it from here."""
+    reader, writer = os.pipe()
     held, hold = os.pipe()
-    stage = os.fork()
-    if stage == 0:
+    lab = os.fork()
+    if lab == 0:
         os.close(hold)
-        # The crew takes the end of its stdin for the end of whoever asked for it.
+        # The load ends when its stdin ends.
         os.dup2(held, 0)
-        _build(wanted, tell)
-    os.close(tell)
+        _build(wanted, writer)
+    os.close(writer)
     os.close(held)
-    if (said := os.read(told, 4096).decode()) != "stands":
-        raise RuntimeError(said or "the load died")
-    _call("mount", f"/proc/{stage}/ns/net".encode(), str(NETNS).encode(), None, _MS_BIND, None)
-    with open_sampler(NETNS.name, wanted.interval) as sampler, Recording(path) as out:
+    if (message := os.read(reader, 4096).decode()) != "ready":
+        raise RuntimeError(message or "the load died")
+    _call("mount", f"/proc/{lab}/ns/net".encode(), str(NETNS).encode(), None, _MS_BIND, None)
+    with open_sampler(NETNS.name, wanted.interval) as sampler, Recording(path, print) as out:
         record(sampler, out, wanted.seconds)
     os.close(hold)
-    os.waitpid(stage, 0)
+    os.waitpid(lab, 0)
 
 
-def _build(wanted: Run, tell: int) -> None:
-    """The load's whole life, in a network namespace of its own."""
-    crew = Crew()
+def _build(wanted: Run, writer: int) -> None:
+    """Be the process that holds the load, in a new network namespace."""
+    workers = WorkerGroup()
     try:
         die_with_parent(signal.SIGKILL)
-        call_yourself("lab")
+        set_process_title("lab")
         enter(user_namespace=False)
         raise_descriptor_limit()
-        wanted.build(crew)
-        crew.wait()
-        os.write(tell, b"stands")
+        wanted.build(workers)
+        workers.wait()
+        os.write(writer, b"ready")
         os.read(0, 1)
-        crew.end()
-    except BaseException as failed:
-        os.write(tell, f"{type(failed).__name__}: {failed}".encode()[:4096])
+        workers.kill_all()
+    except BaseException as error:
+        os.write(writer, f"{type(error).__name__}: {error}".encode()[:4096])
     finally:
         os._exit(0)
 
@@ -183,7 +184,7 @@ def _call(name: str, *argv: object) -> None:
 
 
 def main() -> int:
-    """Record one run, or say why not."""
+    """Record one run, or print why it cannot."""
     parser = argparse.ArgumentParser(prog="python -m tests.host_runs", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("name", choices=RUNS)
     parser.add_argument("-o", dest="path", metavar="FILE", help="default: NAME.jsonl")

@@ -1,4 +1,4 @@
-"""Record the labs for those who cannot write a cgroup: `python -m tests.lab_recordings`, by somebody who can."""
+"""Record the labs that need a writable cgroup, for users who have none: `python -m tests.lab_recordings`."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from pathlib import Path
 
 from screenshots.make import keep
 from sockmon.labs import LABS
-from sockmon.labs.running import RECORDINGS, running
+from sockmon.sandbox.availability import RECORDINGS
+from sockmon.sandbox.session import run_lab
 
 SECONDS = 7
 
 
 def main() -> None:
-    """Each lab that has both a build and a recording, anew."""
+    """Record again each lab that has both a build and a recording."""
     for lab in LABS:
         if lab.recording and not lab.recorded:
-            with running(lab) as world, tempfile.TemporaryDirectory() as folder:
-                if world.instead:
-                    sys.exit(f"{lab.name}: {world.instead}")
+            with run_lab(lab) as running, tempfile.TemporaryDirectory() as folder:
+                if running.recording_reason:
+                    sys.exit(f"{lab.name}: {running.recording_reason}")
                 raw = Path(folder) / "raw.jsonl"
-                if world.call("record", str(raw), "--for", str(SECONDS)):
+                if running.run_in_terminal("record", str(raw), "--for", str(SECONDS)):
                     sys.exit(f"{lab.name} could not be recorded")
                 keep(raw, RECORDINGS / lab.recording)
 

@@ -1,6 +1,6 @@
-"""A private network namespace for one child process: how tests meet a real kernel and spare the host.
+"""A private network namespace for one child process: tests use the real kernel and leave the host unchanged.
 
-`inside(function, *args)` runs a top-level function there and returns what it returned.
+`inside(function, *args)` runs a top-level function there and returns its result.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from functools import cache
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from sockmon.labs.namespaces import TOOLS, enter, raise_descriptor_limit, set_sysctl
+from sockmon.kernel.processes.rlimits import raise_descriptor_limit
+from sockmon.sandbox.namespaces import TOOL_PATH, enter, set_sysctl
 
-__all__ = ["ROOT", "TOOLS", "child_environment", "enter", "inside", "inside_as_root", "refusal", "set_sysctl"]
+__all__ = ["ROOT", "TOOL_PATH", "child_environment", "enter", "inside", "inside_as_root", "refusal", "set_sysctl"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,20 +28,20 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def child_environment() -> dict[str, str]:
-    """The environment for a child Python that imports what this one can import."""
+    """Return the environment for a child Python that can import what this one can."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
 
 
 def inside(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What `function(*args)` returns in a child process with a private user and network namespace.
+    """Return what `function(*args)` returns in a child process with a private user and network namespace.
 
-    The function must be importable (top level of a module); arguments and result are pickled.
-    AssertionError with the child's traceback where it failed."""
+    The function must be at the top level of a module; arguments and result are pickled. Raise AssertionError with
+    the child's traceback if it failed."""
     return _run(True, function, *args, **kwargs)
 
 
 def inside_as_root(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """The same without a user namespace: real root, so that all of /proc is open."""
+    """Do the same without a user namespace, as real root, so that all of /proc is readable."""
     return _run(False, function, *args, **kwargs)
 
 
@@ -58,18 +59,18 @@ def _run(user_namespace: bool, function: Callable[P, T], *args: P.args, **kwargs
 
 @cache
 def refusal() -> str | None:
-    """Why this user can have no user namespace here; None: it can."""
+    """Return why this user cannot have a user namespace here; None if it can."""
     try:
         inside(os.getpid)
-    except AssertionError as failed:
-        return str(failed).strip().splitlines()[-1]
+    except AssertionError as error:
+        return str(error).strip().splitlines()[-1]
     return None
 
 
 def answer() -> None:
-    """The child's side of `inside`: a pickled call on stdin, its pickled result on stdout."""
+    """Be the child of `inside`: a pickled call on stdin, its pickled result on stdout."""
     user_namespace, module, name, args, kwargs = pickle.load(sys.stdin.buffer)
-    # What the function prints must not get between the parent and the result.
+    # What the function prints goes to stderr, because stdout is for the result.
     result_to = os.dup(1)
     os.dup2(2, 1)
     raise_descriptor_limit()

@@ -12,6 +12,7 @@ from sockmon.model.snapshot import (
     Files,
     Host,
     Listener,
+    LockedMemory,
     Maps,
     Memory,
     MemoryCgroup,
@@ -31,6 +32,8 @@ from sockmon.model.snapshot import (
     StateCount,
     States,
     Tasks,
+    TransmitQueue,
+    TransmitQueues,
     UdpPorts,
     UserWatches,
     Watches,
@@ -52,9 +55,15 @@ HOST_SYSCTLS = {
     "net.ipv4.neigh.default.gc_thresh2": "512",
     "net.ipv4.neigh.default.gc_thresh3": "1024",
     "net.ipv4.udp_mem": "1000 1333 2000",
+    "fs.aio-max-nr": "65536",
+    "fs.aio-nr": "128",
     "fs.epoll.max_user_watches": "5491511",
+    "fs.fanotify.max_user_groups": "128",
+    "fs.fanotify.max_user_marks": "205039",
     "fs.inotify.max_user_instances": "128",
     "fs.inotify.max_user_watches": "192536",
+    "user.max_fanotify_groups": "128",
+    "user.max_fanotify_marks": "205039",
     "user.max_inotify_instances": "128",
     "user.max_inotify_watches": "192536",
     "vm.max_map_count": "65530",
@@ -76,7 +85,7 @@ def process(pid: int = 1044, fds: int | None = 100, soft: int | None = 1024, **m
     return Process(pid=pid, fds=fds, soft=soft, **(values | more))
 
 
-def listener(queue: int = 0, backlog: int = 128, **more: Any) -> Listener:
+def listener(queue: int = 0, backlog: int | None = 128, **more: Any) -> Listener:
     values: dict[str, Any] = {
         "protocol": "tcp",
         "address": "0.0.0.0",
@@ -105,6 +114,12 @@ def ports(*groups: PortGroup, at: float = 0.0, low: int = 32768, high: int = 609
     return Ports(at, low, high, 0, (), (), usable, groups, len(groups), 0)
 
 
+def transmit_queue(**changes: Any) -> TransmitQueue:
+    """An idle network card."""
+    idle = TransmitQueue("eth0", "pfifo_fast", "root", "pfifo_fast", 1, 0, 1000, False, 5000, 0, 0, 0)
+    return replace(idle, **changes)
+
+
 def netns(**changes: Any) -> Netns:
     return replace(
         Netns(
@@ -117,9 +132,10 @@ def netns(**changes: Any) -> Netns:
             listeners=(listener(),),
             ports=ports(group(100)),
             conntrack=Conntrack(0, 262144, 262144, {"drop": 0, "insert_failed": 0, "early_drop": 0}),
-            udp=UdpPorts(0.0, 32768, 60999, 0, 12, 28232, ()),
+            udp=UdpPorts(0.0, 32768, 60999, 0, 12, 28232, (), ()),
             snat=Snat(0.0, (), 0),
             datagrams=(),
+            transmit=TransmitQueues(0.0, (transmit_queue(),)),
         ),
         **changes,
     )
@@ -144,6 +160,7 @@ def snapshot(at: float = 0.0, *rows: Process, processes: Processes | None = None
             cgroups=cgroups(at),
             neighbours=(Neighbours("arp_cache", 4, 0),),
             softnet=Softnet(5, 0, 0, 0),
+            locked=LockedMemory(at, (), 0),
             maps=Maps(at, (ProcessMaps(1044, 7, "nginx", 90, 1),), 1, 0),
             watches=Watches(at, (UserWatches(33, "www", 100, 1, 4, False, (Owner(1044, 7, "nginx", 5),)),), 0),
         ),

@@ -1,4 +1,4 @@
-"""Numbers → words."""
+"""Numbers as text."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from sockmon import format as fmt
 
 
 @pytest.mark.parametrize(
-    ("said", "wanted"),
+    ("result", "expected"),
     [
         (fmt.count(28_232), "28,232"),
         (fmt.count(0), "0"),
+        (fmt.plural(1, "process"), "1 process"),
+        (fmt.plural(1_234, "process"), "1,234 processes"),
+        (fmt.plural(0, "entry", "entries"), "0 entries"),
         (fmt.limit(-1), "∞"),
         (fmt.limit(1_024), "1,024"),
         (fmt.short(28_900), "28.9k"),
@@ -42,18 +45,21 @@ from sockmon import format as fmt
         (fmt.size(1_536), "1.5 K"),
         (fmt.size(512), "512 B"),
         (fmt.size(48 << 20), "48 M"),
+        (fmt.megabytes(62_900_000), "62.9 MB"),
+        (fmt.megabytes(99_960_000), "100 MB"),
+        (fmt.megabytes(1_234_000_000), "1,234 MB"),
         (fmt.age(3.2), "3 s"),
         (fmt.age(-1.0), "0 s"),
     ],
 )
-def test_says(said: str, wanted: str) -> None:
-    assert said == wanted
+def test_format(result: str, expected: str) -> None:
+    assert result == expected
 
 
 def test_unknown_is_never_zero() -> None:
-    said = [each(None) for each in (fmt.count, fmt.limit, fmt.short, fmt.ratio, fmt.duration, fmt.eta)]
-    said += [fmt.rate(None), fmt.pace(None), fmt.size(None), fmt.age(None)]
-    assert set(said) <= {fmt.UNKNOWN, fmt.NOTHING, fmt.NEVER}
+    texts = [each(None) for each in (fmt.count, fmt.limit, fmt.short, fmt.ratio, fmt.duration, fmt.eta)]
+    texts += [fmt.rate(None), fmt.pace(None), fmt.size(None), fmt.age(None)]
+    assert set(texts) <= {fmt.UNKNOWN, fmt.NOTHING, fmt.NEVER}
 
 
 @given(st.integers(min_value=0, max_value=2**63))

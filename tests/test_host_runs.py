@@ -1,4 +1,4 @@
-"""What the recordings in sockmon/labs/recordings/ show can be brought about again, and no setting stays behind."""
+"""The recordings in sockmon/labs/recordings/ can be reproduced, and every setting is restored."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from sockmon.check import replayed
-from sockmon.labs import find
-from sockmon.labs.lab import judge
+from sockmon.labs import find_lab
+from sockmon.observe import report_of_recording
+from sockmon.sandbox.scenario import unmet_expectations
 from tests.host_loads import RUNS
 from tests.host_runs import refusal, run
 from tests.netns import ROOT, child_environment
@@ -30,13 +30,13 @@ def test_run(name: str, tmp_path: Path) -> None:
     before = _settings()
     run(name, str(tmp_path / "run.jsonl"))
     assert _settings() == before
-    assert judge(find(name), replayed(str(tmp_path / "run.jsonl"))) == []
+    assert unmet_expectations(find_lab(name), report_of_recording(str(tmp_path / "run.jsonl"))) == []
 
 
-def test_settings_are_set_back_when_the_run_is_killed(tmp_path: Path) -> None:
+def test_settings_are_restored_when_the_run_is_killed(tmp_path: Path) -> None:
     before = _settings()
     argv = [sys.executable, "-m", "tests.host_runs", "epoll-watches", "-o", str(tmp_path / "run.jsonl")]
-    # The watcher holds stdout too: its end is the pipe's.
+    # The restorer holds stdout too, so the pipe ends when it has ended.
     with subprocess.Popen(argv, cwd=ROOT, env=child_environment(), stdout=subprocess.PIPE) as process:
         while _settings() == before:
             assert process.poll() is None

@@ -1,4 +1,5 @@
-"""sockmon on a real kernel under a real load: what it names, in which order, and whether its numbers are true."""
+"""sockmon on a real kernel under a real load: which limits it names, in which order, and whether its numbers are
+right."""
 
 from __future__ import annotations
 
@@ -10,11 +11,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from sockmon.model.report import URGENCY, Reading, Report
+from sockmon.model.report import Reading, Report
+from sockmon.model.severity import URGENCY
 from sockmon.model.snapshot import Snapshot
 from sockmon.sources.wire import decode
 from tests.load import Load
-from tests.netns import TOOLS
+from tests.netns import TOOL_PATH
 
 pytestmark = [pytest.mark.usefixtures("needs_userns"), pytest.mark.xdist_group("live")]
 
@@ -67,7 +69,7 @@ def of(report: Report, ceiling: str, subject: str = "") -> Reading:
 @pytest.fixture(scope="module")
 def sick() -> Iterator[Load]:
     """A host with something wrong in every place at once."""
-    tracked = 500 if shutil.which("nft", path=TOOLS) else 0
+    tracked = 500 if shutil.which("nft", path=TOOL_PATH) else 0
     with Load(
         established=1500,
         time_wait=60,
@@ -128,7 +130,7 @@ def test_conntrack_agrees_with_its_own_tool(sick: Load, needs_nft: None) -> None
     count = int(sick.run(["sysctl", "-n", "net.netfilter.nf_conntrack_count"]).stdout)
     assert table.used == count >= 500
     assert table.limit == int(sick.run(["sysctl", "-n", "net.netfilter.nf_conntrack_max"]).stdout)
-    if shutil.which("conntrack", path=TOOLS):
+    if shutil.which("conntrack", path=TOOL_PATH):
         assert int(sick.run(["conntrack", "-C"]).stdout) == count
 
 
@@ -182,7 +184,7 @@ def test_who_holds_what_is_named(sick: Load) -> None:
 
 
 def test_a_busy_healthy_server_raises_no_alarm_about_ports() -> None:
-    # A server's inbound connections use none of its own ephemeral ports, even when its port lies in the range.
+    # Inbound connections use no ephemeral port of the server, even if its own port is in the range.
     with Load(established=3000, ports=(20, 200), listener_inside=True) as load:
         report = check(load, "--watch", "2")
         assert of(report, "ephemeral-ports").severity == "ok"
@@ -190,14 +192,21 @@ def test_a_busy_healthy_server_raises_no_alarm_about_ports() -> None:
 
 
 def test_a_leak_has_a_rate_and_a_time_left() -> None:
-    with Load(fds=(100, 256), leak=10.0) as load:
-        report = check(load, "--watch", "4")
-        files = of(report, "process-fds", f"leaky-worker[{load.pids['leaky-worker'][0]}]")
+    with Load(fds=(400, 1024), leak=10.0) as load:
+        subject = f"leaky-worker[{load.pids['leaky-worker'][0]}]"
+        for seconds in ("4", "8", "16"):
+            report = check(load, "--watch", seconds)
+            found = [one for one in report.readings if (one.ceiling, one.subject) == ("process-fds", subject)]
+            # On a busy machine the first watch may have too few samples for a trend, and without it this is no
+            # alarm: then processes of other tests can be the fullest, which alone are listed.
+            if found and found[0].eta_seconds is not None:
+                break
+        [files] = found
         assert files.rate is not None
         assert 4 < files.rate < 16
         assert files.eta_seconds is not None
         assert files.used is not None
-        assert files.eta_seconds == pytest.approx((256 - files.used) / files.rate, rel=0.05)
+        assert files.eta_seconds == pytest.approx((1024 - files.used) / files.rate, rel=0.05)
 
 
 def test_overflows_that_move_are_evidence() -> None:

@@ -1,4 +1,4 @@
-"""The private namespace in which the other tests meet the kernel."""
+"""The private namespace in which other tests use the kernel."""
 
 from __future__ import annotations
 
@@ -32,6 +32,6 @@ def test_a_private_sysctl_leaves_the_host_alone() -> None:
 
 
 @pytest.mark.usefixtures("needs_userns")
-def test_a_failure_in_the_child_is_told() -> None:
+def test_a_failure_in_the_child_is_reported() -> None:
     with pytest.raises(AssertionError, match="No such file"):
         inside(os.listdir, "/nowhere")

@@ -1,5 +1,5 @@
-"""From a wall to a wall that moved: the proxy without ports, seen, tuned, kept and taken back on the real kernel,
-in the screen and from the command line."""
+"""A proxy runs out of ports: found, tuned, kept and undone on the real kernel, in the screen and on the command
+line."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from sockmon.errors import LabUnavailable
-from sockmon.labs import find
-from sockmon.labs.running import World, running
+from sockmon.labs import find_lab
 from sockmon.model.report import Reading
+from sockmon.sandbox.session import RunningLab, run_lab
 from tests.terminal import Terminal, on_terminal
 
 pytestmark = pytest.mark.usefixtures("needs_userns")
@@ -23,13 +23,13 @@ PATIENCE = 60.0
 
 
 @pytest.fixture
-def proxy() -> Iterator[World]:
+def proxy() -> Iterator[RunningLab]:
     """The proxy that has taken all of its 200 ports."""
     try:
-        with running(find(LAB)) as world:
-            if not world.isolated:
-                pytest.skip("this kernel lets nobody mount a /proc here: nothing can be tuned in a lab")
-            yield world
+        with run_lab(find_lab(LAB)) as running:
+            if not running.isolated:
+                pytest.skip("this kernel does not allow mounting a /proc here: nothing can be tuned in a lab")
+            yield running
     except LabUnavailable as refused:
         pytest.skip(str(refused))
 
@@ -38,26 +38,29 @@ def proxy() -> Iterator[World]:
 def screen() -> Iterator[Terminal]:
     """The screen on a world of the same kind."""
     with on_terminal("lab", "run", LAB) as terminal:
-        if "no /proc of its own" in terminal.until("HIT"):
-            pytest.skip("this kernel lets nobody mount a /proc here: nothing can be tuned in a lab")
+        if "mount its own /proc" in terminal.until("HIT"):
+            pytest.skip("this kernel does not allow mounting a /proc here: nothing can be tuned in a lab")
         yield terminal
 
 
-def ports(world: World) -> Reading:
-    """How the proxy stands for ports."""
-    return next(each for each in world.check(0).readings if each.ceiling == LAB)
+HIT_PORTS = "HIT     ephemeral ports"
 
 
-def grown(world: World) -> Reading:
+def ports(running: RunningLab) -> Reading:
+    """Return the reading of the proxy's ports."""
+    return next(each for each in running.check(0).readings if each.ceiling == LAB)
+
+
+def grown(running: RunningLab) -> Reading:
     """The same, once the proxy has taken more ports than there were."""
     end = time.monotonic() + PATIENCE
-    while (now := ports(world)).used is None or now.used <= 200:
+    while (now := ports(running)).used is None or now.used <= 200:
         assert time.monotonic() < end, now
     return now
 
 
-def sockmon(world: World, *verb: str) -> str:
-    done = world.run(["sockmon", *verb])
+def sockmon(running: RunningLab, *verb: str) -> str:
+    done = running.run(["sockmon", *verb])
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -83,7 +86,7 @@ def widen(screen: Terminal) -> None:
     for letter in "apply":
         screen.press(letter)
         wait(screen, 0.2)
-    screen.until("HOLDING")
+    screen.until("PENDING")
     screen.until("ok      ephemeral ports")
     # A key that is held down decides nothing.
     wait(screen, 1.0)
@@ -91,9 +94,10 @@ def widen(screen: Terminal) -> None:
 
 def test_the_wall_moves_on_the_board_and_comes_back_with_a_key(screen: Terminal) -> None:
     widen(screen)
-    assert "HIT" not in screen.screen()
+    # Other limits, such as the input queues of the host, may be met by whatever else runs.
+    assert HIT_PORTS not in screen.screen()
     screen.press("U")
-    assert "HOLDING" not in screen.until("HIT")
+    assert "PENDING" not in screen.until(HIT_PORTS)
 
 
 def test_what_is_kept_stays(screen: Terminal) -> None:
@@ -102,8 +106,9 @@ def test_what_is_kept_stays(screen: Terminal) -> None:
     assert "ok      ephemeral ports" in screen.until("KEPT")
 
 
-def test_nobody_keeps_it_and_the_terminal_dies(proxy: World) -> None:
-    """T5: what is held goes back by itself."""
+@pytest.mark.fault("T5")
+def test_without_keep_and_without_a_terminal_it_is_rolled_back(proxy: RunningLab) -> None:
+    """T5: a pending change is rolled back when its time is up."""
     assert sockmon(proxy, "tune", "apply", f"{RANGE}=1024 65535", "--yes", "--hold", "10")
     assert (grown(proxy).limit or 0) > 60000
     end = time.monotonic() + PATIENCE
@@ -111,15 +116,15 @@ def test_nobody_keeps_it_and_the_terminal_dies(proxy: World) -> None:
         assert time.monotonic() < end
 
 
-def test_the_same_on_the_command_line(proxy: World) -> None:
+def test_the_same_on_the_command_line(proxy: RunningLab) -> None:
     reading = ports(proxy)
     remedy = next(each for each in reading.remedies if each.key == RANGE)
     assert (reading.severity, reading.limit) == ("hit", 200)
     wanted = f"{remedy.key}={remedy.value}"
-    assert "200 -> 64,511 ports" in sockmon(proxy, "tune", "plan", wanted)
+    assert "200 → 64,511 ports" in sockmon(proxy, "tune", "plan", wanted)
     assert "holding" in sockmon(proxy, "tune", "apply", wanted, "--yes")
-    # Whoever looks at processes sees who holds it.
-    assert {"sockmon-guard", "sockmon-watcher"} <= set(
+    # ps shows the process that holds the change.
+    assert {"sockmon-guard", "sockmon-watch"} <= set(
         proxy.run(["sh", "-c", "cat /proc/[0-9]*/comm"]).stdout.split()
     )
     assert grown(proxy).severity == "ok"
@@ -127,3 +132,26 @@ def test_the_same_on_the_command_line(proxy: World) -> None:
     assert "holding" in sockmon(proxy, "tune", "undo", "--yes")
     assert "kept" in sockmon(proxy, "tune", "keep")
     assert ports(proxy).severity == "hit"
+
+
+@pytest.mark.fault("T20")
+def test_T20_only_two_deliberate_presses_of_P_persist(screen: Terminal) -> None:
+    """On a real terminal: no paste, with or without brackets, no mouse report and no key that is held down."""
+    widen(screen)
+    screen.press("P")
+    screen.until("Press P again")
+    for noise in ("KPPU", "\x1b[200~PP\x1b[201~", "\x1b[M PK", "\x1b[<35;80;24M", "[<0;80;24M", "P" * 30):
+        screen.press(noise)
+        wait(screen, 1.2)
+        assert "PENDING" in screen.screen()
+        assert "Press P again" not in screen.screen()
+    screen.press("P")
+    screen.until("Press P again")
+    for _ in range(20):
+        # As a key that is held down repeats.
+        screen.press("P")
+        wait(screen, 0.04)
+    screen.until("Too fast")
+    wait(screen, 1.2)
+    screen.press("P")
+    assert "written to /etc/sysctl.d/90-sockmon.conf" in screen.until("PERSISTED")
