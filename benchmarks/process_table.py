@@ -18,8 +18,8 @@ from contextlib import contextmanager
 import psutil
 
 from sockmon.kernel.netlink import run
-from sockmon.kernel.owners import Owners
-from sockmon.kernel.processes import ProcessTable
+from sockmon.kernel.processes.process_table import ProcessTable
+from sockmon.kernel.processes.socket_owners import Owners
 
 MOST = 2000
 FDS = 100
@@ -83,12 +83,12 @@ def main() -> None:
         first = cost(lambda: table.read(0.0))
         for _ in range(40):  # until nobody is young any more
             rows = table.read(0.0).rows
-        walk = cost(lambda: run(owners.walk(rows)))
+        walk = cost(lambda: run(owners.refresh(rows)))
         works: dict[str, Callable[[], object]] = {
             "sockmon, steady": lambda: table.read(0.0),
             "psutil.process_iter(pid, name, num_fds)": with_psutil,
             "plain /proc (status, limits, cgroup, fd)": naive,
-            "owners, second walk": lambda: run(owners.walk(rows)),
+            "owners, second walk": lambda: run(owners.refresh(rows)),
         }
         costs: dict[str, list[float]] = {name: [] for name in works}
         for _ in range(rounds):

@@ -22,10 +22,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from sockmon.kernel import netlink, sock_diag, sockstat  # noqa: E402
-from sockmon.kernel.listeners import listeners  # noqa: E402
-from sockmon.kernel.port_groups import port_groups  # noqa: E402
-from sockmon.kernel.tcp_states import count_states, states  # noqa: E402
+from sockmon.kernel import netlink, sockstat  # noqa: E402
+from sockmon.kernel.sockets import sock_diag  # noqa: E402
+from sockmon.kernel.sockets.listeners import listeners  # noqa: E402
+from sockmon.kernel.sockets.port_groups import port_groups  # noqa: E402
+from sockmon.kernel.sockets.tcp_queues import tcp_queues  # noqa: E402
+from sockmon.kernel.sockets.tcp_states import count_states, states  # noqa: E402
 from tests.netns import enter  # noqa: E402
 
 Case = Callable[[], object]
@@ -74,7 +76,7 @@ def _holder(pairs: int) -> int:
 
 def cases() -> dict[str, Case]:
     """What is compared, by name."""
-    diag = netlink.open_diag()
+    diag = netlink.open_netlink()
     return {
         "bare recv loop, full dump": lambda: netlink.run(
             sock_diag.tcp(diag, sock_diag.EVERY_STATE, lambda block, stride: None)
@@ -83,6 +85,8 @@ def cases() -> dict[str, Case]:
         "ss -tanH | awk, states": lambda: shell("ss -tanH | awk '{c[$1]++} END {for (s in c) print s, c[s]}'"),
         "port groups, half match": lambda: grouped(diag, 32768, 60999),
         "port groups, 5 % match": lambda: grouped(diag, 32768, 32768 + 28232 // 10),
+        "queues and memory of all": lambda: netlink.run(tcp_queues(diag)),
+        "ss -tanmH | awk, queues": lambda: shell("ss -tanmH | awk '{r += $2; s += $3} END {print r, s}'"),
         "ss -tanH | awk, groups": lambda: shell(
             'ss -tanH | awk \'{split($4, l, ":"); if (l[2] >= 32768) c[l[1] " " $5]++}'
             " END {for (g in c) print g, c[g]}'"
@@ -151,6 +155,7 @@ def report(medians: dict[str, float], sockets: int) -> None:
         ("exact state table", "ss -tanH | awk, states"),
         ("port groups, half match", "ss -tanH | awk, groups"),
         ("port groups, 5 % match", "ss -tanH | awk, groups"),
+        ("queues and memory of all", "ss -tanmH | awk, queues"),
         ("exact state table", "psutil.net_connections (once)"),
     ):
         print(f"  {ours} is {medians[theirs] / medians[ours]:.1f} × faster than {theirs}")

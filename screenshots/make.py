@@ -13,25 +13,32 @@ import queue
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, cast
 
 from msgspec.structs import replace
 from rich.console import Console
 from textual.pilot import Pilot
+from textual.widgets._footer import FooterKey
 
 from screenshots.render import svg
 from sockmon.labs import BY_NAME
-from sockmon.model import desk
-from sockmon.model.detail import Detail
+from sockmon.model import helper_protocol
+from sockmon.model.current_settings import CurrentSettings
+from sockmon.model.plan import Plan, Setting
 from sockmon.model.snapshot import Cgroups, MemoryCgroup, PidsCgroup, Snapshot
+from sockmon.model.transaction import Actor, Transaction
+from sockmon.observe import assess_recording
+from sockmon.settings import Settings
+from sockmon.sources import Event
 from sockmon.sources.replay import Replay
 from sockmon.sources.wire import encode, hello
-from sockmon.tuning.here import seen
+from sockmon.tuning.planning.context import from_snapshot
+from sockmon.tuning.planning.reasons import with_reasons
 from sockmon.ui.app import SockmonApp
-from sockmon.ui.settings import Settings
 
 HERE = Path(__file__).parent
 RECORDING = HERE / "sick-proxy.jsonl"
@@ -41,8 +48,13 @@ LOAD = (
     "--established 5200 --time-wait 60 --ports 186:200 --fds 200:256 --leak 0.4 --stuck-listener 128 --overflow 6 "
     "--conntrack 4000 --close-wait 31 --fin-wait2 12 --v6 90 --v4-mapped 20 --udp 24 --churn 12:200"
 )
+REUSE = "net.ipv4.tcp_tw_reuse"
 PREVIEW = ("j", "j", "j", "t", "v")
 """The lab's proxy that has no ports left: its ceiling, the panel, what the advice would do."""
+PORTS_GUIDE = ("j", "j", "j", "enter", "w", "enter", "enter", "enter", "enter")
+"""The same proxy: its ceiling, the guide of its symptom, and the steps to the change."""
+QUEUE_GUIDE = ("b", "enter", "w")
+"""The listener that does not accept: its ceiling, and the guide of its symptom."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +68,19 @@ class Picture:
     recording: str = RECORDING.stem
     tunes: bool = False
     """Whether a desk is there: a recording has none."""
+    held: bool = False
+    """Whether a change is pending that does not help."""
 
     def app(self) -> SockmonApp:
         """The app over the recording; of a lab it tells the story."""
         lab = BY_NAME.get(self.recording)
         ended = Ended(HERE / f"{self.recording}.jsonl")
-        there = Desk(HERE / f"{self.recording}.jsonl") if self.tunes else None
-        return SockmonApp(ended, Settings(theme=self.theme), story=lab.story if lab else "", desk=there)
+        there = Desk(HERE / f"{self.recording}.jsonl", self.held) if self.tunes else None
+        intro = lab.summary if lab else ""
+        app = SockmonApp(ended, Settings(theme=self.theme), lab_intro=intro, helper=there)
+        # The countdown stands still.
+        app.helper_session.hold.clock = lambda: 0.0
+        return app
 
 
 PICTURES = (
@@ -73,19 +91,25 @@ PICTURES = (
     Picture("ports-colourblind", "colourblind", (120, 40), ("3", "z")),
     Picture("four-plateaus", "sockmon", (120, 40), recording=PUZZLE),
     Picture("tuning-preview", "sockmon", (120, 40), PREVIEW, recording=PUZZLE, tunes=True),
+    Picture("did-it-help", "sockmon", (80, 24), tunes=True, held=True),
 )
+GUIDE_PICTURES = (
+    Picture("guide-ports", "sockmon", (120, 40), PORTS_GUIDE, recording=PUZZLE, tunes=True),
+    Picture("guide-queue", "sockmon", (80, 24), QUEUE_GUIDE, tunes=True),
+)
+"""Not compared by a test: the words are those of the guides, which have tests of their own."""
 
 
 class Ended:
     """A recording that is over, and keeps its screen."""
 
-    live = False
+    live, remote = False, False
 
     def __init__(self, recording: Path) -> None:
         self.title = recording.stem
         self._recording = recording
 
-    def lines(self) -> Iterator[Snapshot | Detail]:
+    def lines(self) -> Iterator[Event]:
         """All of it at once."""
         return Replay(str(self._recording), pace=False).lines()
 
@@ -100,19 +124,20 @@ class Ended:
 class Desk:
     """Knows the sysctls that were recorded, so that a plan can be made; it changes nothing."""
 
-    def __init__(self, recording: Path) -> None:
+    def __init__(self, recording: Path, held: bool = False) -> None:
         *_, last = (line for line in Replay(str(recording), pace=False).lines() if isinstance(line, Snapshot))
-        self._here = seen(last)
-        self._says: queue.Queue[desk.Answer | None] = queue.Queue()
-        self._says.put(desk.Standing(None))
+        here = from_snapshot(last)
+        self._recorded = CurrentSettings(values=here.values, netns_inode=here.netns_inode, boot_id=here.boot_id)
+        self._says: queue.Queue[helper_protocol.Answer | None] = queue.Queue()
+        pending = wrong_change(recording, last, here.values) if held else None
+        self._says.put(helper_protocol.HelperStatus(pending, 26.0 if held else 0.0))
 
-    def ask(self, request: desk.Request) -> bool:
+    def ask(self, request: helper_protocol.Request) -> bool:
         """What was recorded of all keys, whichever were asked for."""
-        here = self._here
-        self._says.put(desk.Looked(dict(here.values), {}, {}, {}, here.netns, here.boot_id, None, ""))
+        self._says.put(helper_protocol.SettingsRead(self._recorded, ""))
         return True
 
-    def answers(self) -> Iterator[desk.Answer]:
+    def answers(self) -> Iterator[helper_protocol.Answer]:
         """One for each request."""
         while (answer := self._says.get()) is not None:
             yield answer
@@ -120,6 +145,16 @@ class Desk:
     def close(self) -> None:
         """End `answers`."""
         self._says.put(None)
+
+
+def wrong_change(recording: Path, last: Snapshot, values: Mapping[str, str]) -> Transaction:
+    """A change that is pending for half a minute, and does not help the accept queue that it was made for."""
+    report = assess_recording(str(recording)).report
+    alarm = next(row for row in report.readings if row.ceiling == "accept-queue")
+    setting = Setting(REUSE, values[REUSE], "1")
+    plan = Plan((setting,), last.netns[0].inode, last.host.boot_id)
+    plan = with_reasons(plan, report, last, alarm.key)
+    return Transaction("1", plan, Actor(0, "root", "ops", "pts/3"), last.wall - 34.0, 60.0, 0.0, "holding")
 
 
 async def draw(picture: Picture) -> None:
@@ -135,14 +170,16 @@ async def draw(picture: Picture) -> None:
 
 async def go(pilot: Pilot[Any], picture: Picture) -> None:
     """To the end of the recording, and from there where the picture's keys lead."""
-    for worker in pilot.app.workers:
-        # The desk is heard to the end of the app.
-        if worker.group == "source":
-            await worker.wait()
+    app = cast(SockmonApp, pilot.app)
+    while not app.ended:
+        await pilot.pause(0.05)
     await pilot.pause(0.2)
     for key in picture.keys:
         await pilot.press(key)
         await pilot.pause(0.2)
+    while not app.screen.query(FooterKey):
+        await pilot.pause(0.05)
+    await pilot.pause(0.2)
 
 
 def record(seconds: int = 110) -> None:
@@ -211,8 +248,11 @@ def main() -> None:
     if "--record" in sys.argv:
         record()
         record_lab()
-    for picture in PICTURES:
-        asyncio.run(draw(picture))
+    for picture in (*PICTURES, *GUIDE_PICTURES):
+        # A guide that was begun on the same recording would go on where it was left.
+        with TemporaryDirectory() as state:
+            os.environ["XDG_STATE_HOME"] = state
+            asyncio.run(draw(picture))
         print(HERE / f"{picture.name}.svg")
 
 
