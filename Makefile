@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# The tests wait more than they compute: two for each processor.
+JOBS ?= $(shell echo $$((2 * $$(nproc))))
 UV_LOCK = $(BIN)/uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-annotate --no-header
 
 .PHONY: help run test check lint format lock labs docs screenshots bench clean
@@ -15,7 +17,7 @@ run: $(VENV)/.run ## set everything up and start sockmon: make run ARGS='check -
 	@$(BIN)/sockmon $(ARGS)
 
 test: $(VENV)/.dev ## run the tests: make test ARGS='tests/test_load.py -x'
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 check: lint test ## all that must be green before a commit: linters, types, layers, tests
 
@@ -29,7 +31,7 @@ format: $(VENV)/.dev ## format the code, and repair what the linter can repair
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: $(VENV)/.dev ## write the lock files anew from pyproject.toml
+lock: $(VENV)/.dev ## write the lock files again from pyproject.toml
 	$(BIN)/pip install -q uv
 	$(UV_LOCK) --upgrade -o requirements.lock pyproject.toml
 	$(UV_LOCK) --upgrade -o requirements-dev.lock --group dev pyproject.toml
@@ -37,10 +39,10 @@ lock: $(VENV)/.dev ## write the lock files anew from pyproject.toml
 labs: $(VENV)/.dev ## run every lab on this kernel, and note in docs/proved.json which held
 	$(BIN)/python -m pytest -n 8 --prove tests/labs/test_labs.py $(ARGS)
 
-docs: $(VENV)/.dev ## write the generated pages of docs/ anew
+docs: $(VENV)/.dev ## write the generated pages of docs/ again
 	$(BIN)/python docs/make.py
 
-screenshots: $(VENV)/.dev ## draw the pictures of screenshots/ anew
+screenshots: $(VENV)/.dev ## draw the pictures of screenshots/ again
 	$(BIN)/python -m screenshots.make $(ARGS)
 
 bench: $(VENV)/.dev ## measure; the figures of the README come from here
@@ -59,7 +61,7 @@ $(VENV)/.venv:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.run: $(VENV)/.venv requirements.lock pyproject.toml
+$(VENV)/.run: $(VENV)/.venv requirements.lock pyproject.toml bin/sockmon
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
 	@touch $@
