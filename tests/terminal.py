@@ -71,6 +71,13 @@ class Terminal:
             self.read(0.2)
         return shown
 
+    def until_last_line_ends(self, words: str, patience: float = 60.0) -> None:
+        """Read until the last line ends with `words`: a frame arrives in pieces."""
+        end = time.monotonic() + patience
+        while not (line := self.screen().splitlines()[-1].rstrip()).endswith(words):
+            assert time.monotonic() < end, f"{words!r} never ended the last line: {line!r}"
+            self.read(0.2)
+
     def read(self, seconds: float) -> None:
         if select.select([self.controller], [], [], seconds)[0]:
             self.take(os.read(self.controller, 1 << 16))

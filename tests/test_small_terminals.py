@@ -38,7 +38,6 @@ def test_after_a_storm_of_sizes_it_has_the_last_one(tmp_path: Path) -> None:
         terminal.resize(24, 80)
         terminal.settle_until_quiet(2.0)
         terminal.press("b")
-        terminal.until("Board")
-        assert terminal.screen().splitlines()[-1].rstrip().endswith("Quit")
+        terminal.until_last_line_ends("Quit")
         terminal.press("q")
         assert terminal.end() == 0
