@@ -11,27 +11,19 @@ import pytest
 from sockmon.model.boot import BootForecast, BootOverride
 from sockmon.model.plan import Setting
 from sockmon.tunables import BY_KEY
-from sockmon.tunables.value import boot_value_problem, equal
-from sockmon.tuning.boot import winning_line as files
 from sockmon.tuning.boot.atomic_file import NotPersisted
 from sockmon.tuning.boot.dropin import FILE, persist
 from sockmon.tuning.boot.forecast import boot_forecasts, program_at_boot, unit_of_process
-from sockmon.tuning.boot.sysctl_d import DIRECTORIES, PROCPS, PROGRAMS, SYSTEMD, SysctlProgram
+from sockmon.tuning.boot.sysctl_d import DIRECTORIES, PROCPS, SYSTEMD
 from sockmon.tuning.planning import catalog, reboot_note
 from sockmon.tuning.planning.context import PlanContext, from_snapshot
 from sockmon.tuning.planning.plan import make_plan
 from sockmon.tuning.planning.proposal_pages import pages
-from tests.netns import inside
 from tests.snapshots import snapshot
 from tests.tuning.sample_change import ACTOR
 from tests.tuning.sysctl_programs import (
-    COMMANDS,
     START,
-    hide_the_machines,
-    plant,
     random_tree,
-    rename_loopback,
-    values_after_run,
 )
 
 SOMAXCONN, MAX = "net.core.somaxconn", "net.netfilter.nf_conntrack_max"
@@ -166,38 +158,6 @@ def test_s25_s26_s27_on_generated_trees_the_rivals_are_those_that_persist_meets(
             else:
                 ours.unlink(missing_ok=True)
     assert met > 30, "trees that stand against nothing prove nothing"
-
-
-@pytest.mark.fault("S27")
-@pytest.mark.usefixtures("needs_userns")
-@pytest.mark.parametrize("program", PROGRAMS)
-def test_S27_the_predicted_value_is_what_the_real_program_leaves_or_is_doubted(
-    program: SysctlProgram,
-) -> None:
-    if COMMANDS[program] is None:
-        pytest.skip(f"{program} is not installed")
-    right, wrong = inside(predicted_and_left, program, 60)
-    assert not wrong, "\n".join(wrong[:5])
-    assert right > 100
-
-
-def predicted_and_left(program: SysctlProgram, count: int) -> tuple[int, list[str]]:
-    """Return how many values were predicted without a doubt, and which predictions were wrong."""
-    directories = hide_the_machines()
-    rename_loopback()
-    right, wrong = 0, []
-    for seed in range(count):
-        plant(random_tree(seed, directories), directories)
-        left = values_after_run(program)
-        for key in (key for key in START if key in BY_KEY):
-            winner = files.read_boot_files().resolve(program, key).winner
-            said = START[key] if winner is None else winner.value or ""
-            if winner and (winner.doubt or boot_value_problem(BY_KEY[key], said)):
-                continue
-            right += 1
-            if not equal(BY_KEY[key], said, left[key]):
-                wrong.append(f"tree {seed}: {key} is {left[key]!r}, told {said!r}")
-    return right, wrong
 
 
 @pytest.mark.fault("S27")

@@ -11,7 +11,7 @@ from sockmon.tuning.boot.other_writers import other_managers
 from sockmon.tuning.boot.sysctl_d import PROCPS, PROGRAMS, SYSTEMD, SysctlProgram, path_of
 from sockmon.tuning.boot.winning_line import read_boot_files
 from tests.netns import inside
-from tests.tuning.sysctl_programs import COMMANDS, disagreements
+from tests.tuning.sysctl_programs import COMMANDS, disagreements, host_disagreements
 
 _TREES = int(os.environ.get("SOCKMON_TREES", "120"))
 _BATCH = 500
@@ -49,6 +49,20 @@ def test_S25_S26_S27_S28_generated_trees_end_as_the_real_programs_leave_them(pro
         assert not wrong, "\n".join(wrong[:5])
         moved += some
     # Trees that change nothing would agree with anything.
+    assert moved > _TREES / 2
+
+
+@pytest.mark.fault("S15", "S28")
+@pytest.mark.usefixtures("needs_userns")
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_S15_S28_generated_trees_about_several_names_of_one_number(program: SysctlProgram) -> None:
+    if COMMANDS[program] is None:
+        pytest.skip(f"{program} is not installed")
+    moved = 0
+    for first in range(0, _TREES, _BATCH):
+        some, wrong = inside(host_disagreements, program, first, min(_BATCH, _TREES - first))
+        assert not wrong, "\n".join(wrong[:5])
+        moved += some
     assert moved > _TREES / 2
 
 

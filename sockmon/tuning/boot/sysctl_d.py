@@ -12,6 +12,7 @@ import posixpath
 import re
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -44,6 +45,8 @@ class SysctlLine(msgspec.Struct, frozen=True):
     """The path below /proc/sys as the program reads it; may be a pattern of glob(7)."""
     value: str | None
     """The value, tokens separated by single spaces; None if the line excludes its key or pattern."""
+    written: bytes = b""
+    """The bytes that the program writes, without the line feed at their end."""
 
     @property
     def at(self) -> str:
@@ -65,6 +68,11 @@ class SysctlLine(msgspec.Struct, frozen=True):
         return ""
 
 
+def key_of(path: str) -> str:
+    """Return the key of a path below /proc/sys: `net/ipv4/conf/eth0.1/x` is `net.ipv4.conf.eth0/1.x`."""
+    return path.translate({ord("."): "/", ord("/"): "."})
+
+
 class UnreadableFile(Exception):
     """A file that exists but cannot be read completely."""
 
@@ -77,6 +85,8 @@ class SysctlFile(msgspec.Struct, frozen=True):
     raw: bytes
     shadowed_by: str = ""
     """The file of the same name that is read instead; empty if this one is read."""
+    unread: str = ""
+    """`FILE: Permission denied` if it cannot be read, or a directory; empty if it can."""
 
 
 def path_of(key: str) -> str:
@@ -86,16 +96,21 @@ def path_of(key: str) -> str:
     return key if first == "/" else key.translate({ord("."): "/", ord("/"): "."})
 
 
-def find_files(
-    root: Path, program: SysctlProgram, overlay: Mapping[str, bytes], unread: set[str]
-) -> list[SysctlFile]:
-    """Return every file that `program` finds, in the order of reading; those that are shadowed come first.
+def find_files(root: Path, program: SysctlProgram, overlay: Mapping[str, bytes]) -> list[SysctlFile]:
+    """Return every file that `program` finds, in the order of reading; those that are shadowed come first, and
+    directories that cannot be read come last, because any name may be in them.
 
-    `overlay` has the contents of files after a change. What cannot be read is added to `unread`."""
+    `overlay` has the contents of files after a change."""
     first: dict[bytes, str] = {}
     behind: list[tuple[str, str]] = []
+    directories: list[SysctlFile] = []
     for directory in _directories(root):
-        for name in sorted(_file_names(root, directory, program, overlay, unread)):
+        try:
+            names = _file_names(root, directory, program, overlay)
+        except OSError as error:
+            directories.append(SysctlFile(f"/{directory}", b"", unread=f"/{directory}: {error.strerror}"))
+            continue
+        for name in sorted(names):
             shown = f"/{directory}/{os.fsdecode(name)}"
             if name in first:
                 behind.append((shown, first[name]))
@@ -104,11 +119,7 @@ def find_files(
     order = [*behind, *((first[name], "") for name in sorted(first))]
     if program == PROCPS and (root / SYSCTL_CONF).is_file():
         order.append((f"/{SYSCTL_CONF}", ""))
-    return [
-        SysctlFile(name, raw, by)
-        for name, by in order
-        if (raw := _content(root, name, overlay, unread)) is not None
-    ]
+    return [*(_read(root, name, by, overlay) for name, by in order), *directories]
 
 
 def parse_lines(file: SysctlFile, program: SysctlProgram) -> Iterator[SysctlLine]:
@@ -117,7 +128,9 @@ def parse_lines(file: SysctlFile, program: SysctlProgram) -> Iterator[SysctlLine
     for number, raw in enumerate(file.raw.split(b"\n"), 1):
         for path, value in split(raw):
             text = None if value is None else sanitize(b" ".join(re.split(rb"[ \t]+", value)), _MAX_FILE_BYTES)
-            yield SysctlLine(sanitize(os.fsencode(file.name), 4096), number, sanitize(path, 4096), text)
+            yield SysctlLine(
+                sanitize(os.fsencode(file.name), 4096), number, sanitize(path, 4096), text, value or b""
+            )
 
 
 def _directories(root: Path) -> Iterator[str]:
@@ -130,34 +143,26 @@ def _directories(root: Path) -> Iterator[str]:
         seen.add(real)
 
 
-def _file_names(
-    root: Path, directory: str, program: SysctlProgram, overlay: Mapping[str, bytes], unread: set[str]
-) -> set[bytes]:
+def _file_names(root: Path, directory: str, program: SysctlProgram, overlay: Mapping[str, bytes]) -> set[bytes]:
     # systemd skips hidden files (FOREACH_DIRENT), procps does not.
     hidden = program == PROCPS
     names = {os.fsencode(os.path.basename(file)) for file in overlay if os.path.dirname(file) == f"/{directory}"}
-    try:
+    with suppress(FileNotFoundError, NotADirectoryError):
         names.update(map(os.fsencode, os.listdir(root / directory)))
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except OSError as error:
-        unread.add(f"/{directory}: {error.strerror}")
     return {name for name in names if name.endswith(b".conf") and (hidden or not name.startswith(b"."))}
 
 
-def _content(root: Path, name: str, overlay: Mapping[str, bytes], unread: set[str]) -> bytes | None:
-    """Return the content of the file; None if it cannot be read."""
+def _read(root: Path, name: str, shadowed_by: str, overlay: Mapping[str, bytes]) -> SysctlFile:
     if name in overlay:
-        return overlay[name]
+        return SysctlFile(name, overlay[name], shadowed_by)
     try:
-        return read_file(root / name.lstrip("/"))
+        return SysctlFile(name, read_file(root / name.lstrip("/")), shadowed_by)
     except FileNotFoundError:
         # A dangling link still hides the files of the same name; it has no lines.
-        return b""
+        return SysctlFile(name, b"", shadowed_by)
     except (OSError, UnreadableFile) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        unread.add(f"{sanitize(os.fsencode(name), 4096)}: {reason}")
-        return None
+        return SysctlFile(name, b"", shadowed_by, f"{sanitize(os.fsencode(name), 4096)}: {reason}")
 
 
 def read_file(file: Path) -> bytes:

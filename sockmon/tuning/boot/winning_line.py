@@ -11,12 +11,13 @@ from __future__ import annotations
 import ctypes
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from sockmon.text import sanitize
+from sockmon.tuning.boot.replay import BootWrite, Step, UnreadWrites
 from sockmon.tuning.boot.sysctl_d import (
     PROCPS,
     PROGRAMS,
@@ -33,6 +34,8 @@ from sockmon.tuning.boot.sysctl_d import (
 )
 
 _FNM_PATHNAME, _FNM_PERIOD = 1, 4
+_STDIO_BUFFER = 1024
+"""procps writes through stdio, whose buffer for a file of /proc/sys has this size (its st_blksize)."""
 _HEADER_LINES = 10
 _PROCPS_PATHS = ("usr/sbin/sysctl", "sbin/sysctl", "usr/bin/sysctl")
 _CONFIG_MANAGERS = {
@@ -72,6 +75,8 @@ class BootFiles(msgspec.Struct, frozen=True):
     """Lines of files that are hidden by another file of the same name."""
     unread: tuple[str, ...]
     """Files that could not be read, with the reason; if there are any, the winner is not certain."""
+    unread_after: dict[SysctlProgram, tuple[tuple[int, str], ...]]
+    """For each of `unread` that a program reads: after how many of its lines, and the reason."""
     written_by: dict[str, str]
     """By file, the tool that its first comments name: it will write the file again."""
     exclude_patterns: bool
@@ -108,6 +113,36 @@ class BootFiles(msgspec.Struct, frozen=True):
             and (not own and _matches(line.path, path) if line.pattern else resolve_path(line.path) == path)
         )
 
+    def steps(self, program: SysctlProgram, paths: Iterable[str]) -> list[Step]:
+        """Return all that `program` writes to `paths`, in the order of the writes; no pattern matches others."""
+        wanted = sorted(paths)
+        every = _last_lines(self.lines[program]) if program == SYSTEMD else self.lines[program]
+        order = {id(line): place for place, line in enumerate(self.lines[program])}
+        unread = list(self.unread_after[program])
+        steps: list[Step] = []
+        for line in every:
+            while unread and unread[0][0] <= order[id(line)]:
+                steps.append(UnreadWrites(unread.pop(0)[1]))
+            steps.extend(self._writes_of(line, wanted, every, program))
+        return [*steps, *(UnreadWrites(reason) for _, reason in unread)]
+
+    def _writes_of(
+        self, line: SysctlLine, paths: Sequence[str], every: Iterable[SysctlLine], program: SysctlProgram
+    ) -> Iterator[BootWrite]:
+        if line.value is None:
+            return
+        pieces = program == PROCPS and len(line.written) >= _STDIO_BUFFER
+        uncertain = "sysctl writes such a long text in pieces" if pieces else ""
+        if not line.pattern:
+            if (path := resolve_path(line.path)) in paths:
+                yield BootWrite(path, line.written, line.at, line.file, uncertain)
+            return
+        if self.unread_after[program]:
+            uncertain = f"{self.unread_after[program][0][1]}: it may set the key itself, which overrides a pattern"
+        for path in paths:
+            if _matches(line.path, path) and not any(self._blocks_patterns(each, path, program) for each in every):
+                yield BootWrite(path, line.written, line.at, line.file, uncertain)
+
     def _blocks_patterns(self, line: SysctlLine, path: str, program: SysctlProgram) -> bool:
         """Return whether no pattern applies to `path` because `line` names it or excludes it. Only procps accepts
         patterns as exclusions, and their `*` matches slashes."""
@@ -137,12 +172,12 @@ def read_boot_files(root: str | Path = "/", overlay: Mapping[str, bytes] | None 
     effective: dict[SysctlProgram, tuple[SysctlLine, ...]] = {}
     hidden: dict[SysctlProgram, tuple[Loser, ...]] = {}
     unread: set[str] = set()
+    unread_after = {}
     written_by = {}
     for program in PROGRAMS:
-        found = find_files(Path(root), program, overlay or {}, unread)
-        effective[program] = tuple(
-            line for file in found if not file.shadowed_by for line in parse_lines(file, program)
-        )
+        found = find_files(Path(root), program, overlay or {})
+        unread.update(file.unread for file in found if file.unread and not file.shadowed_by)
+        effective[program], unread_after[program] = _lines(found, program)
         hidden[program] = tuple(
             Loser(line, f"hidden by {file.shadowed_by}")
             for file in found
@@ -152,7 +187,23 @@ def read_boot_files(root: str | Path = "/", overlay: Mapping[str, bytes] | None 
         written_by.update(
             {sanitize(os.fsencode(file.name), 4096): tool for file in found if (tool := _config_manager(file))}
         )
-    return BootFiles(effective, hidden, tuple(sorted(unread)), written_by, _procps_has_fnmatch(Path(root)))
+    return BootFiles(
+        effective, hidden, tuple(sorted(unread)), unread_after, written_by, _procps_has_fnmatch(Path(root))
+    )
+
+
+def _lines(
+    found: Iterable[SysctlFile], program: SysctlProgram
+) -> tuple[tuple[SysctlLine, ...], tuple[tuple[int, str], ...]]:
+    """Return the lines that count, and after how many of them a file that cannot be read has its place."""
+    lines: list[SysctlLine] = []
+    unread = []
+    for file in found:
+        if file.unread and not file.shadowed_by:
+            unread.append((len(lines), file.unread))
+        elif not file.shadowed_by:
+            lines.extend(parse_lines(file, program))
+    return tuple(lines), tuple(unread)
 
 
 def _procps_has_fnmatch(root: Path) -> bool:
