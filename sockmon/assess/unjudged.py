@@ -3,6 +3,7 @@ other users hide."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 
 from sockmon.format import plural
@@ -40,14 +41,27 @@ def other_netns(snapshot: Snapshot) -> tuple[Missing, ...]:
     if found.busiest:
         reason += f"; the busiest: {', '.join(map(_member, found.busiest))}"
         reason += f". To sample one: {command(found, snapshot.host.uid)}"
-    if found.counted < found.total:
-        reason += f" (sockets were counted in {found.counted:,} of them)"
+    reason += _limits_of_search(found)
     return (Missing(OTHER_NETNS, reason, unjudged=names),)
 
 
 def command(found: OtherNetns, uid: int) -> str:
     """Return the command that samples the busiest namespace; users other than root may not enter it."""
-    return f"{'sudo ' * (uid != 0)}sockmon check --netns {found.busiest[0].pid}"
+    return f"{'sudo ' * (uid != 0)}sockmon check --netns {shlex.quote(netns_argument(found.busiest[0]))}"
+
+
+def netns_argument(member: NetnsMember) -> str:
+    """Return what `--netns` takes for this namespace."""
+    return member.argument or str(member.pid)
+
+
+def _limits_of_search(found: OtherNetns) -> str:
+    limits = []
+    if found.counted < found.total:
+        limits.append(f"sockets were counted in {found.counted:,} of them")
+    if found.unmatched:
+        limits.append(f"{plural(found.unmatched, 'mounted namespace')} may be among them: only root can tell")
+    return f" ({'; '.join(limits)})" if limits else ""
 
 
 def unjudged_text(missing: Iterable[Missing]) -> str:
@@ -61,4 +75,7 @@ def _count(total: int) -> str:
 
 def _member(member: NetnsMember) -> str:
     sockets = "" if member.sockets is None else f" with {plural(member.sockets, 'socket')}"
-    return f"{member.name}[{member.pid}]{sockets}"
+    process = f"{member.name}[{member.pid}]" if member.pid else "no process"
+    if member.called is None:
+        return process + sockets
+    return f"{member.called.kind} {member.called.name} ({process}){sockets}"

@@ -14,9 +14,10 @@ def boot_id() -> str:
         return file.read(64).decode("ascii", "replace").strip()
 
 
-def netns_inode(path: str = OWN_NETNS) -> int:
-    """Return the inode of a network namespace, by default of the calling thread's; raise OSError."""
-    return os.stat(path).st_ino
+def netns_inode(path: str = OWN_NETNS, proc: int | None = None) -> int:
+    """Return the inode of a network namespace, by default of the calling thread's, `path` relative to `proc`;
+    raise OSError."""
+    return os.stat(path, dir_fd=proc).st_ino
 
 
 def proc_net_inode(process: str, proc: int | None = None) -> int:

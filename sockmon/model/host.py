@@ -6,8 +6,6 @@ import msgspec
 
 from sockmon.model.user_namespace import UserNamespace
 
-OTHER_NETNS = "other namespaces"
-"""The reader of the network namespaces that are not sampled."""
 HIDDEN_ANCESTORS = "ancestors"
 """The part of `cgroups` that is missing in a cgroup namespace."""
 OUTER_TASKS = "outer tasks"
@@ -153,28 +151,6 @@ class Processes(msgspec.Struct, frozen=True):
     """Why /proc does not show the processes of other users (hidepid); empty if it does."""
     user_namespaces: tuple[UserNamespace, ...] = ()
     """Those of the rows and their ancestors, without sockmon's own."""
-
-
-class NetnsMember(msgspec.Struct, frozen=True):
-    """A network namespace that is not sampled, by one of its processes."""
-
-    pid: int
-    name: str
-    processes: int
-    sockets: int | None
-    """Sockets of every kind, and connections in TIME_WAIT; None: not counted."""
-
-
-class OtherNetns(msgspec.Struct, frozen=True):
-    """The network namespaces of visible processes that are not sampled."""
-
-    at: float
-    total: int
-    processes: int
-    busiest: tuple[NetnsMember, ...]
-    """The first few, those with the most sockets first."""
-    counted: int
-    """Namespaces whose sockets were counted, at most."""
 
 
 class ProcessMaps(msgspec.Struct, frozen=True):

@@ -12,7 +12,6 @@ import msgspec
 from sockmon.model.host import (
     HIDDEN_ANCESTORS,
     HIDDEN_PROCESSES,
-    OTHER_NETNS,
     OUTER_TASKS,
     UNLIMITED,
     Cgroups,
@@ -24,8 +23,6 @@ from sockmon.model.host import (
     MemoryCgroup,
     Missing,
     Neighbours,
-    NetnsMember,
-    OtherNetns,
     Owner,
     PidsCgroup,
     Process,
@@ -52,6 +49,7 @@ from sockmon.model.netns import (
     UdpBuffer,
     UdpPorts,
 )
+from sockmon.model.other_netns import OTHER_NETNS, NetnsMember, NetnsName, OtherNetns
 from sockmon.model.ports import BoundSource, PortGroup, Ports
 from sockmon.model.queues import OrphanGroup, QueuedSocket, QueueOwner, TcpQueues
 from sockmon.model.transmit import TransmitQueue, TransmitQueues
@@ -79,6 +77,7 @@ __all__ = [
     "Neighbours",
     "Netns",
     "NetnsMember",
+    "NetnsName",
     "OrphanGroup",
     "OtherNetns",
     "Owner",

@@ -21,6 +21,7 @@ from sockmon.model.snapshot import (
     Cgroups,
     Missing,
     NetnsMember,
+    NetnsName,
     OtherNetns,
     Snapshot,
     Tasks,
@@ -70,6 +71,22 @@ def test_one_that_could_not_be_counted_and_more_than_are_counted() -> None:
     (entry,) = report(snapshot(0.0, other_netns=many)).missing
     assert "gateway[812]." in entry.reason
     assert "counted in 300 of them" in entry.reason
+
+
+def test_one_that_has_a_name_is_called_by_it_and_sampled_by_it() -> None:
+    blue = NetnsMember(0, "", 0, None, 4026532, NetnsName("netns", "blue two"), "blue two")
+    busy = NetnsMember(812, "gateway", 4, 2001, 4026533, NetnsName("netns", "red"), "red")
+    (entry,) = report(snapshot(0.0, other_netns=OtherNetns(0.0, 2, 4, (busy, blue), 2))).missing
+    assert "netns red (gateway[812]) with 2,001 sockets, netns blue two (no process)." in entry.reason
+    assert entry.reason.endswith("sockmon check --netns red")
+    (entry,) = report(snapshot(0.0, other_netns=OtherNetns(0.0, 1, 0, (blue,), 1))).missing
+    assert entry.reason.endswith("sockmon check --netns 'blue two'")
+
+
+def test_mounts_that_cannot_be_told_from_unread_processes_are_mentioned() -> None:
+    found = replace(FOUND, unreadable=3, unmatched=2)
+    (entry,) = report(snapshot(0.0, other_netns=found)).missing
+    assert "2 mounted namespaces may be among them" in entry.reason
 
 
 @pytest.mark.parametrize("topic", ["EADDRNOTAVAIL", "ephemeral-ports", "ListenOverflows", "accept-queue"])

@@ -4,12 +4,10 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-_ESCAPE = re.compile(rb"\\([0-7]{3})")
+from sockmon.kernel import mountinfo
 
 
 class Mount(NamedTuple):
@@ -40,19 +38,11 @@ class Mount(NamedTuple):
 def parse_mounts(text: bytes) -> list[Mount]:
     """Return the cgroup mounts of a mountinfo, proc_pid_mountinfo(5); skip other lines."""
     found = []
-    for line in text.split(b"\n"):
-        head, _, tail = line.partition(b" - ")
-        fields, kind = head.split(), tail.split()
-        if len(fields) < 6 or len(kind) < 3 or kind[0] not in (b"cgroup", b"cgroup2"):
-            continue
-        unified = kind[0] == b"cgroup2"
-        options = frozenset() if unified else frozenset(os.fsdecode(kind[2]).split(","))
-        found.append(Mount(options, _unescape(fields[3]), _unescape(fields[4]), unified))
+    for line in mountinfo.parse(text, (b"cgroup", b"cgroup2")):
+        unified = line.kind == "cgroup2"
+        options = frozenset() if unified else frozenset(line.options.split(","))
+        found.append(Mount(options, line.root, line.point, unified))
     return found
-
-
-def _unescape(field: bytes) -> str:
-    return os.fsdecode(_ESCAPE.sub(lambda match: bytes([int(match[1], 8) & 255]), field))
 
 
 def path_of(controller: str, paths: Mapping[str, str]) -> str | None:

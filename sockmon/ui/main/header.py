@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rich.text import Text
 
 from sockmon import format as fmt
-from sockmon.assess.unjudged import count_outer_tasks
+from sockmon.assess.unjudged import count_outer_tasks, netns_argument
 from sockmon.format import plural
 from sockmon.model.snapshot import Snapshot
 from sockmon.ui.widgets.text_line import justify
@@ -82,7 +82,7 @@ def _unsampled(snapshot: Snapshot, width: int) -> str:
         return ""
     if width < LONG_WIDTH:
         return f" +{found.total:,} not sampled" if width >= MEDIUM_WIDTH else f" +{found.total:,}"
-    option = f": --netns {found.busiest[0].pid}" if found.busiest else ""
+    option = f": --netns {netns_argument(found.busiest[0])}" if found.busiest else ""
     return f" ({found.total:,} other not sampled{option})"
 
 

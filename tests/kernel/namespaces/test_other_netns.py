@@ -13,10 +13,11 @@ from msgspec.structs import replace
 
 from sockmon.errors import ReadError
 from sockmon.kernel.identity import netns_inode, proc_net_inode
-from sockmon.kernel.netlink import run
+from sockmon.kernel.namespaces import discovery, other_netns
+from sockmon.kernel.namespaces.other_netns import find_other_netns
+from sockmon.kernel.netlink import Incremental, run
 from sockmon.kernel.netns import open_current, open_netns
-from sockmon.kernel.processes import other_netns, proc_files
-from sockmon.kernel.processes.other_netns import find_other_netns
+from sockmon.kernel.processes import proc_files
 from sockmon.kernel.processes.process_table import ProcessTable
 from sockmon.model.snapshot import OtherNetns, Process
 from tests.netns import child_environment
@@ -69,7 +70,7 @@ def _parent(pid: int) -> int | None:
 
 
 def others(rows: list[Process], proc: int) -> OtherNetns:
-    return run(find_other_netns(rows, {proc_net_inode("self", proc)}, proc, 0.0))
+    return run(find_other_netns(rows, {(netns_inode(), proc_net_inode("self", proc))}, proc, 0.0))
 
 
 @pytest.mark.usefixtures("needs_userns")
@@ -95,7 +96,11 @@ def test_a_namespace_is_known_by_the_inode_that_everyone_may_read(proc: int) -> 
 def test_the_namespace_that_is_sampled_is_not_another_one_and_ours_is(proc: int) -> None:
     with namespace(1) as pid:
         rows = family(pid)
-        found = run(find_other_netns(rows, {proc_net_inode(str(pid), proc)}, proc, 0.0))
+        found = run(
+            find_other_netns(
+                rows, {(netns_inode(f"/proc/{pid}/ns/net"), proc_net_inode(str(pid), proc))}, proc, 0.0
+            )
+        )
     assert [member.pid for member in found.busiest] == [os.getpid()]
 
 
@@ -108,21 +113,79 @@ def test_an_ended_process_is_skipped(proc: int) -> None:
     assert others([process(pid=1 << 30)], proc).total == 0
 
 
+def no_mounts(_: int) -> Incremental[dict[int, list[str]]]:
+    yield
+    return {}
+
+
 def test_many_namespaces_are_counted_and_few_are_read(monkeypatch: pytest.MonkeyPatch, proc: int) -> None:
     read: list[int] = []
 
-    def count(pid: int, _: int) -> int:
-        read.append(pid)
-        return pid
+    def count(row: Process, _: int) -> int:
+        read.append(row.pid)
+        return row.pid
 
-    monkeypatch.setattr(other_netns, "proc_net_inode", lambda pid, _: int(pid))
+    monkeypatch.setattr(discovery, "proc_net_inode", lambda pid, _: int(pid))
+    monkeypatch.setattr(discovery, "netns_inode", lambda path, _: int(path.partition("/")[0]))
+    monkeypatch.setattr(discovery, "read_nsfs_mounts", no_mounts)
     monkeypatch.setattr(other_netns, "_count_sockets", count)
     rows = [replace(process(pid=pid), fds=None) for pid in range(1, 1001)]
-    found = run(find_other_netns(rows, {1}, proc, 0.0))
+    found = run(find_other_netns(rows, {(1, 1)}, proc, 0.0))
     assert (found.total, found.counted, len(read)) == (999, 300, 300)
     assert len(found.busiest) == other_netns.MAX_BUSIEST
 
 
 def test_without_our_own_namespace_no_other_is_counted(proc: int) -> None:
     with pytest.raises(ReadError, match="is not known"):
-        run(find_other_netns([], {0}, proc, 0.0))
+        run(find_other_netns([], {(0, 0)}, proc, 0.0))
+
+
+def found_with(
+    mounts: dict[int, list[str]], monkeypatch: pytest.MonkeyPatch, proc: int, unread: int
+) -> OtherNetns:
+    """What is found of processes 1 to 3, each in a namespace of its own, and of mounts; 1 is ours, `unread` of the
+    others may not be read."""
+
+    def inode(path: str, _: int) -> int:
+        pid = int(path.partition("/")[0])
+        if pid > 3 - unread:
+            raise PermissionError(13, "")
+        return pid
+
+    def read_mounts(_: int) -> Incremental[dict[int, list[str]]]:
+        yield
+        return mounts
+
+    monkeypatch.setattr(discovery, "netns_inode", inode)
+    monkeypatch.setattr(discovery, "proc_net_inode", lambda pid, _: 70 + int(pid))
+    monkeypatch.setattr(discovery, "read_nsfs_mounts", read_mounts)
+    monkeypatch.setattr(other_netns, "_count_sockets", lambda row, _: row and row.pid)
+    return run(find_other_netns([process(pid=pid) for pid in (1, 2, 3)], {(1, 71)}, proc, 0.0))
+
+
+def test_one_without_a_process_has_the_name_of_its_mount(monkeypatch: pytest.MonkeyPatch, proc: int) -> None:
+    mounts = {1: ["/run/docker/netns/default"], 3: ["/run/netns/red"], 9: ["/run/netns/blue"], 8: ["/mnt/x y"]}
+    found = found_with(mounts, monkeypatch, proc, 0)
+    assert (found.total, found.processes, found.unreadable, found.unmatched) == (4, 2, 0, 0)
+    assert [(each.pid, each.argument, each.called and each.called.name) for each in found.busiest] == [
+        (3, "red", "red"),
+        (2, "", None),
+        (0, "blue", "blue"),
+    ]
+
+
+def test_a_mount_that_may_belong_to_an_unread_process_is_not_counted_twice(
+    monkeypatch: pytest.MonkeyPatch, proc: int
+) -> None:
+    found = found_with({3: ["/run/netns/red"]}, monkeypatch, proc, 1)
+    assert (found.total, found.unreadable, found.unmatched) == (2, 1, 1)
+
+
+def test_a_name_that_is_hostile_or_looks_like_a_pid_is_not_an_argument(
+    monkeypatch: pytest.MonkeyPatch, proc: int
+) -> None:
+    found = found_with({3: ["/run/netns/42"], 2: ["/run/netns/\x1b[2J"]}, monkeypatch, proc, 0)
+    assert [(each.argument, each.called and each.called.name) for each in found.busiest] == [
+        ("", "42"),
+        ("", "�[2J"),
+    ]
