@@ -19,7 +19,7 @@ from sockmon.text import sanitize
 
 if TYPE_CHECKING:
     from sockmon.model.plan import Plan
-    from sockmon.model.transaction import Transaction
+    from sockmon.model.transaction import ForeignValue, Transaction
 
 MIN_HOLD, DEFAULT_HOLD, MAX_HOLD = 10, 60, 3600
 """Seconds."""
@@ -79,7 +79,11 @@ def _require_root(root: str, settings: Sequence[str]) -> None:
 
 @click.command(
     short_help="Keep the pending change.",
-    epilog=usage.exit_codes("0 kept", "1 if not kept, or kept but not written to /etc/sysctl.d as requested"),
+    epilog=usage.exit_codes(
+        "0 kept",
+        "1 if not kept, if a value was changed by another process meanwhile, or if it was not written to"
+        " /etc/sysctl.d as requested",
+    ),
 )
 @_ID
 @click.option("--persist", is_flag=True, help="Also write it to /etc/sysctl.d, so that it survives a reboot.")
@@ -97,7 +101,7 @@ def keep(change: str | None, persist: bool, json_: bool, root: str) -> None:
         click.echo("\n".join(lines), err=True)
     kept = decide("keep", root, id=change or "", persist=persist)
     _print_transaction(kept, json_)
-    if kept.state != "kept" or not _persisted_as_requested(kept, persist, root):
+    if kept.state != "kept" or kept.not_kept or not _persisted_as_requested(kept, persist, root):
         sys.exit(1)
 
 
@@ -234,10 +238,17 @@ def _apply_and_report(plan: Plan, hold: float, yes: bool, json_: bool, root: str
 
 def _print_transaction(one: Transaction, json_: bool) -> None:
     """Print the id and the stored state, or all of it as JSON, on standard output; messages on standard error."""
-    line = f"{one.id} {one.state}{', persisted' if one.persisted else ''}"
-    click.echo(_as_json(one) if json_ else line)
+    click.echo(_as_json(one) if json_ else sanitize(f"{one.id} {_result(one)}", 2000))
     for message in one.messages:
         click.echo(sanitize(message, 2000), err=True)
+
+
+def _result(one: Transaction) -> str:
+    """Return `kept, persisted`, `kept, except net.core.somaxconn` or `not kept`; of another change its state."""
+    if one.not_kept and not one.kept_settings:
+        return "not kept"
+    lost = f", except {', '.join(each.name for each in one.not_kept)}" if one.not_kept else ""
+    return f"{one.state}{', persisted' if one.persisted else ''}{lost}"
 
 
 def _as_json(one: Transaction) -> str:
@@ -254,13 +265,18 @@ def _history_line(one: Transaction, undone: bool) -> str:
     actor = one.actor.login or one.actor.user
     notes = [
         *(["persisted"] if one.persisted else []),
+        *(f"{each.name} not kept: {_value_when_kept(each)}" for each in one.not_kept),
         *(["undone"] if undone else []),
         *([f"undoes {one.plan.undoes}"] if one.plan.undoes else []),
         *([f"rolled back in {_seconds_left(one):.0f} s"] if one.state == "holding" else []),
     ]
-    state = STATE_LABELS.get(one.state, one.state)
+    state = STATE_LABELS.get(one.state, one.state) if one.kept_settings else "not kept"
     note = f" ({', '.join(notes)})" if notes else ""
     return sanitize(f"{one.id}  {when}  {state:<11} {actor:<10} {', '.join(steps)}{note}", 2000)
+
+
+def _value_when_kept(lost: ForeignValue) -> str:
+    return "it did not exist any more" if lost.now is None else f"it was {lost.now or 'empty'}"
 
 
 def _seconds_left(pending: Transaction) -> float:

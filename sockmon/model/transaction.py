@@ -20,7 +20,7 @@ from typing import Literal
 import msgspec
 
 from sockmon.model.outcome import Outcome
-from sockmon.model.plan import Plan
+from sockmon.model.plan import Plan, Setting
 
 State = Literal["applying", "holding", "kept", "reverted", "conflict", "stuck", "refused", "rebooted"]
 
@@ -44,6 +44,15 @@ class SysctlFileEdit(msgspec.Struct, frozen=True):
     after: str
 
 
+class ForeignValue(msgspec.Struct, frozen=True):
+    """A setting that did not have its new value any more when its change was kept."""
+
+    name: str
+    """`net.core.somaxconn`, `nofile@1044`."""
+    now: str | None
+    """The value that another process has written; None if the setting does not exist any more."""
+
+
 class Transaction(msgspec.Struct, frozen=True):
     """A plan that a guard has carried out or is carrying out."""
 
@@ -64,6 +73,16 @@ class Transaction(msgspec.Struct, frozen=True):
     """What the change wrote to /etc/sysctl.d; undoing the change reverses it."""
     outcomes: tuple[Outcome, ...] = ()
     """What has become of the reasons of the plan, as it was observed last; empty if it was not observed."""
+    not_kept: tuple[ForeignValue, ...] = ()
+    """The settings of a kept change that were not in effect any more when it was kept."""
+    set_by_files: tuple[str, ...] = ()
+    """Names of kept settings that a file of sysctl.d sets to another value: they last until it is applied."""
+
+    @property
+    def kept_settings(self) -> tuple[Setting, ...]:
+        """The settings that were in effect when the change was kept; all of them if it was not kept."""
+        lost = {each.name for each in self.not_kept}
+        return tuple(setting for setting in self.plan.settings if setting.name not in lost)
 
 
 def inverse_plan(kept: Transaction, netns: int, boot_id: str) -> Plan:

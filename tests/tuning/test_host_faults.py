@@ -145,7 +145,7 @@ def test_T11_with_etc_read_only_or_full_it_is_kept_and_the_boot_value_is_reporte
     assert "not written to /etc/sysctl.d" in read_only[-1]
     assert "the file system is read-only" in read_only[-1]
     assert "there is no space left on the disk" in full[-1]
-    assert undone[0].endswith("it lasts until the next reboot")
+    assert undone[0].endswith("it does not survive a reboot")
     assert "the file system is read-only" in undone[0]
     assert f"after a reboot, {SOMAXCONN}: /etc/sysctl.d/90-sockmon.conf:4 sets 8192" in undone
 

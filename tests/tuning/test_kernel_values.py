@@ -146,7 +146,7 @@ def not_persisted() -> tuple[Transaction, bool]:
 def test_t11_a_change_that_cannot_be_persisted_is_kept_with_a_message() -> None:
     ended, new = inside(not_persisted)
     assert (ended.state, ended.persisted, new) == ("kept", False, True)
-    assert "lasts until the next reboot" in ended.messages[-1]
+    assert "does not survive a reboot" in ended.messages[-1]
 
 
 def stuck() -> tuple[Transaction, str]:

@@ -14,6 +14,7 @@ from sockmon import own_command
 from sockmon.model.boot import Drift
 from sockmon.model.detail import ProcessQuery
 from sockmon.model.helper_protocol import ResolveHold
+from sockmon.model.transaction import ForeignValue, Transaction
 from sockmon.ui.app import SockmonApp
 from sockmon.ui.main.screen import MainScreen
 from sockmon.ui.tuning.held_change import (
@@ -199,3 +200,27 @@ async def test_the_command_in_the_hold_bar_works_under_sudo(monkeypatch: pytest.
     async with play((160, 50)) as seen:
         await seen.held()
         await seen.says("or: sudo /opt/sockmon/bin/sockmon tune keep")
+
+
+@pytest.mark.parametrize(
+    ("ended", "words"),
+    [
+        (
+            transaction(PLAN, "kept", not_kept=(ForeignValue(SOMAXCONN, "4096"),)),
+            ("▲ KEPT IN PART", f"{SOMAXCONN} is 4096 now"),
+        ),
+        (
+            transaction(PLAN, "kept", not_kept=tuple(ForeignValue(each.name, None) for each in PLAN.settings)),
+            ("▲ NOT KEPT", f"{SOMAXCONN} does not exist any more"),
+        ),
+        (transaction(PLAN, "kept", set_by_files=(SOMAXCONN,)), ("✔ KEPT", "until sysctl.d is applied again")),
+    ],
+)
+async def test_what_is_gone_is_not_called_kept(ended: Transaction, words: tuple[str, ...]) -> None:
+    async with play() as seen:
+        await seen.held()
+        seen.app.helper_session.hold.on_result(ended)
+        await seen.says(*words)
+        assert "2 changes until reboot" not in text(seen.app)
+        bar = seen.app.screen.query_one(HoldBar)
+        assert bar.has_class("-bad" if ended.not_kept else "-good")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from sockmon.document import sentence
 from sockmon.model.boot import BootForecast, BootOverride
 from sockmon.tunables import process_of, row_of
+from sockmon.tunables.value import equal
 from sockmon.tuning.boot.systemd_unit import how_to_persist
 from sockmon.tuning.planning.context import PlanContext
 from sockmon.tuning.planning.step import Step
@@ -43,9 +44,10 @@ def _sysctl_note(step: Step, forecast: BootForecast) -> Iterator[str]:
     if against:
         yield f"`keep --persist` would keep it until the next reboot only: {'; '.join(against)}"
     else:
+        until = "sysctl.d is applied again" if _set_by_a_file(step, forecast) else "the next reboot"
         yield (
-            "`keep --persist` writes it to /etc/sysctl.d/90-sockmon.conf, which wins; `keep` alone lasts until the"
-            " next reboot"
+            "`keep --persist` writes it to /etc/sysctl.d/90-sockmon.conf, which wins; `keep` alone lasts until"
+            f" {until}"
         )
     if not against and step.key.startswith("net.netfilter.nf_conntrack"):
         yield (
@@ -53,6 +55,13 @@ def _sysctl_note(step: Step, forecast: BootForecast) -> Iterator[str]:
             " udev rule that `keep --persist` prints"
         )
     yield from forecast.managers
+
+
+def _set_by_a_file(step: Step, forecast: BootForecast) -> bool:
+    """Return whether a file sets the key to another value: each package that applies sysctl.d brings it back."""
+    # Without a value, two sentences mean that the two programs differ.
+    value = forecast.value
+    return len(forecast.sentences) > 1 if value is None else not equal(step.row, value, step.new)
 
 
 def _overriding_lines(step: Step, overrides: Iterable[BootOverride]) -> Iterator[str]:

@@ -53,7 +53,7 @@ _requests = msgspec.json.Decoder(Request)
 
 def serve_until_decided(guard: Guard) -> Transaction:
     """Answer requests until one ends the transaction, or the hold expires, which rolls it back; return the
-    result."""
+    result. A change of which nothing exists any more, as of a process that has ended, ends at once."""
     listener = guard.listener
     assert listener is not None
     poll = select.poll()
@@ -66,6 +66,8 @@ def serve_until_decided(guard: Guard) -> Transaction:
         if ready and not guard.expired and (ended := _serve_one(guard, listener)) is not None:
             return ended
         guard.note_foreign_writes()
+        if guard.has_ended:
+            return guard.revert()
     guard.messages.append("the hold expired")
     return guard.revert()
 

@@ -27,7 +27,7 @@ from sockmon.errors import TuningError
 from sockmon.kernel.identity import boot_id, netns_inode
 from sockmon.model.outcome import Outcome
 from sockmon.model.plan import Plan, Setting
-from sockmon.model.transaction import Actor, State, Transaction
+from sockmon.model.transaction import Actor, ForeignValue, State, Transaction
 from sockmon.tuning.transaction import history, lock
 from sockmon.tuning.transaction.confinement import host_only_reason
 from sockmon.tuning.transaction.journal import Applied, Begin, Extend, Journal, Observed, Write, Wrote
@@ -62,7 +62,7 @@ class Guard:
         self._lock = -1
         self._journal: Journal | None = None
         self._targets: dict[int, Target] = {}
-        self._foreign_values: dict[int, str] = {}
+        self._foreign_values: dict[int, str | None] = {}
         self._observations = 0
         self.messages: list[str] = []
         begun = time.time()
@@ -189,11 +189,28 @@ class Guard:
         """Add a message for each value that another process has changed since: a rollback leaves it alone."""
         for n, setting in enumerate(self._plan.settings):
             with suppress(OSError):
-                found, expected = self._targets[n].read(), self._open_journal.state.readback.get(n, setting.new)
-                if not self._targets[n].equal(found, expected) and self._foreign_values.get(n) != found:
-                    self._foreign_values[n] = found
-                    value = found or "an empty value"
-                    self.messages.append(f"{setting.name}: another process changed it to {value}")
+                self._note_foreign_write(n, setting)
+
+    def _note_foreign_write(self, n: int, setting: Setting) -> None:
+        found: str | None = None
+        with suppress(FileNotFoundError):
+            found = self._targets[n].read()
+        if found is not None and self._targets[n].equal(found, self._readback(n)):
+            self._foreign_values.pop(n, None)
+        elif n not in self._foreign_values or self._foreign_values[n] != found:
+            self._foreign_values[n] = found
+            changed = f"another process changed it to {found or 'an empty value'}"
+            self.messages.append(f"{setting.name}: {'it does not exist any more' if found is None else changed}")
+
+    def _readback(self, n: int) -> str:
+        return self._open_journal.state.readback.get(n, self._plan.settings[n].new)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing that the plan has changed exists any more."""
+        return bool(self._foreign_values) and all(
+            self._foreign_values.get(n, "") is None for n in range(len(self._plan.settings))
+        )
 
     def status(self) -> Transaction:
         """Return the pending transaction."""
@@ -224,7 +241,8 @@ class Guard:
         """Commit: journal KEEP, then end the transaction; if that cannot be journaled, raise TuningError and hold
         on."""
         self.note_foreign_writes()
-        if not self._open_journal.keep(persist):
+        not_kept = (ForeignValue(self._plan.settings[n].name, now) for n, now in self._foreign_values.items())
+        if not self._open_journal.keep(persist, tuple(not_kept)):
             raise TuningError("the change cannot be kept: the journal cannot be written", "it will be rolled back")
         return self._end("kept")
 

@@ -12,9 +12,9 @@ import msgspec
 
 from sockmon.errors import TuningError
 from sockmon.model.plan import Setting
-from sockmon.model.transaction import Actor, State, Transaction
+from sockmon.model.transaction import Actor, ForeignValue, State, Transaction
 from sockmon.text import sanitize
-from sockmon.tuning.transaction import broadcast, persist_on_keep
+from sockmon.tuning.transaction import after_keep, broadcast, persist_on_keep
 from sockmon.tuning.transaction.journal import Done, Journal, JournalState
 from sockmon.tuning.transaction.state_dirs import StateDirs, open_private, write_whole
 
@@ -61,6 +61,7 @@ def to_transaction(recorded: JournalState, state: State, messages: tuple[str, ..
         messages=messages,
         entries=recorded.entries if edited else (),
         outcomes=recorded.outcomes,
+        not_kept=recorded.not_kept if recorded.kept else (),
     )
 
 
@@ -68,17 +69,21 @@ def close_transaction(dirs: StateDirs, journal: Journal, state: State, messages:
     """End a transaction: persist it if requested, write it to the history, then remove the journal; return it.
 
     A write that fails here adds a message, and undoes nothing."""
-    if state == "kept" and journal.state.done is None:
-        messages = messages + persist_on_keep.update_sysctl_d(dirs.root, journal, lambda id: read(dirs, id))
-    done = to_transaction(journal.state, state, tuple(messages))
     new = journal.state.done is None
+    set_by_files = journal.state.done.set_by_files if journal.state.done else ()
+    if state == "kept" and new:
+        edited = persist_on_keep.update_sysctl_d(dirs.root, journal, lambda id: read(dirs, id))
+        duration = after_keep.duration_of(journal.state, dirs.root)
+        messages, set_by_files = messages + duration.messages + edited, duration.set_by_files
+    done = to_transaction(journal.state, state, tuple(messages))
+    done = msgspec.structs.replace(done, set_by_files=set_by_files)
     if new:
         # Before the history, because the screen reads the result from there.
         done = with_message(done, audit(dirs, done))
     failed = _write(dirs, done)
     if new:
         _broadcast_failure(dirs, done)
-        journal.try_append(Done(state, done.messages))
+        journal.try_append(Done(state, done.messages, set_by_files))
     if failed:
         return with_message(done, failed)
     journal.remove()
@@ -168,6 +173,7 @@ def _audit_line(done: Transaction) -> bytes:
             "who": sanitize_actor(done.actor),
             "netns": done.plan.netns,
             "settings": settings,
+            "not_kept": [_sanitize_foreign(each) for each in done.not_kept],
             "words": [sanitize(message, _MAX_MESSAGE_CHARS) for message in done.messages],
         }
     )
@@ -175,6 +181,10 @@ def _audit_line(done: Transaction) -> bytes:
 
 def _sanitize_setting(setting: Setting) -> Setting:
     return Setting(sanitize(setting.key), sanitize(setting.old), sanitize(setting.new), setting.pid, setting.start)
+
+
+def _sanitize_foreign(value: ForeignValue) -> ForeignValue:
+    return ForeignValue(sanitize(value.name), value.now if value.now is None else sanitize(value.now))
 
 
 def sanitize_actor(actor: Actor) -> Actor:

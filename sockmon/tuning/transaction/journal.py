@@ -16,7 +16,7 @@ import msgspec
 from sockmon.errors import TuningError
 from sockmon.model.outcome import Outcome
 from sockmon.model.plan import Plan
-from sockmon.model.transaction import Actor, State, SysctlFileEdit
+from sockmon.model.transaction import Actor, ForeignValue, State, SysctlFileEdit
 from sockmon.tuning.transaction.state_dirs import open_private, write_whole
 
 VERSION = 1
@@ -70,6 +70,8 @@ class Keep(msgspec.Struct, frozen=True, tag="KEEP", tag_field="record"):
 
     persist: bool = False
     """Write it to /etc/sysctl.d too."""
+    not_kept: tuple[ForeignValue, ...] = ()
+    """The settings that another process has changed since they were written: these are not persisted."""
 
 
 class FileEditPlanned(msgspec.Struct, frozen=True, tag="FILING", tag_field="record"):
@@ -97,6 +99,7 @@ class Done(msgspec.Struct, frozen=True, tag="DONE", tag_field="record"):
 
     state: State
     messages: tuple[str, ...] = msgspec.field(default=(), name="words")
+    set_by_files: tuple[str, ...] = ()
 
 
 Record = (
@@ -128,6 +131,7 @@ class JournalState:
     kept: bool = False
     rolling_back: bool = False
     persist: bool = False
+    not_kept: tuple[ForeignValue, ...] = ()
     entries: tuple[SysctlFileEdit, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
     file_edited: bool = False
@@ -168,9 +172,9 @@ class JournalState:
 
     def _apply_decision(self, record: Record) -> None:
         match record:
-            case Keep(persist):
+            case Keep(persist, not_kept):
                 # The first decision counts.
-                self.kept, self.persist = not self.rolling_back, persist
+                self.kept, self.persist, self.not_kept = not self.rolling_back, persist, not_kept
             case RollbackStarted():
                 self.rolling_back = True
             case FileEditPlanned(entries):
@@ -259,11 +263,11 @@ class Journal:
         except OSError:
             self.state.apply(record)
 
-    def keep(self, persist: bool = False) -> bool:
+    def keep(self, persist: bool = False, not_kept: tuple[ForeignValue, ...] = ()) -> bool:
         """Write the commit point; return whether it is written. After a failure the file decides, because a
         recovery would read it too."""
         try:
-            self.append(Keep(persist))
+            self.append(Keep(persist, not_kept))
         except OSError:
             with suppress(OSError, TuningError):
                 self._reread()

@@ -10,14 +10,13 @@ import os
 from collections.abc import Callable
 
 from sockmon.errors import SockmonError
-from sockmon.model.plan import Plan
 from sockmon.model.transaction import SysctlFileEdit, Transaction
 from sockmon.tuning.boot.dropin import FILE, BeforeWrite, persist, restore_lines
 from sockmon.tuning.boot.forecast import boot_forecasts, unit_of_process
 from sockmon.tuning.boot.systemd_unit import how_to_persist
-from sockmon.tuning.transaction.journal import FileEditDone, FileEditPlanned, Journal
+from sockmon.tuning.transaction.journal import FileEditDone, FileEditPlanned, Journal, JournalState
 
-UNTIL_REBOOT = "it lasts until the next reboot"
+NOT_PERSISTED = "it does not survive a reboot"
 
 
 def update_sysctl_d(root: str, journal: Journal, find: Callable[[str], Transaction | None]) -> list[str]:
@@ -27,12 +26,12 @@ def update_sysctl_d(root: str, journal: Journal, find: Callable[[str], Transacti
     begin = journal.state.begin
     assert begin is not None
     if journal.state.persist:
-        return [*_persist(root, journal), *_how_to_persist_limits(begin.plan)]
+        return [*_persist(root, journal), *_how_to_persist_limits(journal.state)]
     if not begin.plan.undoes:
         return []
     kept = find(begin.plan.undoes)
     if kept is None:
-        return [f"{FILE} was not changed: the history has no {begin.plan.undoes}; {UNTIL_REBOOT}"]
+        return [f"{FILE} was not changed: the history has no {begin.plan.undoes}; {NOT_PERSISTED}"]
     keys = {setting.key for setting in begin.plan.settings}
     entries = [entry for entry in kept.entries if entry.key in keys]
     return _undo_edits(root, journal, entries) if entries else []
@@ -41,7 +40,8 @@ def update_sysctl_d(root: str, journal: Journal, find: Callable[[str], Transacti
 def _persist(root: str, journal: Journal) -> list[str]:
     begin = journal.state.begin
     assert begin is not None
-    settings = [setting for setting in begin.plan.settings if not setting.pid]
+    not_kept = {each.name for each in journal.state.not_kept}
+    settings = [each for each in begin.plan.settings if not each.pid and each.name not in not_kept]
     if not settings:
         return []
 
@@ -49,13 +49,13 @@ def _persist(root: str, journal: Journal) -> list[str]:
         return persist(settings, begin.actor, begin.id, root, begin.begun, before_write)
 
     messages, why = _retry_once(journal, write)
-    return [f"not written to /etc/sysctl.d: {why}; {UNTIL_REBOOT}"] if why else messages
+    return [f"not written to /etc/sysctl.d: {why}; {NOT_PERSISTED}"] if why else messages
 
 
 def _undo_edits(root: str, journal: Journal, entries: list[SysctlFileEdit]) -> list[str]:
     messages, why = _retry_once(journal, lambda before_write: restore_lines(entries, root, before_write))
     if why:
-        messages = [f"{FILE} was not changed: {why}; {UNTIL_REBOOT}"]
+        messages = [f"{FILE} was not changed: {why}; {NOT_PERSISTED}"]
     return [*messages, *_boot_forecast([entry.key for entry in entries], root)]
 
 
@@ -76,12 +76,14 @@ def _retry_once(journal: Journal, write: Callable[[BeforeWrite], tuple[str, ...]
     return [], why
 
 
-def _how_to_persist_limits(plan: Plan) -> list[str]:
+def _how_to_persist_limits(recorded: JournalState) -> list[str]:
     """Return how to persist the limits of processes, which sysctl.d cannot hold."""
+    assert recorded.begin is not None
+    not_kept = {each.name for each in recorded.not_kept}
     return [
         f"{setting.name}: {message}"
-        for setting in plan.settings
-        if setting.pid
+        for setting in recorded.begin.plan.settings
+        if setting.pid and setting.name not in not_kept
         for message in how_to_persist(setting.key, setting.new, unit_of_process(setting.pid))
     ]
 

@@ -104,7 +104,8 @@ class HeldChange:
         ended = self.ended
         if ended is None:
             return bool(self.lost_id)
-        return ended.state in ("conflict", "stuck") or (self.persisting and not ended.persisted)
+        unpersisted = self.persisting and not ended.persisted
+        return ended.state in ("conflict", "stuck") or bool(ended.not_kept) or unpersisted
 
     @property
     def has_notes(self) -> bool:

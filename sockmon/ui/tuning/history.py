@@ -244,6 +244,8 @@ def _who(change: Transaction, short: bool) -> str:
 
 def state_label(change: Transaction) -> Text:
     """Return `● kept`."""
+    if change.not_kept:
+        return Text("▲ kept in part" if change.kept_settings else "▲ not kept", "sev-warning")
     return Text(*STATE_LABELS[change.state])
 
 

@@ -12,7 +12,7 @@ from sockmon.ceilings import TITLES
 from sockmon.model.boot import Drift
 from sockmon.model.outcome import OutcomeKind
 from sockmon.model.plan import Plan, Setting
-from sockmon.model.transaction import Transaction
+from sockmon.model.transaction import ForeignValue, Transaction
 from sockmon.text import sanitize
 from sockmon.tuning.planning.outcome_text import outcome_text, reason_text, subject_text
 from sockmon.ui.keys import show_keys
@@ -212,12 +212,8 @@ def outcome_line(hold: HeldChange, width: int) -> tuple[Text, list[str]]:
 
 def _outcome(hold: HeldChange, ended: Transaction) -> tuple[str, str]:
     many = change_count(ended.plan)
-    if ended.state == "kept" and ended.persisted:
-        return "✔ PERSISTED", f"{many}, written to {DROPIN}"
-    if ended.state == "kept" and hold.persisting:
-        return "▲ KEPT, NOT PERSISTED", f"{many} until reboot"
     if ended.state == "kept":
-        return "✔ KEPT", f"{many} until reboot"
+        return _kept(hold, ended, many)
     if ended.state == "conflict":
         return "▲ CONFLICT", "another process changed a value meanwhile; that value was not overwritten"
     if ended.state == "stuck":
@@ -227,6 +223,22 @@ def _outcome(hold: HeldChange, ended: Transaction) -> tuple[str, str]:
     if ended.state == "rebooted":
         return "◀ ROLLED BACK", "by a reboot"
     return "◀ ROLLED BACK", f"{many}: all old values are restored"
+
+
+def _kept(hold: HeldChange, ended: Transaction, many: str) -> tuple[str, str]:
+    """Return the outcome of a kept change: what is gone, else how long it lasts."""
+    if ended.not_kept:
+        badge = "▲ KEPT IN PART" if ended.kept_settings else "▲ NOT KEPT"
+        return badge, sanitize("; ".join(map(_lost, ended.not_kept)), MAX_CHARACTERS)
+    if ended.persisted:
+        return "✔ PERSISTED", f"{many}, written to {DROPIN}"
+    until = "sysctl.d is applied again" if ended.set_by_files else "reboot"
+    return "▲ KEPT, NOT PERSISTED" if hold.persisting else "✔ KEPT", f"{many} until {until}"
+
+
+def _lost(lost: ForeignValue) -> str:
+    now = "does not exist any more" if lost.now is None else f"is {lost.now or 'empty'} now"
+    return f"{lost.name} {now}"
 
 
 def note_lines(hold: HeldChange) -> list[str]:
