@@ -3,8 +3,10 @@ counted if they have ended; and a socket keeps the limit that it was made with."
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -31,6 +33,14 @@ def _writer() -> Iterator[float]:
             with suppress(BlockingIOError):
                 to_log.send(LINE)
             yield 0.1
+
+
+def _wait_until_full() -> None:
+    """Block until no more message fits: ten lines per second take longer on a busy machine."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+        probe.connect(LOG)
+        while select.select([], [probe], [], 0)[1]:
+            time.sleep(0.05)
 
 
 def _logger(messages: int) -> Iterator[float]:
@@ -78,6 +88,8 @@ def _build_older(builder: LabBuilder) -> None:
         builder.start("logd", partial(hold_open, log))
     builder.set_sysctl("net.unix.max_dgram_qlen", 50 * MAX_QUEUED)
     builder.start("web", _writer)
+    builder.wait()
+    _wait_until_full()
 
 
 def _build_reading(builder: LabBuilder) -> None:
@@ -96,6 +108,8 @@ def _build(builder: LabBuilder) -> None:
         builder.start("logd", partial(hold_open, log))
     for _ in range(WRITERS):
         builder.start("web", _writer)
+    builder.wait()
+    _wait_until_full()
 
 
 LAB = Lab(
