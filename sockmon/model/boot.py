@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from sockmon.model.writers import Writer
+
 
 class BootOverride(msgspec.Struct, frozen=True):
     """A line that would win at boot even if our own file had a line for the key."""
@@ -31,6 +33,8 @@ class BootForecast(msgspec.Struct, frozen=True):
     """Files that could not be read, with the reason: they may have such a line."""
     unit: str = ""
     """For a limit, the systemd unit of the process; empty if it has none."""
+    writers: tuple[Writer, ...] = ()
+    """The programs that write it while the machine runs."""
 
 
 class Drift(msgspec.Struct, frozen=True):

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from sockmon.tuning.boot.other_writers import other_managers
 from sockmon.tuning.boot.sysctl_d import PROCPS, PROGRAMS, SYSTEMD, SysctlProgram, path_of
 from sockmon.tuning.boot.winning_line import read_boot_files
 from tests.netns import inside
@@ -167,25 +166,15 @@ def test_what_cannot_be_read_is_said_and_never_waited_for(tmp_path: Path) -> Non
     assert read_boot_files(tmp_path / "nothing").resolve(PROCPS, KEY).winner is None
 
 
-def test_who_else_sets_it(tmp_path: Path) -> None:
+def test_who_wrote_a_file(tmp_path: Path) -> None:
     root = _root(
         tmp_path,
         {
             "etc/sysctl.d/60-site.conf": b"#\n# Ansible managed\n#\nnet.core.somaxconn = 1\n",
             "etc/sysctl.d/61-own.conf": b"net.core.somaxconn = 1\n# puppet would do the same\x1b[2J\n",
-            "etc/tuned/active_profile": b"ours\n",
-            "etc/tuned/ours/tuned.conf": b"[main]\ninclude=throughput, ../../x, ours\n[sysctl]\nvm.swappiness=1\n",
-            "usr/lib/tuned/profiles/throughput/tuned.conf": b"[cpu]\nx=1\n\n[sysctl]\nnet/core/somaxconn=2048\n",
         },
     )
     assert read_boot_files(root).written_by == {
         "/etc/sysctl.d/60-site.conf": "Ansible",
         "/etc/sysctl.d/61-own.conf": "Puppet",
     }
-    # The profile includes itself, which ends.
-    assert {(one.name, one.where) for one in other_managers(KEY, root, {"tuned", "kube-proxy"})} == {
-        ("tuned", "/usr/lib/tuned/profiles/throughput/tuned.conf:5")
-    }
-    (other,) = other_managers("net.netfilter.nf_conntrack_max", root, {"kube-proxy", "sshd"})
-    assert (other.name, other.where) == ("kube-proxy", "running")
-    assert other_managers(KEY, tmp_path / "nothing", {"sshd"}) == ()

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from sockmon.kernel.processes.proc_files import parse_cgroup_paths
 from sockmon.model.boot import BootForecast, BootOverride
+from sockmon.model.writers import Writer, sentence_of
 from sockmon.tunables import Tunable, process_of, row_of
 from sockmon.tunables.value import boot_value_problem
 from sockmon.tuning.boot.dropin import SIMULATED_VALUE, simulate
-from sockmon.tuning.boot.other_writers import other_managers, process_names
+from sockmon.tuning.boot.other_writers import other_writers, process_names
 from sockmon.tuning.boot.sysctl_d import PROCPS, SYSTEMD, SysctlLine, SysctlProgram
 from sockmon.tuning.boot.systemd_unit import unit_of_cgroup
 from sockmon.tuning.boot.winning_line import BootFiles, Resolution, read_boot_files
@@ -71,13 +72,15 @@ class _Files:
 
     def forecast(self, key: str) -> BootForecast:
         resolutions = self.now.resolve_both(key)
+        writers = other_writers(key, self.root, self.process_names)
         values = {resolution.winner.value if resolution.winner else None for resolution in resolutions}
         return BootForecast(
             value=next(iter(values)) if len(values) == 1 else None,
             sentences=tuple(self._sentences(resolutions, row_of(key))),
-            managers=tuple(self._managers(key, resolutions)),
+            managers=tuple(self._managers(key, resolutions, writers)),
             overrides=tuple(_overrides(self.with_our_lines.resolve_both(key))),
             unread=self.now.unread,
+            writers=writers,
         )
 
     def _sentences(self, resolutions: tuple[Resolution, ...], row: Tunable) -> Iterator[str]:
@@ -93,7 +96,9 @@ class _Files:
         if self.program is None:
             yield "it is not known which of the two runs here at boot"
 
-    def _managers(self, key: str, resolutions: tuple[Resolution, ...]) -> Iterator[str]:
+    def _managers(
+        self, key: str, resolutions: tuple[Resolution, ...], writers: tuple[Writer, ...]
+    ) -> Iterator[str]:
         lines = [resolution.winner for resolution in resolutions if resolution.winner]
         lines += [loser.line for resolution in resolutions for loser in resolution.losers]
         for file in dict.fromkeys(line.file for line in lines):
@@ -104,9 +109,7 @@ class _Files:
                 resolution.winner for resolution in self.now.resolve_both(name) if resolution.winner
             ):
                 yield f"{line.at} also sets it, to {line.value or '(empty)'} by its other name, {name}"
-        for manager in other_managers(key, self.root, self.process_names):
-            name = "" if manager.where == "running" else f"{manager.name} ({manager.where}): "
-            yield f"{name}{manager.message}"
+        yield from map(sentence_of, writers)
 
 
 def _other_names(key: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from sockmon.document import sentence
 from sockmon.model.boot import BootForecast, BootOverride
+from sockmon.model.writers import Writer
 from sockmon.tunables import process_of, row_of
 from sockmon.tunables.value import equal
 from sockmon.tuning.boot.systemd_unit import how_to_persist
@@ -41,13 +42,14 @@ def _sysctl_note(step: Step, forecast: BootForecast) -> Iterator[str]:
     yield from forecast.sentences
     unread = [f"{file}: it may hold a line that wins" for file in forecast.unread]
     against = [*_overriding_lines(step, forecast.overrides), *unread]
+    until = _lasts_until(step, forecast)
     if against:
-        yield f"`keep --persist` would keep it until the next reboot only: {'; '.join(against)}"
+        yield f"`keep --persist` would keep it only {until}: {'; '.join(against)}"
+    elif forecast.value is not None and equal(step.row, forecast.value, step.new):
+        yield "a file sets this value already: `keep` is enough"
     else:
-        until = "sysctl.d is applied again" if _set_by_a_file(step, forecast) else "the next reboot"
         yield (
-            "`keep --persist` writes it to /etc/sysctl.d/90-sockmon.conf, which wins; `keep` alone lasts until"
-            f" {until}"
+            f"`keep --persist` writes it to /etc/sysctl.d/90-sockmon.conf, which wins; `keep` alone lasts {until}"
         )
     if not against and step.key.startswith("net.netfilter.nf_conntrack"):
         yield (
@@ -55,6 +57,29 @@ def _sysctl_note(step: Step, forecast: BootForecast) -> Iterator[str]:
             " udev rule that `keep --persist` prints"
         )
     yield from forecast.managers
+    yield from _neither_lasts(step, forecast)
+
+
+def _lasts_until(step: Step, forecast: BootForecast) -> str:
+    """Return how long the value lasts if no file of ours sets it."""
+    ends = [
+        f"{writer.name} {'writes' if writer.certain else 'may write'} it again ({writer.when})"
+        for writer in _against(step, forecast)
+    ]
+    if _set_by_a_file(step, forecast):
+        ends.append("sysctl.d is applied again (a package may do that)")
+    return f"until {' or '.join(ends)}" if ends else "until the next reboot"
+
+
+def _neither_lasts(step: Step, forecast: BootForecast) -> Iterator[str]:
+    """Yield which programs write another value whatever the files have, and what to change instead."""
+    for writer in (each for each in _against(step, forecast) if not each.files_win):
+        change = f": change {writer.setting}" if writer.setting else ""
+        yield f"no file of sysctl.d holds against {writer.name}{change}"
+
+
+def _against(step: Step, forecast: BootForecast) -> list[Writer]:
+    return [writer for writer in forecast.writers if writer.runs and not writer.leaves(step.new)]
 
 
 def _set_by_a_file(step: Step, forecast: BootForecast) -> bool:

@@ -1,5 +1,8 @@
-"""What else sets a key, apart from the files of sysctl.d: services that write it at their start, and tuned
-profiles."""
+"""Who else writes a sysctl while the machine runs, apart from the files of sysctl.d: a table of programs, a row
+each, and tuned, whose profiles have rules of their own.
+
+A row says only what the source of the program says (`Row.source`). Tests: tests/tuning/test_other_writers.py.
+"""
 
 from __future__ import annotations
 
@@ -7,39 +10,16 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import msgspec
-
+from sockmon.model.writers import Writer
 from sockmon.text import sanitize
-from sockmon.tuning.boot.sysctl_d import UnreadableFile, path_of, read_file
+from sockmon.tuning.boot.other_writers.containers import CONTAINERS
+from sockmon.tuning.boot.other_writers.firewalls import FIREWALLS
+from sockmon.tuning.boot.other_writers.row import KeyWrite, Machine, Row
+from sockmon.tuning.boot.other_writers.services import SERVICES
+from sockmon.tuning.boot.other_writers.tuned import tuned_writers
+from sockmon.tuning.boot.sysctl_d import path_of
 
-_KUBE_PROXY = (
-    "net.netfilter.nf_conntrack_max",
-    "net.netfilter.nf_conntrack_tcp_timeout_established",
-    "net.netfilter.nf_conntrack_tcp_timeout_close_wait",
-)
-KEYS_SET_AT_START = {
-    "kube-proxy": _KUBE_PROXY,
-    "k3s": _KUBE_PROXY,
-    "k3s-server": _KUBE_PROXY,
-    "k3s-agent": _KUBE_PROXY,
-    "dockerd": ("net.ipv4.ip_forward",),
-}
-"""By the name of a process in /proc/PID/comm, the keys that it may write when it starts, whatever sysctl.d has
-(kubernetes cmd/kube-proxy/app/conntrack.go; k3s has a kube-proxy inside)."""
-
-_ACTIVE_PROFILE = "etc/tuned/active_profile"
-_PROFILE_DIRECTORIES = ("etc/tuned/profiles", "etc/tuned", "usr/lib/tuned/profiles", "usr/lib/tuned")
-_MAX_INCLUDE_DEPTH = 8
-
-
-class Manager(msgspec.Struct, frozen=True):
-    """Something that sets a key automatically."""
-
-    name: str
-    where: str
-    """`FILE:LINE`, or `running`."""
-    message: str
-    """What that means for a value that was changed manually."""
+WRITERS: tuple[Row, ...] = (*CONTAINERS, *FIREWALLS, *SERVICES)
 
 
 def process_names(proc: str | Path = "/proc") -> frozenset[str]:
@@ -51,54 +31,29 @@ def process_names(proc: str | Path = "/proc") -> frozenset[str]:
     return frozenset(names)
 
 
-def other_managers(key: str, root: str | Path, processes: Collection[str]) -> tuple[Manager, ...]:
-    """Return what else sets `key`, by the files below `root` and the names of the running processes."""
-    running = (
-        Manager(name, "running", f"{name} may set it again when it starts, whatever the files of sysctl.d have")
-        for name, keys in KEYS_SET_AT_START.items()
-        if name in processes and key in keys
-    )
-    return (*running, *_tuned(key, Path(root), "tuned" in processes))
+def other_writers(key: str, root: str | Path, processes: Collection[str]) -> tuple[Writer, ...]:
+    """Return which programs write `key`, by the files below `root` and the names of the running processes."""
+    machine = Machine(Path(root), processes)
+    return (*_by_row(key, machine), *tuned_writers(key, machine))
 
 
-def _tuned(key: str, root: Path, runs: bool) -> Iterator[Manager]:
-    try:
-        active = read_file(root / _ACTIVE_PROFILE).decode("utf-8", "replace").split()
-    except (OSError, UnreadableFile):
-        return
-    for name, value, where in _profiles(key, root, active, _MAX_INCLUDE_DEPTH):
-        words = f"the profile {name} sets {value}" + (
-            " again when it is applied again, unless a file in /etc/sysctl.d sets the key"
-            if runs
-            else ", but tuned is not running"
-        )
-        yield Manager("tuned", where, words)
-
-
-def _profiles(key: str, root: Path, names: list[str], deeper: int) -> Iterator[tuple[str, str, str]]:
-    """Yield profile, value and place of each line about `key` in the active profiles, included profiles first."""
-    for name in names:
-        # The names come from a file, and one with a slash would leave the directory.
-        if "/" in name or name.startswith("."):
+def _by_row(key: str, machine: Machine) -> Iterator[Writer]:
+    for row in WRITERS:
+        if not row.here(machine):
             continue
-        for directory in _PROFILE_DIRECTORIES:
-            file = f"{directory}/{name}/tuned.conf"
-            with suppress(OSError, UnreadableFile):
-                text = read_file(root / file).decode("utf-8", "replace")
-                yield from _profile(key, root, (name, f"/{file}", text), deeper)
-                break
+        # Of several lines about a key, the last one counts.
+        last: KeyWrite | None = None
+        for write in row.key_writes(machine):
+            if path_of(write.key) == path_of(key):
+                last = write
+        if last:
+            yield _writer(row, last)
 
 
-def _profile(key: str, root: Path, profile: tuple[str, str, str], deeper: int) -> Iterator[tuple[str, str, str]]:
-    name, file, text = profile
-    section = ""
-    for number, line in enumerate(text.splitlines(), 1):
-        word, equals, value = (part.strip() for part in line.partition("="))
-        if line.lstrip().startswith("["):
-            section = line.strip().strip("[]")
-        elif not equals or line.lstrip().startswith(("#", ";")):
-            continue
-        elif section == "main" and word == "include" and deeper:
-            yield from _profiles(key, root, value.replace(",", " ").split(), deeper - 1)
-        elif section == "sysctl" and path_of(word) == path_of(key):
-            yield sanitize(name), sanitize(value), f"{sanitize(file)}:{number}"
+def _writer(row: Row, write: KeyWrite) -> Writer:
+    value = None if write.value is None else sanitize(write.value, 4096)
+    when = write.when or row.when
+    return Writer(row.name, write.action, value, when, sanitize(write.setting, 4096), certain=write.certain)
+
+
+__all__ = ["WRITERS", "KeyWrite", "Row", "Writer", "other_writers", "process_names"]
