@@ -20,14 +20,15 @@ def with_holders(listener: Listener, holders: Sequence[Owner], known: Acceptors)
     """Return `listener` with its owner: the first holder that accepts, or the first if none is known to."""
     if not holders:
         return listener
-    identities = {(owner.pid, owner.start) for owner in holders}
-    accepting = tuple(
-        owner for owner in known.accepting.get(listener.inode, ()) if (owner.pid, owner.start) in identities
-    )
-    stopped = tuple(owner for owner in accepting or holders if owner.pid in known.stopped)
+    known_to_accept = known.accepting.get(listener.inode, ())
+    # Most listeners have one holder, which is not known to accept: this runs once a second for each of them.
+    identities = {(owner.pid, owner.start) for owner in holders} if known_to_accept else set()
+    accepting = tuple(owner for owner in known_to_accept if (owner.pid, owner.start) in identities)
+    among = accepting or holders
+    stopped = tuple(owner for owner in among if owner.pid in known.stopped) if known.stopped else ()
     return replace(
         listener,
-        owner=(accepting or holders)[0],
+        owner=among[0],
         holders=len(holders),
         accepting=accepting[:MAX_NAMED],
         stopped=stopped[:MAX_NAMED],
