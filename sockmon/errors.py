@@ -134,6 +134,10 @@ class PlanRejected(SockmonError):
     """The change cannot be made here, or would do harm; the message is the reason."""
 
 
+class NotTuned(PlanRejected):
+    """The key is no setting of sockmon; the message has the reason: removed, or it limits no connections."""
+
+
 class LabUnavailable(SockmonError):
     """The lab cannot be built on this machine, or by this user; the message is the reason."""
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import pytest
 
 from sockmon import experiments, guides, labs
-from sockmon.tuning.planning.naming import resolve
+from sockmon.tuning.planning.naming import find_key
 from tests.docs_commands import commands
 from tests.netns import ROOT, child_environment, inside, refusal
 from tests.terminal import on_terminal
@@ -247,8 +247,9 @@ def known_guide(command: str, folder: Path) -> None:
 
 
 def known_proof(command: str, folder: Path) -> None:
-    key, row = resolve(argv(command)[1])
-    assert row.removed or key in experiments.BY_KEY or key in experiments.NOT_ISOLATABLE
+    named = find_key(argv(command)[1])
+    key = named.key
+    assert named.kind == "removed" or key in experiments.BY_KEY or key in experiments.NOT_ISOLATABLE
 
 
 def needs_userns() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import replace
 
+from sockmon.cli.names import keys_present
 from sockmon.cli.port_use import port_use
 from sockmon.errors import NoSuchNamespace, ReadError, SockmonError
 from sockmon.explain.evidence import PORT_SYMPTOMS
@@ -22,7 +23,7 @@ from sockmon.observe import observe_once
 
 def explain(text: str, netns: str | None = None) -> Explanation:
     """Return the explanation of what `text` names, with the values of `netns`; raise NoSuchName."""
-    topic = find(text)
+    topic = find(text, keys_present(text))
     now = observe(netns, sysctls_of(topic))
     if not isinstance(topic, Symptom) or not is_log_line(text, topic):
         return build_explanation(topic, now, _lab_commands())
@@ -34,7 +35,7 @@ def explain(text: str, netns: str | None = None) -> Explanation:
 
 def observe(netns: str | None, sysctls: Iterable[str] = ()) -> Observation:
     """Return a sample as `sockmon check` takes it, or the reason why it failed; raise NoSuchNamespace."""
-    values = _read_sysctls(sysctls, netns)
+    values = read_sysctls(sysctls, netns)
     try:
         assessment = observe_once(netns)
     except NoSuchNamespace:
@@ -46,7 +47,8 @@ def observe(netns: str | None, sysctls: Iterable[str] = ()) -> Observation:
     return Observation(assessment.report, snapshot, counters, sysctls=values, queries=assessment.queries)
 
 
-def _read_sysctls(keys: Iterable[str], netns: str | None) -> dict[str, str | ReadError]:
+def read_sysctls(keys: Iterable[str], netns: str | None) -> dict[str, str | ReadError]:
+    """Return each value, or why there is none; those below net are of the namespace `netns` (None: our own)."""
     found: dict[str, str | ReadError] = {}
     keys = tuple(keys)
     paths = tuple(map(sysctl.path, keys))

@@ -89,10 +89,10 @@ def _ceiling(name: str) -> str:
 
 
 def _is_setting(name: str) -> bool:
-    from sockmon.tuning.planning.naming import resolve
+    from sockmon.tuning.planning.naming import find_setting
 
     try:
-        return bool(resolve(name))
+        return bool(find_setting(name))
     except SockmonError:
         return False
 

@@ -10,9 +10,13 @@ import click
 
 from sockmon import free_tasks
 from sockmon.cli import console, usage
+from sockmon.errors import LabUnavailable
 
 if TYPE_CHECKING:
     from sockmon.document import Section
+    from sockmon.model.experiment import Result
+    from sockmon.sandbox.session import Progress
+    from sockmon.tuning.planning.naming import NamedKey
 
 EXIT_MISMATCH = 2
 """Exit code if the kernel did not behave as sockmon documents."""
@@ -33,26 +37,39 @@ def prove(key: str | None, json_: bool) -> None:
 
     Changes nothing on the host, and needs no privilege. Without KEY, list all that can be
     measured and how long each takes."""
-    from sockmon.experiments import BY_KEY, listing, runner
-    from sockmon.tuning.planning.naming import resolve
+    from sockmon.cli.names import find_key
+    from sockmon.experiments import BY_KEY, listing
 
     if key is None:
         click.echo(listing.index_json() if json_ else _page(*listing.index_page()), color=True)
         return
-    key, row = resolve(key)
+    named = find_key(key)
     # The limit of a running process is measured on a process that the experiment starts.
-    key = row.key if row.kind == "limit" else key
+    key = named.key.partition("@")[0]
     free_tasks.require(free_tasks.SANDBOX, "a measurement")
     if key in BY_KEY and BY_KEY[key].seconds >= SLOW_SECONDS:
         console.print_notice(f"this takes about {BY_KEY[key].seconds} s")
     # SIGTERM must end the measurement, and remove its namespaces, before it ends this process.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with console.progress_bar() as progress:
-        result = runner.run_experiment(key, row, progress)
+        result = _measure(named, key, progress)
     text = listing.result_json(key, result) if json_ else _page(*listing.result_page(key, result))
     click.echo(text, color=True)
     sys.stdout.flush()
     sys.exit(0 if result.confirmed else EXIT_MISMATCH)
+
+
+def _measure(named: NamedKey, key: str, progress: Progress) -> Result:
+    from sockmon.experiments import runner
+    from sockmon.tunables import Tunable
+    from sockmon.tunables.untuned import RemovedKey
+    from sockmon.tuning.planning.naming import why_not_tuned
+
+    if isinstance(named.about, Tunable):
+        return runner.run_experiment(key, named.about, progress)
+    if isinstance(named.about, RemovedKey):
+        return runner.check_absent(key, named.about)
+    raise LabUnavailable(f"{key} has no experiment: {why_not_tuned(named.about)}", named.about.description)
 
 
 def _page(title: str, what: str, sections: list[Section]) -> str:

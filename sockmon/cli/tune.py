@@ -59,12 +59,19 @@ def list_(json_: bool, netns: str | None) -> None:
 def show(key: str, json_: bool, netns: str | None) -> None:
     """Show one sysctl, or a limit such as nofile@PID: its value, the allowed and the advised values, and what to
     know before you change it."""
+    from sockmon.cli import names
     from sockmon.cli.explain import observe
     from sockmon.cli.text_page import render_page, terminal_width_and_colour
+    from sockmon.tunables import Tunable
     from sockmon.tuning.planning import catalog
     from sockmon.tuning.planning.plan import keys_to_read
 
-    key = _current_key(key)
+    named = names.find_key(key)
+    if not isinstance(named.about, Tunable):
+        page = names.untuned_json(named, named.about, netns) if json_ else ""
+        click.echo(page or names.untuned_page(named.key, named.about, netns), color=True)
+        return
+    key = named.key
     keys = keys_to_read([key])
     now = observe(netns)
     here = _read_context(keys, netns, now)
@@ -140,13 +147,16 @@ def parse_assignments(settings: tuple[str, ...]) -> dict[str, str]:
 
 
 def _current_key(name: str) -> str:
-    """Return the key that `name` means today; report on standard error if it has been renamed."""
-    from sockmon.tuning.planning.naming import current_name, resolve
+    """Return the key of a setting that `name` means today; report on standard error if it has been renamed.
 
-    old, row = resolve(name)
-    key, _ = current_name(old, row)
-    if key != old:
-        console.print_notice(f"{old} is now called {key}")
+    Raise NoSuchName, or NotTuned for a key that sockmon does not change."""
+    from sockmon.cli.names import find_key
+    from sockmon.tuning.planning.naming import setting_of
+
+    named = find_key(name)
+    key, _ = setting_of(named)
+    if key != named.key:
+        console.print_notice(f"{named.key} is now called {key}")
     return key
 
 

@@ -10,12 +10,14 @@ import msgspec
 
 from sockmon.errors import LabUnavailable
 from sockmon.experiments import BY_KEY, NOT_ISOLATABLE, Experiment
+from sockmon.kernel.sysctl import path
 from sockmon.model.experiment import Result, Step
 from sockmon.sandbox.availability import unavailable_reason
 from sockmon.sandbox.builder import LabBuilder
 from sockmon.sandbox.scenario import Lab
 from sockmon.sandbox.session import Progress, run_lab
 from sockmon.tunables import Tunable
+from sockmon.tunables.untuned import RemovedKey
 
 _DEADLINE = 300.0
 """Seconds after which a measurement is killed."""
@@ -23,11 +25,16 @@ _DEADLINE = 300.0
 
 def run_experiment(key: str, row: Tunable, progress: Progress | None = None) -> Result:
     """Return what `key` does on this kernel, measured now; raise LabUnavailable if it cannot be measured."""
-    if row.removed:
-        return _check_absent(row)
     if key not in BY_KEY:
         raise LabUnavailable(*_not_measurable(key, row))
     return measure(BY_KEY[key], progress)
+
+
+def check_absent(key: str, gone: RemovedKey) -> Result:
+    """Return whether the file of a key that Linux has removed is indeed absent."""
+    present = Path("/proc", path(key)).exists()
+    step = Step(key, f"the file is {'present' if present else 'absent'}", gone.removed, not present)
+    return Result([step], f"{key} is {'present' if present else 'not in this kernel'}", gone.removed)
 
 
 def measure(experiment: Experiment, progress: Progress | None = None) -> Result:
@@ -58,17 +65,6 @@ def _as_lab(experiment: Experiment) -> Lab:
 
 def _build(builder: LabBuilder, run: Callable[[LabBuilder], Result]) -> None:
     builder.facts["result"] = msgspec.to_builtins(run(builder))
-
-
-def _check_absent(row: Tunable) -> Result:
-    """Return whether the files of a key that was removed from the kernel are indeed absent."""
-    present = [key for key in row.keys if Path("/proc/sys", key.replace(".", "/")).exists()]
-    steps = [
-        Step(key, f"the file is {'present' if key in present else 'absent'}", row.removed, key not in present)
-        for key in row.keys
-    ]
-    numbers = f"{row.key} is {'present' if present else 'not in this kernel'}"
-    return Result(steps, numbers, row.removed)
 
 
 def _not_measurable(key: str, row: Tunable) -> tuple[str, str]:

@@ -23,9 +23,12 @@ from sockmon.explain.topics import Topic
 from sockmon.model.report import Reading
 from sockmon.model.severity import glyph_and_label
 from sockmon.model.snapshot import OTHER_NETNS
-from sockmon.tunables import TUNABLES, Tunable
+from sockmon.tunables import REMOVED, TUNABLES, Tunable
+from sockmon.tunables.others import OTHERS
 from sockmon.tunables.sections import sections as tunable_sections
+from sockmon.tunables.sections import untuned_sections
 from sockmon.tuning.boot.systemd_unit import DIRECTIVES
+from sockmon.tuning.planning.naming import NamedKey
 
 MAX_READINGS = 4
 """Readings of one ceiling that are shown."""
@@ -53,8 +56,10 @@ def sysctls_of(topic: Topic) -> tuple[str, ...]:
     """Return the sysctls whose values an explanation of `topic` shows."""
     if isinstance(topic, Ceiling):
         return tuple(topic.manual.sysctls)
-    if isinstance(topic, Tunable):
-        return () if topic.kind == "limit" else tuple(topic.keys)
+    if isinstance(topic, NamedKey):
+        if isinstance(topic.about, Tunable):
+            return () if topic.about.kind == "limit" else tuple(topic.about.keys)
+        return (topic.key,)
     return ()
 
 
@@ -65,8 +70,8 @@ def build_explanation(
     they reach; `line`: the line of a log that led to the topic."""
     if isinstance(topic, Ceiling):
         return _ceiling(topic, now, labs.get(topic.id, ()))
-    if isinstance(topic, Tunable):
-        return _tunable(topic, now)
+    if isinstance(topic, NamedKey):
+        return _key(topic, now)
     if isinstance(topic, Symptom):
         return _symptom(topic, now, line)
     return _number(topic, now)
@@ -105,20 +110,35 @@ def _in_namespace(row: Ceiling) -> bool:
     return row.scope == "netns" or (row.scope == "process" and not row.from_processes)
 
 
-def _tunable(row: Tunable, now: Observation) -> Explanation:
+def _key(named: NamedKey, now: Observation) -> Explanation:
+    if isinstance(named.about, Tunable):
+        return _tunable(named.key.partition("@")[0], named.about, now)
+    return Explanation(
+        "sysctl",
+        named.key,
+        named.key,
+        named.about.description,
+        (
+            Section("Now", (format_sysctl(named.key, now.sysctls.get(named.key)),)),
+            *untuned_sections(named.about),
+        ),
+    )
+
+
+def _tunable(key: str, row: Tunable, now: Observation) -> Explanation:
     limit = row.kind == "limit"
-    current = (f"each process has its own: sockmon tune show {row.key}@PID",) if limit else _values(row, now)
+    current = (f"each process has its own: sockmon tune show {key}@PID",) if limit else _values(row, now)
     return Explanation(
         "limit" if limit else "sysctl",
-        row.key,
-        f"{row.key} · {row.unit}",
+        key,
+        f"{key} · {row.unit}",
         row.description,
         (
             Section("Now", current),
             *tunable_sections(row),
             *_optional_section("Limits", _readings_by_ceiling(row.ceilings, now)),
-            *_optional_section("Experiment", [f"sockmon prove {row.key}"] if row.writable else []),
-            *(_commands(row) if row.settable else ()),
+            *_optional_section("Experiment", [f"sockmon prove {key}"] if row.writable else []),
+            *(_commands(key, row) if row.settable else ()),
             Section("Source", (row.source,), "source"),
         ),
     )
@@ -131,13 +151,13 @@ def _values(row: Tunable, now: Observation) -> tuple[str, ...]:
     return tuple(format_sysctl(key, found.get(key)) for key in shown)
 
 
-def _commands(row: Tunable) -> Iterator[Section]:
+def _commands(key: str, row: Tunable) -> Iterator[Section]:
     if row.kind == "limit":
-        yield Section("Commands", (f"prlimit --pid PID --{row.key}=SOFT:HARD",), "commands")
-        yield Section("Persistence", (f"Set {DIRECTIVES[row.key]}=SOFT:HARD in the service's unit.",))
+        yield Section("Commands", (f"prlimit --pid PID --{key}=SOFT:HARD",), "commands")
+        yield Section("Persistence", (f"Set {DIRECTIVES[key]}=SOFT:HARD in the service's unit.",))
     else:
-        yield Section("Commands", (f"sysctl -w {row.key}='VALUE'",), "commands")
-        persist = f"Write {row.key} = VALUE to a file in /etc/sysctl.d, then run sysctl --system."
+        yield Section("Commands", (f"sysctl -w {key}='VALUE'",), "commands")
+        persist = f"Write {key} = VALUE to a file in /etc/sysctl.d, then run sysctl --system."
         yield Section("Persistence", (persist,))
 
 
@@ -262,7 +282,7 @@ def index() -> Explanation:
     """Return the list of everything that can be explained."""
     content = (
         Section("Limits", tuple(f"{row.id:<19}{row.title}" for row in CEILINGS)),
-        Section("Sysctls", (", ".join(row.key for row in TUNABLES) + ".",)),
+        Section("Sysctls", (", ".join(row.key for row in TUNABLES) + ".", _other_keys())),
         *(
             Section(name, (", ".join(row.name for row in SYMPTOMS if row.kind == kind) + ".",))
             for kind, name in KINDS.items()
@@ -271,6 +291,14 @@ def index() -> Explanation:
         Section("Log lines", ("A line of a log or an error message: 'Too many open files'.",)),
     )
     return Explanation("list", "", "sockmon explain WHAT", "What can be explained:", content)
+
+
+def _other_keys() -> str:
+    gone = sum(len(row.keys) for row in REMOVED)
+    return (
+        f"Besides, {len(OTHERS)} sysctls that sockmon explains and does not tune, such as {OTHERS[0].key}, and"
+        f" {gone} that Linux has removed, such as {REMOVED[0].key}."
+    )
 
 
 def as_json(explanation: Explanation) -> str:

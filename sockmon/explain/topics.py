@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
-from sockmon import tunables
 from sockmon.ceilings import BY_ID, CEILINGS, Ceiling
 from sockmon.errors import NoSuchName
 from sockmon.explain.plateaus import Number, parse
 from sockmon.explain.symptoms import SYMPTOMS, Symptom
 from sockmon.text import sanitize
-from sockmon.tunables import TUNABLES, Tunable
+from sockmon.tunables import TUNABLES
 from sockmon.tuning.planning import naming
-from sockmon.tuning.planning.naming import normalize
+from sockmon.tuning.planning.naming import NamedKey, is_whole_key, nearest_keys, normalize
 
-Topic = Ceiling | Tunable | Symptom | Number
+Topic = Ceiling | NamedKey | Symptom | Number
 
 MIN_PHRASE_LETTERS = 8
 """Letters from which on a phrase is searched for inside a longer text, such as a line of a log."""
@@ -27,13 +26,15 @@ _NUMBERED = re.compile(
 )
 
 
-def find(text: str) -> Topic:
+def find(text: str, present: Collection[str] = ()) -> Topic:
     """Return the topic that `text` names; raise NoSuchName, with the nearest names, if it names none or
-    several."""
+    several. `present` has the sysctls of this kernel."""
     text = text.strip()[:MAX_TOPIC_CHARS]
-    named = parse(text) or _ceiling(text) or _tunable(text) or _symptom(text) or _symptom_in_log_line(text)
+    named = parse(text) or _ceiling(text) or _key(text) or _symptom(text) or _key(text, present)
+    if named is None and not is_whole_key(text):
+        named = _symptom_in_log_line(text)
     if named is None:
-        raise NoSuchName(f"no match for {_quoted(text)}", _suggest(text))
+        raise NoSuchName(f"no match for {_quoted(text)}", _suggest(text, present))
     return named
 
 
@@ -46,13 +47,12 @@ def _ceiling(text: str) -> Ceiling | None:
     return BY_ID.get(naming.ceiling_id(text))
 
 
-def _tunable(text: str) -> Tunable | None:
-    """Return the row of a whole key, in dots or slashes, or of an end of a key that only one row has."""
-    found = naming.matching_keys(text)
-    rows = list({id(row): row for row in map(tunables.row_of, found)}.values())
-    if len(rows) > 1:
+def _key(text: str, present: Collection[str] = ()) -> NamedKey | None:
+    """Return a whole key, in dots or slashes, or an end of a key that only one row has."""
+    found = naming.matching_keys(text, present)
+    if len({id(each.about) for each in found}) > 1:
         raise naming.ambiguous_name(text, found)
-    return rows[0] if rows else None
+    return found[0] if found else None
 
 
 def _symptom(text: str) -> Symptom | None:
@@ -88,7 +88,10 @@ def _quoted(text: str) -> str:
     return f"`{sanitize(text, 60)}`"
 
 
-def _suggest(text: str) -> str:
+def _suggest(text: str, present: Collection[str]) -> str:
+    hint = "`sockmon explain` without an argument lists all names"
+    if is_whole_key(text):
+        return f"nearest: {', '.join(near)}; {hint}" if (near := nearest_keys(text, present)) else hint
     wanted = normalize(text)
     written = {normalize(name): name for name in [*(row.title for row in CEILINGS), *names()]}
     written |= {normalize(row.key.rpartition(".")[2]): row.key for row in TUNABLES}
@@ -97,6 +100,6 @@ def _suggest(text: str) -> str:
     inside = [name for word, name in written.items() if len(wanted) > 2 and wanted in word]
     close = [written[word] for word in get_close_matches(wanted, written, 4, 0.6)]
     of_that_word = [row.id for row in CEILINGS if wanted in normalize(f"{row.id} {row.title}").split()]
-    near = list(dict.fromkeys([*of_that_word, *close, *inside]))[:5]
-    hint = "`sockmon explain` without an argument lists all names"
+    keys = nearest_keys(text, present)[:2] if "_" in text else []
+    near = list(dict.fromkeys([*of_that_word, *close, *keys, *inside]))[:5]
     return f"nearest: {', '.join(near)}; {hint}" if near else hint

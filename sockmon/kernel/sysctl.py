@@ -71,13 +71,16 @@ HOST_KEYS = (
 to our user namespace (kernel/ucount.c), where the initial one has the same numbers as fs.inotify and
 fs.fanotify."""
 
+_TO_PATH = str.maketrans("./", "/.")
 _FIRST_READ_BYTES = 4096
 _MAX_VALUE_BYTES = 512 * 1024
 
 
 def path(key: str) -> str:
-    """Return the file of `key`, relative to /proc: `sys/net/core/somaxconn`."""
-    return "sys/" + key.replace(".", "/")
+    """Return the file of `key`, relative to /proc: `sys/net/core/somaxconn`.
+
+    As in sysctl(8), a slash in a key is a dot in the name of an interface."""
+    return "sys/" + key.translate(_TO_PATH)
 
 
 def read(handle: NetnsHandle, key: str) -> str:

@@ -1,5 +1,5 @@
-"""What can be changed, a row each: every sysctl that a remedy names, sysctls that common advice names in vain, and
-the limits of a running process (key `nofile@1044`).
+"""What can be changed, a row each: every sysctl that a remedy names, and the limits of a running process (key
+`nofile@1044`). `others/` has the sysctls that are explained and not tuned, `removed.py` those that Linux removed.
 
 Pure: may import `model`, `document`, `port_lists`, `errors`, `text` and `misconceptions`. Tests: tests/tunables,
 tests/experiments (each effect measured), tests/test_explain.py, tests/test_plain_english.py.
@@ -12,6 +12,7 @@ from sockmon.tunables.files import FILES
 from sockmon.tunables.limits import LIMITS
 from sockmon.tunables.neighbours import NEIGHBOURS
 from sockmon.tunables.ports import PORTS
+from sockmon.tunables.removed import REMOVED
 from sockmon.tunables.tasks import TASKS
 from sockmon.tunables.tcp import TCP
 from sockmon.tunables.tunable import Tunable
@@ -31,4 +32,4 @@ def process_of(key: str) -> int:
     return int(key.partition("@")[2] or 0)
 
 
-__all__ = ["BY_KEY", "TUNABLES", "Tunable", "process_of", "row_of"]
+__all__ = ["BY_KEY", "REMOVED", "TUNABLES", "Tunable", "process_of", "row_of"]

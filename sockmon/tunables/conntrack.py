@@ -1,6 +1,5 @@
 """Connection tracking: net.netfilter.nf_conntrack_*; these keys exist when the module is loaded."""
 
-from sockmon.misconceptions import CONNTRACK_OLD_NAME
 from sockmon.tunables.cost import per_item
 from sockmon.tunables.tunable import Tunable
 
@@ -75,20 +74,6 @@ CONNTRACK = (
         " rule needs tracking.",
         writable=False,
         ceilings=("conntrack-table",),
-        source="net/netfilter/nf_conntrack_standalone.c",
-    ),
-    Tunable(
-        key="net.ipv4.ip_conntrack_max",
-        aliases_and_twins=("net.ipv4.netfilter.ip_conntrack_max",),
-        unit="entries",
-        scope="initial netns",
-        default="none: the file does not exist",
-        takes_effect="never: the file does not exist",
-        description="The former name of nf_conntrack_max, when connection tracking was for IPv4 only.",
-        misconceptions=(CONNTRACK_OLD_NAME,),
-        ceilings=("conntrack-table",),
-        removed="current kernels do not have this file",
-        replaced_by="net.netfilter.nf_conntrack_max",
         source="net/netfilter/nf_conntrack_standalone.c",
     ),
     _timeout(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from sockmon.document import Section, sentence
 from sockmon.tunables.cost import takes_memory
 from sockmon.tunables.tunable import SCOPE_TEXT, Tunable
+from sockmon.tunables.untuned import NOT_NETNS, OtherKey, PresentKey, RemovedKey
 from sockmon.tunables.value import describe_allowed
 
 
@@ -14,8 +15,6 @@ def sections(row: Tunable) -> Iterator[Section]:
     """Yield what to know before a tunable is set; of one that cannot be set, what it is."""
     if row.since:
         yield Section("Since", (f"Linux {row.since}.",))
-    if row.removed:
-        yield Section("Removed", (sentence(row.removed),))
     yield Section("Default", (sentence(row.default),))
     if row.settable:
         yield Section("Allowed", (sentence(describe_allowed(row)),))
@@ -26,6 +25,23 @@ def sections(row: Tunable) -> Iterator[Section]:
         yield Section("Memory", (_memory(row),))
     if row.misconceptions:
         yield Section("Misconceptions", tuple(map(sentence, row.misconceptions)))
+
+
+def untuned_sections(about: OtherKey | RemovedKey | PresentKey) -> Iterator[Section]:
+    """Yield what to know about a key that sockmon does not tune."""
+    if isinstance(about, RemovedKey):
+        yield Section("Removed", (sentence(about.removed),))
+        yield Section("Instead", (sentence(about.instead),), "advice")
+        if about.misconceptions:
+            yield Section("Misconceptions", tuple(map(sentence, about.misconceptions)))
+        yield Section("Source", (about.source,), "source")
+        return
+    if isinstance(about, OtherKey):
+        yield Section("Limits", (sentence(about.limits),))
+    yield Section("Not tuned", ("sockmon does not change it.",))
+    scope = about.scope_text or ("" if about.key.startswith("net.") else NOT_NETNS)
+    scope = scope or "it is not known whether each network namespace has its own value"
+    yield Section("Scope", (sentence(scope),))
 
 
 def _memory(row: Tunable) -> str:

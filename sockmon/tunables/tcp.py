@@ -33,22 +33,6 @@ _TIME_WAIT = (
         risk="too short: the last data of a slow peer is answered with a reset",
     ),
     Tunable(
-        key="net.ipv4.tcp_tw_recycle",
-        unit="switch",
-        scope="netns",
-        default="0 while it existed",
-        takes_effect="never: the file does not exist",
-        description="It ended TIME_WAIT early, based on the timestamps of the peer.",
-        misconceptions=(
-            TW_RECYCLE,
-            "Advice to set it is older than 2017. Reuse connections instead; if a client runs out of ports, set"
-            " net.ipv4.tcp_tw_reuse = 1.",
-        ),
-        ceilings=("ephemeral-ports", "time-wait-buckets"),
-        removed="Linux 4.11 was the last version that had it",
-        source="commit 4396e46187ca (tcp: remove tcp_tw_recycle)",
-    ),
-    Tunable(
         key="net.ipv4.tcp_tw_reuse",
         unit="0, 1 or 2",
         scope="netns",

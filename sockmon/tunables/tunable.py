@@ -49,10 +49,6 @@ class Tunable:
     """The Linux version that introduced it, if that matters."""
     writable: bool = True
     """False for a number that the kernel only reports."""
-    removed: str = ""
-    """Not empty if no current kernel has it: since when."""
-    replaced_by: str = ""
-    """The key that took its place, if a removed one was only renamed."""
     source: str = ""
     """The kernel file or document that decides it."""
     kind: Kind = "number"
@@ -85,5 +81,5 @@ class Tunable:
 
     @property
     def settable(self) -> bool:
-        """Return whether a current kernel accepts a new value."""
-        return self.writable and not self.removed
+        """Return whether the kernel accepts a new value."""
+        return self.writable

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from sockmon.errors import NoSuchName
-from sockmon.tunables import BY_KEY, TUNABLES
-from sockmon.tuning.planning.naming import current_name, dotted, matching_keys, resolve
+from sockmon.tunables import BY_KEY, REMOVED
+from sockmon.tuning.planning.naming import NamedKey, dotted, find_key, find_setting, matching_keys
 from tests.netns import child_environment
 
 NAMES = [
@@ -45,7 +45,7 @@ NAMES = [
 
 @pytest.mark.parametrize(("name", "key"), NAMES)
 def test_a_name_means_one_key(name: str, key: str) -> None:
-    assert current_name(*resolve(name))[0] == key
+    assert find_setting(name)[0] == key
 
 
 @pytest.mark.parametrize("key", BY_KEY)
@@ -53,7 +53,7 @@ def test_every_key_in_every_spelling_means_itself(key: str) -> None:
     row = BY_KEY[key]
     expected = row.key if key in row.aliases else key
     for name in (key, key.replace(".", "/"), f"/proc/sys/{key.replace('.', '/')}", key.upper()):
-        assert resolve(name) == (expected, row)
+        assert find_key(name) == NamedKey(expected, row)
 
 
 def test_a_path_keeps_the_dots_of_an_interface_as_sysctl_writes_them() -> None:
@@ -72,7 +72,7 @@ def test_a_path_keeps_the_dots_of_an_interface_as_sysctl_writes_them() -> None:
 )
 def test_an_ambiguous_name_lists_its_candidates(name: str, candidates: tuple[str, ...]) -> None:
     with pytest.raises(NoSuchName) as failure:
-        resolve(name)
+        find_key(name)
     assert all(key in failure.value.hint for key in candidates)
 
 
@@ -82,19 +82,19 @@ def test_an_ambiguous_name_lists_its_candidates(name: str, candidates: tuple[str
 def test_no_name_is_an_error_with_a_hint(name: str) -> None:
     assert matching_keys(name) == ()
     with pytest.raises(NoSuchName) as failure:
-        resolve(name)
+        find_key(name)
     assert failure.value.hint
     assert len(failure.value.message) < 120
 
 
 def test_the_nearest_names_are_suggested() -> None:
     with pytest.raises(NoSuchName) as failure:
-        resolve("tcp_fin_timout")
+        find_key("tcp_fin_timout")
     assert "net.ipv4.tcp_fin_timeout" in failure.value.hint
 
 
 def test_what_was_renamed_points_to_a_key_that_can_be_set() -> None:
-    assert all(BY_KEY[row.replaced_by].settable for row in TUNABLES if row.replaced_by)
+    assert all(find_key(row.replaced_by, [row.replaced_by]) for row in REMOVED if row.replaced_by)
 
 
 def sockmon(*argv: str) -> subprocess.CompletedProcess[str]:
@@ -122,7 +122,9 @@ def test_prove_takes_a_short_name() -> None:
     assert json.loads(proved.stdout)["key"] == "net.unix.max_dgram_qlen", proved.stderr
 
 
-def test_an_older_name_is_said() -> None:
+def test_an_older_name_has_a_page_of_its_own_and_a_plan_uses_the_new_one() -> None:
     shown = sockmon("tune", "show", "net.ipv4.ip_conntrack_max", "--json")
-    assert json.loads(shown.stdout)["key"] == "net.netfilter.nf_conntrack_max"
-    assert "net.ipv4.ip_conntrack_max is now called net.netfilter.nf_conntrack_max" in shown.stderr
+    found = json.loads(shown.stdout)
+    assert (found["key"], found["kind"], found["current"]) == ("net.ipv4.ip_conntrack_max", "removed", None)
+    planned = sockmon("tune", "plan", "net.ipv4.ip_conntrack_max=many")
+    assert "net.ipv4.ip_conntrack_max is now called net.netfilter.nf_conntrack_max" in planned.stderr

@@ -27,7 +27,8 @@ from sockmon.tuning.helper.sysctl_reader import read_settings
 from sockmon.tuning.planning import catalog
 from sockmon.tuning.planning.advice import settable_remedies
 from sockmon.tuning.planning.context import PlanContext, from_snapshot
-from sockmon.tuning.planning.plan import find_setting, keys_to_read, make_plan
+from sockmon.tuning.planning.naming import find_setting
+from sockmon.tuning.planning.plan import keys_to_read, make_plan
 from tests.netns import child_environment, inside
 from tests.snapshots import process, snapshot
 from tests.tuning.sample_change import texts

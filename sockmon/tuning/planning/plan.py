@@ -13,7 +13,7 @@ from sockmon.tunables.tunable import SCOPE_TEXT
 from sockmon.tunables.value import equal, parse, with_hard_limit
 from sockmon.tuning.planning.context import PlanContext
 from sockmon.tuning.planning.effects import effect_text, memory_cost, unaffected
-from sockmon.tuning.planning.naming import current_name, resolve
+from sockmon.tuning.planning.naming import find_setting
 from sockmon.tuning.planning.reboot_note import note_for_step
 from sockmon.tuning.planning.refusals import first_refusal
 from sockmon.tuning.planning.step import Step, Values, write_order
@@ -59,11 +59,6 @@ def make_plan(wanted: Mapping[str, str], context: PlanContext) -> Proposal:
     )
 
 
-def find_setting(name: str) -> tuple[str, Tunable]:
-    """Return the key that `name` means today, a sysctl or `nofile@1044`, and its row; raise NoSuchName."""
-    return current_name(*resolve(name))
-
-
 def settable_sysctls() -> list[str]:
     """Return every sysctl that can be set, without aliases."""
     rows = (row for row in TUNABLES if row.settable and row.kind != "limit")
@@ -105,8 +100,7 @@ def _parse_wanted(wanted: Mapping[str, str]) -> dict[str, tuple[Tunable, str]]:
         key, row = find_setting(name)
         _require_pid(key, row)
         if not row.settable:
-            why = row.removed or "it is read-only"
-            raise PlanRejected(f"{key} cannot be set: {why}", next(iter(row.misconceptions), ""))
+            raise PlanRejected(f"{key} cannot be set: it is read-only", next(iter(row.misconceptions), ""))
         new = parse(row, text, key)
         if key in chosen and chosen[key][1] != new:
             raise Misuse(f"{key} is given twice, with different values")
