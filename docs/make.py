@@ -21,7 +21,8 @@ from sockmon.experiments import NOT_ISOLATABLE
 from sockmon.guides import GUIDES, Guide
 from sockmon.guides.report import WalkReport, statement_of
 from sockmon.labs import LABS, Lab
-from sockmon.tunables import TUNABLES, Tunable
+from sockmon.tunables import REMOVED, TUNABLES, Tunable
+from sockmon.tunables.others import OTHERS
 from sockmon.tunables.sections import sections as tunable_sections
 from sockmon.ui.common_keys import EVERYWHERE, IN_A_LINE, IN_THE_PALETTE, CommonKeys
 from sockmon.ui.filtering.fields import SYNTAX, descriptions
@@ -201,7 +202,23 @@ def tunables() -> str:
         for row in settable
     )
     tail = "\n# What cannot be set\n" + "".join(map(_tunable, others))
-    return head + rows + "".join(map(_tunable, settable)) + tail
+    return head + rows + "".join(map(_tunable, settable)) + tail + _removed() + _others()
+
+
+def _removed() -> str:
+    rows = "".join(
+        f"| {', '.join(f'`{key}`' for key in gone.keys)} | {sentence(gone.removed)} | {gone.instead} |\n"
+        for gone in REMOVED
+    )
+    return f"\n# Removed\n\nA line about one of these does nothing.\n\n| key | | instead |\n|---|---|---|\n{rows}"
+
+
+def _others() -> str:
+    rows = "".join(f"| `{row.key}` | {row.description} | {row.limits} |\n" for row in OTHERS)
+    return (
+        "\n# Not tuned\n\nsockmon explains these and does not change them; `*` is `all`, `default` or an"
+        f" interface.\n\n| key | what it is | what it limits |\n|---|---|---|\n{rows}"
+    )
 
 
 def _shown_by(key: str) -> str:

@@ -20,6 +20,7 @@ from sockmon.tunables.tunable import Tunable
 TUNABLES: tuple[Tunable, ...] = (*PORTS, *TCP, *CORE, *NEIGHBOURS, *CONNTRACK, *FILES, *FANOTIFY, *TASKS, *LIMITS)
 
 BY_KEY = {key: tunable for tunable in TUNABLES for key in tunable.keys}
+REMOVED_BY_KEY = {key: gone for gone in REMOVED for key in gone.keys}
 
 
 def row_of(key: str) -> Tunable:
@@ -32,4 +33,4 @@ def process_of(key: str) -> int:
     return int(key.partition("@")[2] or 0)
 
 
-__all__ = ["BY_KEY", "REMOVED", "TUNABLES", "Tunable", "process_of", "row_of"]
+__all__ = ["BY_KEY", "REMOVED", "REMOVED_BY_KEY", "TUNABLES", "Tunable", "process_of", "row_of"]

@@ -16,7 +16,7 @@ class OtherKey:
     """A sysctl that sockmon explains in a line, because no ceiling depends on it."""
 
     key: str
-    """Dotted, as for sysctl(8); `*` stands for `all`, `default` or an interface."""
+    """Dotted, as for sysctl(8); `*` is `all`, `default` or an interface."""
     description: str
     """What it does."""
     limits: str = LIMITS_NOTHING
@@ -42,7 +42,7 @@ class RemovedKey:
     replaced_by: str = ""
     """The key that took its place, if it was only renamed."""
     source: str
-    """The commit or document that says so."""
+    """The commit or document that has it."""
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ TCP_KEYS = (
             "early_retrans": "Tail loss probes: 0 turns them off, 3 or 4 on.",
             "ecn": "Explicit congestion notification: 0 off, 1 requested and accepted, 2 accepted only; newer"
             " kernels have further values.",
-            "ecn_fallback": "Whether a connection goes on without ECN if the network mistreats it.",
+            "ecn_fallback": "Whether a connection continues without ECN if the network changes its marks.",
             "ecn_option": "Whether AccECN sends its TCP option.",
             "ecn_option_beacon": "How often AccECN sends its TCP option at least, in each round trip.",
             "fack": ("It once turned on forward acknowledgment.", _NO_EFFECT),

@@ -16,7 +16,7 @@ import msgspec
 
 from sockmon.port_lists import format_ranges
 from sockmon.text import sanitize
-from sockmon.tunables import BY_KEY
+from sockmon.tunables import BY_KEY, REMOVED_BY_KEY
 from sockmon.tunables.value import boot_value_problem
 from sockmon.tuning.boot.sysctl_d import key_of
 
@@ -165,8 +165,8 @@ def write(path: str, text: bytes, now: Mapping[str, str | None], release: tuple[
 def _without_a_rule(path: str, text: bytes) -> Outcome:
     shown = " ".join(sanitize(text, _PAGE).split())
     row = BY_KEY.get(key_of(path))
-    if row is not None and row.removed:
-        return Refused("ENOENT", f"no such file: {row.removed}")
+    if gone := REMOVED_BY_KEY.get(key_of(path)):
+        return Refused("ENOENT", f"no such file: {gone.removed}")
     if (row is not None and not boot_value_problem(row, shown)) or re.fullmatch(r"0|[1-9][0-9]{0,8}", shown):
         return Kept(shown)
     return Kept(None, reason="sockmon does not know whether the kernel accepts this text")
