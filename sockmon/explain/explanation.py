@@ -20,6 +20,7 @@ from sockmon.explain.plateaus import Number, Plateau, matching_plateaus, nearest
 from sockmon.explain.ranking import rank_causes
 from sockmon.explain.symptoms import SYMPTOMS, Cause, Symptom
 from sockmon.explain.topics import Topic
+from sockmon.limit_origin.limit_value import NAMES, resource_of
 from sockmon.model.report import Reading
 from sockmon.model.severity import glyph_and_label
 from sockmon.model.snapshot import OTHER_NETNS
@@ -27,7 +28,6 @@ from sockmon.tunables import REMOVED, TUNABLES, Tunable
 from sockmon.tunables.others import OTHERS
 from sockmon.tunables.sections import sections as tunable_sections
 from sockmon.tunables.sections import untuned_sections
-from sockmon.tuning.boot.systemd_unit import DIRECTIVES
 from sockmon.tuning.planning.naming import NamedKey
 
 MAX_READINGS = 4
@@ -154,7 +154,9 @@ def _values(row: Tunable, now: Observation) -> tuple[str, ...]:
 def _commands(key: str, row: Tunable) -> Iterator[Section]:
     if row.kind == "limit":
         yield Section("Commands", (f"prlimit --pid PID --{key}=SOFT:HARD",), "commands")
-        yield Section("Persistence", (f"Set {DIRECTIVES[key]}=SOFT:HARD in the service's unit.",))
+        unit = f"{NAMES[resource_of(key)].directive}=SOFT:HARD below [Service] of a unit"
+        persist = f"sockmon tune show {key}@PID names what set it and what to change: {unit}, a line in"
+        yield Section("Persistence", (f"{persist} limits.conf of a login, --ulimit of a container.",))
     else:
         yield Section("Commands", (f"sysctl -w {key}='VALUE'",), "commands")
         persist = f"Write {key} = VALUE to a file in /etc/sysctl.d, then run sysctl --system."

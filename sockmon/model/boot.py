@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from sockmon.model.limit_origin import LimitOrigin
 from sockmon.model.writers import Writer
 
 
@@ -35,6 +36,8 @@ class BootForecast(msgspec.Struct, frozen=True):
     """For a limit, the systemd unit of the process; empty if it has none."""
     writers: tuple[Writer, ...] = ()
     """The programs that write it while the machine runs."""
+    origin: LimitOrigin | None = None
+    """For a limit, what set it and where a change lasts; None for a sysctl, or if the process has ended."""
 
 
 class Drift(msgspec.Struct, frozen=True):

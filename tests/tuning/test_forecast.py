@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from sockmon.limit_origin.process_chain import unit_of_process
 from sockmon.model.boot import BootForecast, BootOverride
 from sockmon.model.plan import Setting
 from sockmon.tunables import BY_KEY
 from sockmon.tuning.boot.atomic_file import NotPersisted
 from sockmon.tuning.boot.dropin import FILE, persist
-from sockmon.tuning.boot.forecast import boot_forecasts, program_at_boot, unit_of_process
+from sockmon.tuning.boot.forecast import boot_forecasts, program_at_boot
 from sockmon.tuning.boot.sysctl_d import DIRECTORIES, PROCPS, SYSTEMD
 from sockmon.tuning.planning import catalog, reboot_note
 from sockmon.tuning.planning.context import PlanContext, from_snapshot

@@ -17,12 +17,12 @@ from msgspec.structs import replace as changed
 
 from sockmon.errors import Misuse, PlanRejected, SockmonError
 from sockmon.model.boot import BootForecast
+from sockmon.model.limit_origin import LimitOrigin, LimitSource, Starter
 from sockmon.model.plan import Preview, Setting
 from sockmon.model.report import Reading, Remedy
 from sockmon.model.snapshot import Files, Process
 from sockmon.tunables import TUNABLES, row_of
 from sockmon.tunables.value import parse
-from sockmon.tuning.boot.systemd_unit import how_to_persist, unit_of_cgroup
 from sockmon.tuning.helper.sysctl_reader import read_settings
 from sockmon.tuning.planning import catalog
 from sockmon.tuning.planning.advice import settable_remedies
@@ -152,49 +152,15 @@ def test_s1_s24_a_limit_takes_a_process_and_nothing_else() -> None:
 
 
 def test_how_a_limit_lasts_is_in_the_preview() -> None:
-    service = replace(here(), forecasts={NOFILE: BootForecast(None, (), unit="nginx.service")})
+    default = LimitSource("built-in", "nginx.service", soft=1024, hard=4096)
+    origin = LimitOrigin(1044, 7, "nofile", 1024, 4096, default, default, Starter("unit", "nginx.service"))
+    service = replace(here(), forecasts={NOFILE: BootForecast(None, (), origin=origin)})
     text = "\n".join(preview({NOFILE: "8192"}, service).at_boot)
     assert "systemctl edit nginx.service" in text
     assert "/etc/systemd/system/nginx.service.d/90-sockmon.conf" in text
     assert "\n[Service]\nLimitNOFILE=8192:8192\n" in text
-    assert "not a systemd service" in preview({NOFILE: "8192"}).at_boot[0]
-
-
-@pytest.mark.parametrize(
-    ("path", "unit"),
-    [
-        ("/system.slice/nginx.service", "nginx.service"),
-        ("/system.slice/system-php.slice/php@7.service/pool/www", "php@7.service"),
-        ("/user.slice/user-1000.slice/user@1000.service/app.slice/web.service", "--user web.service"),
-        ("/user.slice/user-1000.slice/user@1000.service/init.scope", "--user init.scope"),
-        ("/user.slice/user-1000.slice/session-3.scope", "session-3.scope"),
-        ("/system.slice/docker-0f3e.scope", "docker-0f3e.scope"),
-        ("/kubepods/burstable/pod1/0f3e", "kubepods"),
-        (f"/docker/{'0f3e' * 16}", "0f3e" * 16),
-        (f"/docker/{'0f3e' * 16}/system.slice/nginx.service", "0f3e" * 16),
-        ("/lxc.payload.web/system.slice/nginx.service", "lxc.payload.web"),
-        ("/machine.slice/systemd-nspawn@web.service/payload/system.slice/a.service", "systemd-nspawn@web.service"),
-        (
-            "/user.slice/user@1.service/user.slice/libpod-0f3e.scope/container",
-            "--user libpod-0f3e.scope",
-        ),
-        ("/", ""),
-        ("/system.slice/a\x1b[2J;reboot.service", ""),
-    ],
-)
-def test_the_unit_of_a_cgroup(path: str, unit: str) -> None:
-    assert unit_of_cgroup(path) == unit
-    assert how_to_persist("nproc", "unlimited:unlimited", unit)
-
-
-def test_a_user_unit_and_what_no_unit_started() -> None:
-    user = "\n".join(how_to_persist("nproc", "64:unlimited", "--user web.service"))
-    assert "systemctl --user edit web.service" in user
-    assert "~/.config/systemd/user/web.service.d/90-sockmon.conf" in user
-    assert "LimitNPROC=64:infinity" in user
-    assert "limits.conf" in how_to_persist("nofile", "1:1", "session-3.scope")[0]
-    for container in ("docker-0f3e.scope", "--user libpod-0f3e.scope", "kubepods", "systemd-nspawn@web.service"):
-        assert "ulimits" in how_to_persist("nofile", "1:1", container)[0], container
+    assert "1,024 soft, 4,096 hard: nginx.service sets none: the default of systemd" in text
+    assert "what started it is not known" in preview({NOFILE: "8192"}).at_boot[0]
 
 
 def test_every_remedy_that_sets_something_has_a_row_and_a_value_that_may_be_written() -> None:

@@ -6,7 +6,9 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sockmon.kernel.processes.proc_files import parse_cgroup_paths
+from sockmon.limit_origin.limit_value import resource_of
+from sockmon.limit_origin.origin import OriginFinder
+from sockmon.limit_origin.text import unit_of
 from sockmon.model.boot import BootForecast, BootOverride
 from sockmon.model.writers import Writer, sentence_of
 from sockmon.tunables import Tunable, process_of, row_of
@@ -14,14 +16,12 @@ from sockmon.tunables.value import boot_value_problem
 from sockmon.tuning.boot.dropin import SIMULATED_VALUE, simulate
 from sockmon.tuning.boot.other_writers import other_writers, process_names
 from sockmon.tuning.boot.sysctl_d import PROCPS, SYSTEMD, SysctlLine, SysctlProgram
-from sockmon.tuning.boot.systemd_unit import unit_of_cgroup
 from sockmon.tuning.boot.winning_line import BootFiles, Resolution, read_boot_files
 
 _SYSTEMD_MARK = "run/systemd/system"
 """Exists if systemd started the machine (sd_booted(3))."""
 _SCRIPTS = ("etc/init.d/procps", "etc/init.d/sysctl")
 """Run `sysctl --system` under another init: Debian's sysvinit, OpenRC."""
-_MAX_CGROUP_BYTES = 64 * 1024
 
 
 def boot_forecasts(
@@ -30,11 +30,8 @@ def boot_forecasts(
     """Return a forecast for each of `keys`, from the files below `root` and the processes in `proc`."""
     wanted = list(keys)
     sysctls = [key for key in wanted if not process_of(key)]
-    found = {
-        key: BootForecast(None, (), unit=unit_of_process(process_of(key), proc))
-        for key in wanted
-        if process_of(key)
-    }
+    finder = OriginFinder(str(root), str(proc))
+    found = {key: _of_limit(finder, key) for key in wanted if process_of(key)}
     if not sysctls:
         return found
     files = _Files(
@@ -50,14 +47,10 @@ def program_at_boot(root: str | Path = "/") -> SysctlProgram | None:
     return PROCPS if any(Path(root, script).exists() for script in _SCRIPTS) else None
 
 
-def unit_of_process(pid: int, proc: str | Path = "/proc") -> str:
-    """Return the systemd unit of the process by its cgroup, `nginx.service`; empty if it has none or has ended."""
-    try:
-        with open(Path(proc, str(pid), "cgroup"), "rb") as file:
-            paths = parse_cgroup_paths(file.read(_MAX_CGROUP_BYTES))
-    except OSError:
-        return ""
-    return unit_of_cgroup(paths.get("name=systemd") or paths.get("", ""))
+def _of_limit(finder: OriginFinder, key: str) -> BootForecast:
+    """Return the forecast for a limit of a process: what gave it to it, and where a change lasts."""
+    origin = finder.find(process_of(key), resource_of(key))
+    return BootForecast(None, (), unit=unit_of(origin.starter) if origin else "", origin=origin)
 
 
 @dataclass(frozen=True)

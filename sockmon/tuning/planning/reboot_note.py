@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from sockmon.document import sentence
+from sockmon.limit_origin.limit_value import resource_of
+from sockmon.limit_origin.text import limit_note
 from sockmon.model.boot import BootForecast, BootOverride
 from sockmon.model.writers import Writer
 from sockmon.tunables import process_of, row_of
 from sockmon.tunables.value import equal
-from sockmon.tuning.boot.systemd_unit import how_to_persist
 from sockmon.tuning.planning.context import PlanContext
 from sockmon.tuning.planning.step import Step
 
@@ -22,7 +23,7 @@ def note_for_step(step: Step, context: PlanContext) -> tuple[str, ...]:
     """Return what a reboot does to the change, a sentence each; empty if the files were not read."""
     forecast = context.forecasts.get(step.key)
     if step.row.kind == "limit":
-        return how_to_persist(step.key.partition("@")[0], step.new, forecast.unit if forecast else "")
+        return limit_note(resource_of(step.key), forecast.origin if forecast else None, step.new)
     if context.netns_spec and step.row.scope == "netns":
         return (_NO_FILE_APPLIES,)
     return tuple(map(sentence, _sysctl_note(step, forecast))) if forecast else ()
@@ -34,7 +35,7 @@ def note_for_key(key: str, value: str, context: PlanContext) -> tuple[str, ...]:
     if context.netns_spec and row_of(key).scope == "netns":
         return (_NO_FILE_APPLIES,)
     if limit and forecast:
-        return how_to_persist(key.partition("@")[0], value, forecast.unit)
+        return limit_note(resource_of(key), forecast.origin, value)
     return tuple(map(sentence, (*forecast.sentences, *forecast.managers))) if forecast else ()
 
 

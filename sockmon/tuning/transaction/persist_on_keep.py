@@ -10,10 +10,13 @@ import os
 from collections.abc import Callable
 
 from sockmon.errors import SockmonError
+from sockmon.limit_origin.limit_value import resource_of
+from sockmon.limit_origin.origin import find_origin
+from sockmon.limit_origin.text import limit_note, to_last
+from sockmon.model.plan import Setting
 from sockmon.model.transaction import SysctlFileEdit, Transaction
 from sockmon.tuning.boot.dropin import FILE, BeforeWrite, persist, restore_lines
-from sockmon.tuning.boot.forecast import boot_forecasts, unit_of_process
-from sockmon.tuning.boot.systemd_unit import how_to_persist
+from sockmon.tuning.boot.forecast import boot_forecasts
 from sockmon.tuning.transaction.journal import FileEditDone, FileEditPlanned, Journal, JournalState
 
 NOT_PERSISTED = "it does not survive a reboot"
@@ -81,11 +84,18 @@ def _how_to_persist_limits(recorded: JournalState) -> list[str]:
     assert recorded.begin is not None
     not_kept = {each.name for each in recorded.not_kept}
     return [
-        f"{setting.name}: {message}"
+        f"{setting.name}: {line}"
         for setting in recorded.begin.plan.settings
         if setting.pid and setting.name not in not_kept
-        for message in how_to_persist(setting.key, setting.new, unit_of_process(setting.pid))
+        for line in _how_to_persist_limit(setting)
     ]
+
+
+def _how_to_persist_limit(setting: Setting) -> tuple[str, ...]:
+    resource = resource_of(setting.key)
+    origin = find_origin(setting.pid, resource)
+    lines = to_last(origin, setting.new) if origin else limit_note(resource, None, setting.new)
+    return ("The limit ends with the process.", *lines)
 
 
 def _boot_forecast(keys: list[str], root: str) -> list[str]:
