@@ -174,7 +174,9 @@ def run_lab(lab: Lab, progress: Progress | None = None) -> Iterator[RunningLab]:
 
 def _wait_until_built(lab: Lab, messages: IO[bytes], progress: Progress | None) -> RunningLab:
     """Read the supervisor's messages until the lab is built."""
+    # The lab and its parent write to one pipe: a small lab can be built before its parent has reported its pid.
     inside: dict[str, Any] = {}
+    built: dict[str, Any] = {}
     for line in _read_lines(messages, lab):
         event = json.loads(line)
         if "inside" in event:
@@ -183,12 +185,14 @@ def _wait_until_built(lab: Lab, messages: IO[bytes], progress: Progress | None) 
             if progress:
                 progress(*event["progress"])
         elif "built" in event:
-            return RunningLab(lab, inside["inside"], inside["isolated"], **event["built"])
+            built = event["built"]
         elif "unavailable" in event:
             reason, *hint = event["unavailable"]
             raise LabUnavailable(f"{lab.name} cannot run here: {reason}", *hint)
         else:
             raise SockmonError(f"{lab.name} could not be built: {event['error']}")
+        if inside and built:
+            return RunningLab(lab, inside["inside"], inside["isolated"], **built)
     raise SockmonError(f"{lab.name} could not be built: it died")
 
 

@@ -19,7 +19,7 @@ import pytest
 
 from sockmon.errors import LabUnavailable, SockmonError
 from sockmon.sandbox.builder import LabBuilder
-from sockmon.sandbox.session import run_lab
+from sockmon.sandbox.session import _wait_until_built, run_lab
 from sockmon.sandbox.workers import FOREVER
 from tests.netns import ROOT, child_environment
 from tests.sandbox.sample_lab import SCRIPT, becomes_true, build_quiet, is_alive, make_lab, process_tree
@@ -91,6 +91,16 @@ def test_a_lab_that_stalls_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sockmon.sandbox.session._STALL_TIMEOUT", 2.0)
     with pytest.raises(SockmonError, match="no progress for 2 s"), run_lab(make_lab(_build_and_hang)):
         pass
+
+
+def test_a_lab_may_be_built_before_its_parent_has_reported_its_pid() -> None:
+    events = ({"built": {"facts": {}, "pids": {"web": [2]}}}, {"inside": 4711, "isolated": True})
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as messages:
+        os.write(writer, b"".join(json.dumps(event).encode() + b"\n" for event in events))
+        os.close(writer)
+        running = _wait_until_built(make_lab(build_quiet), messages, None)
+    assert (running.pid, running.isolated, running.pids) == (4711, True, {"web": [2]})
 
 
 @inside
