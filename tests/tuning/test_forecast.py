@@ -55,7 +55,7 @@ def test_where_no_file_sets_it_our_own_would_win(tmp_path: Path) -> None:
     assert found == BootForecast(None, ("no file sets it",))
     assert at_boot(found).splitlines() == [
         "No file sets it.",
-        f"`keep --persist` writes it to {FILE}, which wins; `keep` alone lasts until the next reboot.",
+        f"Kept, it lasts until the next reboot; persisted, it is also written to {FILE}, which wins.",
     ]
 
 
@@ -72,7 +72,7 @@ def test_s25_if_the_two_programs_differ_both_are_shown_and_which_one_runs_here(t
     )
     assert found.overrides == (BootOverride(PROCPS, "/etc/sysctl.conf:1", "211"),)
     assert (
-        "`keep --persist` would keep it only until sysctl.d is applied again (a package may do that):"
+        "Persisted, it would still last only until sysctl.d is applied again (a package may do that):"
         " /etc/sysctl.conf:1 sets 211 later" in at_boot(found)
     )
     (root / "etc/init.d").mkdir()

@@ -275,16 +275,16 @@ def at_boot(root: Path, key: str, old: str, new: str) -> list[str]:
 
 
 def test_how_long_keep_alone_lasts(tmp_path: Path) -> None:
-    ours = "`keep --persist` writes it to /etc/sysctl.d/90-sockmon.conf, which wins; `keep` alone lasts until"
+    ours = "Kept, it lasts until {}; persisted, it is also written to /etc/sysctl.d/90-sockmon.conf, which wins."
     root = tree(tmp_path, {}, "sshd")
-    assert f"{ours} the next reboot." in at_boot(root, MAX, "262144", "300000")
+    assert ours.format("the next reboot") in at_boot(root, MAX, "262144", "300000")
     tree(root, {"etc/sysctl.d/10-a.conf": f"{MAX} = 262144\n"})
     applied = "sysctl.d is applied again (a package may do that)"
-    assert f"{ours} {applied}." in at_boot(root, MAX, "262144", "300000")
-    assert "A file sets this value already: `keep` is enough." in at_boot(root, MAX, "300000", "262144")
+    assert ours.format(applied) in at_boot(root, MAX, "262144", "300000")
+    assert "A file sets this value already: it need not be persisted." in at_boot(root, MAX, "300000", "262144")
     tree(root, ENABLED, "pve-firewall")
     said = at_boot(root, MAX, "262144", "300000")
-    assert f"{ours} pve-firewall writes it again (every 10 s) or {applied}." in said
+    assert ours.format(f"pve-firewall writes it again (every 10 s) or {applied}") in said
     assert f"No file of sysctl.d holds against pve-firewall: change nf_conntrack_max in {HOST_FW}." in said
 
 
@@ -292,7 +292,7 @@ def test_a_persisted_value_holds_against_tuned_which_applies_sysctl_d_again(tmp_
     files = {"etc/tuned/active_profile": "x\n", "etc/tuned/x/tuned.conf": "[sysctl]\nnet.core.somaxconn=2048\n"}
     root = tree(tmp_path, files, "tuned")
     said = "\n".join(at_boot(root, SOMAXCONN, "4096", "8192"))
-    assert "which wins; `keep` alone lasts until tuned writes it again (when it starts or stops)." in said
+    assert "Kept, it lasts until tuned writes it again (when it starts or stops); persisted," in said
     assert "holds against" not in said
     tree(root, {"etc/tuned/tuned-main.conf": "reapply_sysctl = 0\n"})
     said = "\n".join(at_boot(root, SOMAXCONN, "4096", "8192"))

@@ -1,4 +1,6 @@
-"""What a reboot does to a change: which file wins, whether `keep --persist` would last, what else sets the key."""
+"""What a reboot does to a change: which file wins, whether a persisted one would last, what else sets the key.
+
+Screen, guide and command line persist in their own ways, so the notes do not name a command."""
 
 from __future__ import annotations
 
@@ -45,17 +47,17 @@ def _sysctl_note(step: Step, forecast: BootForecast) -> Iterator[str]:
     against = [*_overriding_lines(step, forecast.overrides), *unread]
     until = _lasts_until(step, forecast)
     if against:
-        yield f"`keep --persist` would keep it only {until}: {'; '.join(against)}"
+        yield f"persisted, it would still last only {until}: {'; '.join(against)}"
     elif forecast.value is not None and equal(step.row, forecast.value, step.new):
-        yield "a file sets this value already: `keep` is enough"
+        yield "a file sets this value already: it need not be persisted"
     else:
         yield (
-            f"`keep --persist` writes it to /etc/sysctl.d/90-sockmon.conf, which wins; `keep` alone lasts {until}"
+            f"kept, it lasts {until}; persisted, it is also written to /etc/sysctl.d/90-sockmon.conf, which wins"
         )
     if not against and step.key.startswith("net.netfilter.nf_conntrack"):
         yield (
             "it exists only after nf_conntrack is loaded, which may be after the files are read: it also needs the"
-            " udev rule that `keep --persist` prints"
+            " udev rule that is printed when it is persisted"
         )
     yield from forecast.managers
     yield from _neither_lasts(step, forecast)
