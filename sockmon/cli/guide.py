@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @usage.netns_option
 @click.option("--yes", is_flag=True, help="Make the change without confirmation, and keep it if it is verified.")
 @click.option("--json", "json_", is_flag=True, help="Print JSON; its schema is docs/guide.schema.json.")
+@click.option("--examples", is_flag=True, help="Print the guide's examples for each application, and exit.")
 @click.option("--report", metavar="FILE", help="Write the summary of the walk to a new file, as Markdown.")
 def guide(
     name: str | None,
@@ -38,6 +39,7 @@ def guide(
     netns: str | None,
     yes: bool,
     json_: bool,
+    examples: bool,
     report: str | None,
 ) -> None:
     """Walk through the guide NAME on live data: from the symptom to the limit, to the remedy, through the change,
@@ -54,18 +56,27 @@ def guide(
     if lab and netns:
         raise click.UsageError("--netns cannot be combined with --lab")
     if name is None:
-        if lab or report or yes:
-            raise click.UsageError("--lab, --report and --yes need the NAME of a guide")
+        if lab or report or yes or examples:
+            raise click.UsageError("--lab, --report, --yes and --examples need the NAME of a guide")
         _list(source, netns, json_)
         return
     from sockmon.guides import find_guide
 
     found = find_guide(name)
     _check_number(found, number)
+    if examples:
+        _print_examples(found)
+        return
     if lab:
         sys.exit(_on_lab(found, number, yes, json_, report))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     _walk(found, number or "", source, netns, yes, json_, report)
+
+
+def _print_examples(found: Guide) -> None:
+    from sockmon.cli.guide_text import all_examples
+
+    click.echo("\n".join(all_examples(found, console.width())))
 
 
 def _check_number(found: Guide, number: str | None) -> None:
@@ -74,7 +85,7 @@ def _check_number(found: Guide, number: str | None) -> None:
     if number is not None and not found.asks_number:
         raise click.UsageError(f"{found.name} takes no number")
     if number is not None and parse(number) is None:
-        raise click.UsageError(f"{number!r} is not a number such as 32720, 32,7xx or 470/s")
+        raise click.UsageError(f"{number!r} is not a number such as {found.shown_examples}")
 
 
 def _list(source: str | None, netns: str | None, json_: bool) -> None:
@@ -91,7 +102,7 @@ def _list(source: str | None, netns: str | None, json_: bool) -> None:
     if json_:
         click.echo(json_text(guide_list(facts)))
     else:
-        click.echo("\n".join(list_lines(fitting(GUIDES, facts), console.width())))
+        click.echo("\n".join(list_lines(fitting(GUIDES, facts), console.width(), facts.place.options)))
 
 
 def _walk(
@@ -157,6 +168,8 @@ def _on_lab(found: Guide, number: str | None, yes: bool, json_: bool, report: st
         if sys.stderr.isatty():
             progress(0.0, "")
         click.echo("\n".join(wrap(f"Lab {scenario.name}: {scenario.scenario}", console.width(), 2)), err=True)
+        if found.lab_note:
+            console.print_notice(found.lab_note)
         if running.lab.recorded:
             reason = running.recording_reason or "the limit is one of the whole host"
             console.print_notice(f"{reason}, so this is a recording of a real run: nothing can be changed")

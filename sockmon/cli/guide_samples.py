@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import queue
 import select
-import shlex
 import threading
 import time
 from collections.abc import Iterator
@@ -15,17 +14,17 @@ from typing import Protocol
 from sockmon.agent.queue_samples import sample_first
 from sockmon.agent.sampler import Sampler, open_sampler
 from sockmon.assess import Assessment, Assessor
+from sockmon.cli import console
 from sockmon.errors import SourceLost, TuningError
 from sockmon.guides.facts import Place
 from sockmon.model.snapshot import Snapshot
 from sockmon.observe import INTERVAL, assess_recording, configured_levels, with_missing
-from sockmon.own_command import command, with_sudo
+from sockmon.own_command import command
 from sockmon.sources import Event, Interruption, Source, open_source
 from sockmon.sources.ssh import SCHEME
 
 FIRST_SAMPLE_SECONDS = 30.0
 """Seconds that another host has for its first sample."""
-_REMOTE_COMMAND = "sudo sockmon"
 
 
 class Samples(Protocol):
@@ -48,8 +47,10 @@ def open_samples(spec: str | None, netns: str | None) -> Iterator[Samples]:
         with open_sampler(netns, INTERVAL, complete=True) as sampler:
             yield HostSamples(sampler, _here(netns))
     elif spec.startswith(SCHEME):
-        with closing(open_source(spec, INTERVAL, None)) as source, closing(RemoteSamples(source)) as samples:
-            yield samples
+        with closing(open_source(spec, INTERVAL, None)) as source:
+            console.print_notice(f"waiting for the first sample of {source.title}")
+            with closing(RemoteSamples(source)) as samples:
+                yield samples
     else:
         yield RecordedSamples(spec)
 
@@ -65,8 +66,7 @@ def _here(netns: str | None) -> Place:
         state_root()
     except TuningError as error:
         reason = error.message
-    options = f" --netns {shlex.quote(netns)}" if netns else ""
-    return Place("live", root, reason, command() if root else with_sudo(), options)
+    return Place("live", root, reason, command(), not root, netns or "")
 
 
 class HostSamples:
@@ -104,7 +104,7 @@ class RecordedSamples:
     def __init__(self, path: str) -> None:
         self.first = assess_recording(path)
         root = self.first.snapshot.host.uid == 0
-        self.place = Place("recording", root, "this is a recording", _REMOTE_COMMAND)
+        self.place = Place("recording", root, "this is a recording", sudo=True)
 
     def poll(self, keyboard: int | None = None) -> Assessment | None:
         """Wait for a key."""
@@ -134,7 +134,7 @@ class RemoteSamples:
             raise SourceLost(f"{source.title} has sent no sample")
         self.first = found
         root = found.snapshot.host.uid == 0
-        self.place = Place("remote", root, "this is another host", _REMOTE_COMMAND)
+        self.place = Place("remote", root, "this is another host", sudo=True)
 
     def _receive(self) -> None:
         try:

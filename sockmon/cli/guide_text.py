@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from sockmon import format as fmt
 from sockmon.cli.text_page import wrap
 from sockmon.document import sentence
 from sockmon.guides import Guide
-from sockmon.guides.guide import Act, Decide, End, Example, Finding, Step, Verify
-from sockmon.guides.labels import CHECK_LABELS, VERDICT_LABELS, check_seconds
+from sockmon.guides.guide import Act, Decide, End, Example, Exit, Finding, Step, Verify
+from sockmon.guides.labels import CHECK_LABELS, STATEMENT_LABELS, VERDICT_LABELS, check_seconds
 from sockmon.guides.report import next_guides, statement_of
+from sockmon.guides.software import examples_of
 from sockmon.guides.walk import Walk
 
 MAX_WIDTH = 100
 LETTERS = "abcdefghi"
+EXAMPLES_KEY = "e"
+_COMMAND = re.compile(r"`[^`]+`")
+_NO_BREAK = "\x1f"
+"""Stands for a space at which a line must not break; no text has this character."""
 
 
-def list_lines(rows: Sequence[tuple[Guide, str]], width: int) -> list[str]:
-    """Return the list of guides: those that fit the present report first, each with the reason."""
+def list_lines(rows: Sequence[tuple[Guide, str]], width: int, options: str = "") -> list[str]:
+    """Return the list of guides: those that fit the present report first, each with the reason. `options` of the
+    command that walks one, such as ` --netns web`."""
     room = max(len(guide.name) for guide, _ in rows)
     lines = []
     others = "The others:" if any(why for _, why in rows) else "No guide fits this host now. All guides:"
@@ -29,7 +37,7 @@ def list_lines(rows: Sequence[tuple[Guide, str]], width: int) -> list[str]:
             lines += _wrapped(f"{guide.name:<{room}}  {why or guide.symptom}", width, 2, room + 4)
     return [
         *lines,
-        "Walk through one:       sockmon guide NAME",
+        f"Walk through one:       sockmon guide NAME{options}",
         "On its lab, isolated:   sockmon guide NAME --lab",
     ]
 
@@ -48,20 +56,30 @@ def step_lines(walk: Walk, width: int) -> list[str]:
     """Return the step that is shown, with what the facts prove."""
     step = walk.step
     if isinstance(step, End):
-        lines = [f"Result: {step.title}", *_paragraphs(walk.advice, width), *_examples(step.examples, width)]
-        lines += _misconceptions(step, width)
-        return [*lines, *(f"  Its guide: sockmon guide {guide.name}" for guide in next_guides(walk))]
+        return [*_end_lines(walk, step, width)]
     lines = [f"{len(walk.progress.path) + 1}. {step.title}"]
     if statement := statement_of(step):
         claim = f", for {fmt.duration(step.hold)}" if isinstance(step, Verify) else ""
-        question = statement.endswith("?")
-        lines += _wrapped(statement if question else sentence(f"{statement}{claim}"), width, 3)
+        text = statement if statement.endswith("?") else sentence(f"{statement}{claim}")
+        lines += _wrapped(f"{STATEMENT_LABELS[step.kind]}: {text}", width, 3, 5)
     if isinstance(step, Act):
-        return [*lines, *_act_lines(walk, step, width), *_misconceptions(step, width)]
+        return [*lines, *_act_lines(walk, width), *_misconceptions(step, width)]
     if isinstance(step, Decide):
         to = walk.suggested
         lines += _wrapped(f"Suggested: {sentence(to.label)}", width, 3) if to else []
     return [*lines, *state_lines(walk, width), *_misconceptions(step, width)]
+
+
+def _end_lines(walk: Walk, step: End, width: int) -> Iterator[str]:
+    yield f"Result: {step.title}"
+    for text in walk.advice:
+        yield from _wrapped(text, width, 2, 4)
+    yield from map("    {}".format, walk.commands)
+    yield from _examples(walk, width)
+    yield from where_examples_are(walk, width)
+    yield from _misconceptions(step, width)
+    for guide in next_guides(walk):
+        yield f"  Its guide: {walk.place.verb(f'guide {guide.name}')}"
 
 
 def state_lines(walk: Walk, width: int) -> list[str]:
@@ -85,20 +103,46 @@ def _finding_lines(finding: Finding, width: int) -> list[str]:
     return lines
 
 
-def _act_lines(walk: Walk, step: Act, width: int) -> Iterator[str]:
+def _act_lines(walk: Walk, width: int) -> Iterator[str]:
     for wanted in walk.wanted:
         yield from _wrapped(f"Change: {wanted.key} = {wanted.value}: {sentence(wanted.reason)}", width, 3, 5)
     if walk.wanted and walk.place.cannot_change:
         yield from _wrapped(f"Not from here: {sentence(walk.place.cannot_change)}", width, 3, 5)
     for text in walk.advice:
         yield from _wrapped(f"Application: {sentence(text)}", width, 3, 5)
-    yield from _examples(step.examples, width)
+    yield from _examples(walk, width)
 
 
-def _examples(examples: Sequence[Example], width: int) -> Iterator[str]:
-    for each in examples:
-        file = f" (docs/examples/{each.file})" if each.file else ""
-        yield from _wrapped(f"{each.software}: {each.text}{file}", width, 5, 7)
+def _examples(walk: Walk, width: int) -> Iterator[str]:
+    """Yield the examples for the software of the process that the walk is about."""
+    for each in examples_of(walk.step, walk.facts).fitting:
+        yield from _example(each, width)
+
+
+def where_examples_are(walk: Walk, width: int) -> list[str]:
+    """Return the command that prints the examples for other software; empty if there are none."""
+    others = examples_of(walk.step, walk.facts).names_of_others
+    command = f"`sockmon guide {walk.guide.name} --examples`"
+    return _wrapped(f"Examples for {others}: {command}", width, 5, 7) if others else []
+
+
+def other_examples(walk: Walk, width: int) -> list[str]:
+    """Return the examples for other software."""
+    return [line for each in examples_of(walk.step, walk.facts).others for line in _example(each, width)]
+
+
+def all_examples(guide: Guide, width: int) -> list[str]:
+    """Return every example of a guide, by the title of its step."""
+    lines = []
+    for step in guide.steps:
+        if isinstance(step, (Act, End)) and step.examples:
+            lines += [step.title, *(line for each in step.examples for line in _example(each, width))]
+    return lines or [f"{guide.title} has no examples."]
+
+
+def _example(example: Example, width: int) -> list[str]:
+    file = f" (docs/examples/{example.file})" if example.file else ""
+    return _wrapped(f"{example.software}: {example.text}{file}", width, 5, 7)
 
 
 def _misconceptions(step: Step, width: int) -> Iterator[str]:
@@ -106,24 +150,44 @@ def _misconceptions(step: Step, width: int) -> Iterator[str]:
         yield from _wrapped(f"Misconception: {text}", width, 3, 5)
 
 
+class Choice(NamedTuple):
+    """One thing that the reader can do at a step."""
+
+    label: str
+    exit: Exit | None
+    """Where it leads; None: it makes the change."""
+    suggested: bool
+
+
+def choices(walk: Walk) -> dict[str, Choice]:
+    """Return what the reader can do at this step, by letter: its order does not depend on what is suggested."""
+    can_change = isinstance(walk.step, Act) and bool(walk.wanted) and walk.suggested is None
+    change = [Choice("preview the change, and make it", None, True)] if can_change else []
+    found = [
+        Choice(
+            f"{'go on to' if each == walk.suggested else each.label}: {walk.title_of(each.to)}",
+            each,
+            each == walk.suggested,
+        )
+        for each in walk.exits
+    ]
+    return dict(zip(LETTERS, [*change, *found], strict=False))
+
+
 def key_lines(walk: Walk, width: int) -> list[str]:
-    """Return the keys that lead out of this step, a line each, and the prompt."""
-    keys = []
-    if isinstance(walk.step, Act) and walk.suggested is None and walk.wanted:
-        keys.append(("Enter", "preview the change, and make it"))
-    elif walk.suggested:
-        keys.append(("Enter", f"go on to: {walk.title_of(walk.suggested.to)}"))
-    letters = zip(LETTERS, walk.exits, strict=False)
-    keys += [(key, f"{each.label}: {walk.title_of(each.to)}") for key, each in letters if each != walk.suggested]
+    """Return the keys that lead out of this step, a line each."""
+    keys = [
+        (f"{letter} or Enter" if each.suggested else letter, each.label) for letter, each in choices(walk).items()
+    ]
+    if others := examples_of(walk.step, walk.facts).names_of_others:
+        keys.append((EXAMPLES_KEY, f"examples for {others}"))
     keys.append(("q", "quit; p: back to the step before" if walk.progress.path else "quit"))
-    return [line for key, text in keys for line in _wrapped(f"{key:<5} {text}", width, 3, 9)]
-
-
-def _paragraphs(texts: Sequence[str], width: int) -> Iterator[str]:
-    for text in texts:
-        yield from _wrapped(text, width, 2, 4)
+    return [line for key, text in keys for line in _wrapped(f"{key:<10} {text}", width, 3, 14)]
 
 
 def _wrapped(text: str, width: int, indent: int, hang: int | None = None) -> list[str]:
+    """Return `text` in lines that do not break inside of a command in backquotes, so that it can be copied."""
     room = min(width, MAX_WIDTH)
-    return wrap(" " * indent + text, room, indent if hang is None else hang, break_words=False)
+    kept = _COMMAND.sub(lambda found: found[0].replace(" ", _NO_BREAK), text)
+    lines = wrap(" " * indent + kept, room, indent if hang is None else hang, break_words=False)
+    return [line.replace(_NO_BREAK, " ") for line in lines]

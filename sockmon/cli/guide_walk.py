@@ -9,13 +9,23 @@ import click
 
 from sockmon.cli.guide_change import carry_out, is_pending, propose, settle
 from sockmon.cli.guide_samples import Samples
-from sockmon.cli.guide_text import LETTERS, head_lines, key_lines, state_lines, step_lines
+from sockmon.cli.guide_text import (
+    EXAMPLES_KEY,
+    Choice,
+    choices,
+    head_lines,
+    key_lines,
+    other_examples,
+    state_lines,
+    step_lines,
+    where_examples_are,
+)
 from sockmon.cli.text_page import wrap
-from sockmon.cli.tune_apply import STATE_LABELS
 from sockmon.document import sentence
 from sockmon.errors import PlanRejected, TuningError
-from sockmon.guides.guide import Act, Exit
+from sockmon.guides.guide import Act
 from sockmon.guides.walk import Walk
+from sockmon.model.transaction import STATE_LABELS
 
 _KEYBOARD = 0
 PERSIST = "persist"
@@ -36,7 +46,7 @@ class EvidenceWalk:
         self._print(head_lines(walk.guide, walk.progress.number, self._width))
         while walk.outcome is None:
             if isinstance(walk.step, Act):
-                self._print(step_lines(walk, self._width))
+                self._print([*step_lines(walk, self._width), *where_examples_are(walk, self._width)])
                 self._act(walk.step)
             elif (exit_ := walk.suggested) is not None:
                 self._print(step_lines(walk, self._width))
@@ -95,20 +105,21 @@ class TerminalWalk:
                 return False
             if key == "p" and walk.back():
                 return True
-            if (exit_ := self._chosen(key)) is not None:
-                walk.take(exit_.to)
-                return True
-            if key == "" and isinstance(walk.step, Act) and walk.wanted and walk.suggested is None and self._act():
+            if key == EXAMPLES_KEY:
+                self._print(other_examples(walk, self._width))
+                continue
+            chosen = self._chosen(key)
+            if chosen and chosen.exit:
+                walk.take(chosen.exit.to)
+            if chosen and (chosen.exit or self._act()):
                 return True
             wait = ", or wait" if (walk.finding and walk.finding.wait > 0) or walk.check else ""
             self._print([f"   This key does nothing here: choose one of these{wait}."])
 
-    def _chosen(self, key: str) -> Exit | None:
-        walk = self._walk
-        if key == "":
-            return walk.suggested
-        at = LETTERS.find(key) if len(key) == 1 else -1
-        return walk.exits[at] if 0 <= at < len(walk.exits) else None
+    def _chosen(self, key: str) -> Choice | None:
+        """Return the choice of a letter; for Enter the suggested one."""
+        found = choices(self._walk)
+        return found.get(key) if key else next((each for each in found.values() if each.suggested), None)
 
     def _next_key(self) -> str | None:
         """Return the next line that is typed; meanwhile print what changes. None if the input has ended."""
@@ -142,7 +153,7 @@ class TerminalWalk:
         except TuningError as error:
             self._print([f"   {error.message}"])
             return True
-        state = STATE_LABELS.get(done.state, done.state)
+        state = STATE_LABELS[done.state]
         self._print([f"   {done.id} {state}", *(f"   {message}" for message in done.messages)])
         if done.state == "holding":
             self._print([f"   It is rolled back in {done.hold:.0f} s unless you keep it."])
@@ -171,7 +182,7 @@ class TerminalWalk:
         elif key == "u":
             settle(self._walk, "revert")
         for change in self._walk.progress.changes:
-            self._print([f"{change.id} {STATE_LABELS.get(change.state, change.state)}"])
+            self._print([f"{change.id} {STATE_LABELS[change.state]}"])
 
     def _prompt(self, lines: Sequence[str]) -> None:
         click.echo("\n".join([*lines, "> "]), nl=False)

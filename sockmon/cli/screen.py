@@ -49,7 +49,8 @@ def open_screen(
     with terminal.restored_at_end():
         from sockmon.ui.run import run
 
-        code = run(source, theme, interval, read_only, story, helper, no_helper_reason, terminal, actor)
+        shown = netns or ""
+        code = run(source, theme, interval, read_only, story, helper, no_helper_reason, terminal, actor, shown)
     # A normal exit would first remove the signal handlers; the timer that bounds the exit would then kill us.
     os._exit(code)
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 MIN_HOLD, DEFAULT_HOLD, MAX_HOLD = 10, 60, 3600
 """Seconds."""
-STATE_LABELS = {"applying": "interrupted", "holding": "pending", "reverted": "rolled back"}
-"""Labels of states; each of the others is its own label."""
 _ROOT = click.option("--root", hidden=True, default="/", help="Where run, var and etc are.")
 
 
@@ -260,6 +258,8 @@ def _as_json(one: Transaction) -> str:
 
 
 def _history_line(one: Transaction, undone: bool) -> str:
+    from sockmon.model.transaction import STATE_LABELS
+
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one.begun))
     steps = (f"{each.name} {each.old or 'empty'} → {each.new or 'empty'}" for each in one.plan.settings)
     actor = one.actor.login or one.actor.user
@@ -270,7 +270,7 @@ def _history_line(one: Transaction, undone: bool) -> str:
         *([f"undoes {one.plan.undoes}"] if one.plan.undoes else []),
         *([f"rolled back in {_seconds_left(one):.0f} s"] if one.state == "holding" else []),
     ]
-    state = STATE_LABELS.get(one.state, one.state) if one.kept_settings else "not kept"
+    state = STATE_LABELS[one.state] if one.kept_settings else "not kept"
     note = f" ({', '.join(notes)})" if notes else ""
     return sanitize(f"{one.id}  {when}  {state:<11} {actor:<10} {', '.join(steps)}{note}", 2000)
 

@@ -11,9 +11,8 @@ from sockmon.guides.ends import (
     DID_NOT_HELP,
     DO_NOT_TUNE,
     NOT_HERE,
-    OTHER_LIMIT,
     VERIFIED,
-    keep_command,
+    keep_it,
 )
 from sockmon.guides.examples import BACKLOG, OPEN_FILES
 from sockmon.guides.facts import Facts, Wanted
@@ -118,6 +117,9 @@ def _left(facts: Facts) -> Iterator[str]:
     rows = _rows(facts)
     yield from (sentence(line_of(row)) for row in rows if row.short)
     yield from map(sentence, _words(facts))
+    yield from (
+        sentence(f"an alarm now, to cure before the launch: {numbers_of(row)}") for row in facts.alarms()[:3]
+    )
     if unread := ", ".join(dict.fromkeys(title_of(row) for row in rows if row.unread)):
         yield f"Not read here: {unread}."
 
@@ -127,7 +129,7 @@ def _end(*first: str) -> Callable[[Facts], Sequence[str]]:
 
 
 def _verified(facts: Facts) -> Sequence[str]:
-    return [sentence(_is_raised(facts).text), *keep_command(facts), *_left(facts)]
+    return [sentence(_is_raised(facts).text), *keep_it(facts), *_left(facts)]
 
 
 def _holds(facts: Facts) -> Sequence[str]:
@@ -135,12 +137,15 @@ def _holds(facts: Facts) -> Sequence[str]:
 
 
 def _unknown(facts: Facts) -> Sequence[str]:
-    return ["What decides it could not be read here.", *where_to_run(facts), *_left(facts)]
+    return ["What decides it could not be read here.", *_left(facts)]
 
 
-def _alarm_first(facts: Facts) -> Sequence[str]:
-    alarms = [sentence(numbers_of(row)) for row in facts.alarms()[:3]]
-    return ["A limit has an alarm already. Cure that first, then walk through this guide again:", *alarms]
+def _has_alarm(facts: Facts) -> Finding:
+    """Return whether a limit has an alarm already, of any program. It does not become what the walk is about."""
+    found = another_alarm()(facts)
+    if found.verdict != "supports":
+        return found
+    return supported(f"{found.text}: cure it before the launch", numbers=found.numbers)
 
 
 def _fits_no_alarm(_: Facts) -> str:
@@ -166,6 +171,7 @@ GUIDE = Guide(
     name=NAME,
     title="Before a launch",
     symptom="will this host hold N connections? (server, proxy or client; epoll or threads)",
+    brief="does this host hold N connections?",
     ceilings=(
         "process-fds",
         "system-fds",
@@ -185,15 +191,17 @@ GUIDE = Guide(
     fits=_fits_no_alarm,
     asks_number=True,
     question="How many more connections must it hold, such as 10000?",
+    number_examples=("10000",),
     lab_number="10000",
     steps=(
         Observe(
             id="now",
             title="Alarms before the launch",
             hypothesis="a limit has an alarm already",
-            evidence=another_alarm(),
-            supports=OTHER_LIMIT,
+            evidence=_has_alarm,
+            supports="shape",
             contradicts="shape",
+            undecided="shape",
         ),
         Decide(
             id="shape",
@@ -229,9 +237,8 @@ GUIDE = Guide(
             hold=3,
             within=30,
         ),
-        End(CANNOT_BE_KNOWN, "It cannot be known here", "cannot-be-known", _unknown),
+        End(CANNOT_BE_KNOWN, "It cannot be known here", "cannot-be-known", _unknown, commands=where_to_run),
         End(NOT_HERE, "This host holds them", "not-here", _holds),
-        End(OTHER_LIMIT, "A limit has an alarm now", "other-limit", _alarm_first),
         End(VERIFIED, "The limits are high enough", "verified", _verified),
         End(
             DO_NOT_TUNE,
@@ -244,7 +251,7 @@ GUIDE = Guide(
             DID_NOT_HELP,
             "The limits are still too low",
             "did-not-help",
-            _end("The change did not raise every limit far enough. Roll it back with: sockmon tune revert."),
+            _end("The change did not raise every limit far enough. Roll it back."),
         ),
     ),
 )

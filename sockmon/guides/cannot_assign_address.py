@@ -45,6 +45,7 @@ GUIDE = Guide(
     name="cannot-assign-address",
     title="Cannot assign requested address",
     symptom="connect() fails with EADDRNOTAVAIL (99): cannot assign requested address",
+    brief="connect(): EADDRNOTAVAIL (99)",
     ceilings=("ephemeral-ports", "bound-ports"),
     lab="ephemeral-ports",
     steps=(

@@ -143,7 +143,6 @@ def _not_here(facts: Facts) -> list[str]:
         "fork() that fails with ENOMEM (12) is another limit: memory, that of the cgroup, or CommitLimit of"
         " /proc/meminfo if vm.overcommit_memory is 2. A thread also needs address space: ulimit -v.",
         *map(sentence, not_read(facts)),
-        *map(sentence, where_to_run(facts)),
         "Run it again while the symptom is there; for a container on the host too, whose limits it shares.",
     ]
 
@@ -153,6 +152,7 @@ GUIDE = Guide(
     title="Cannot start a process or thread",
     symptom="fork(), clone() or pthread_create() fails with EAGAIN (11), `resource temporarily unavailable`; Java:"
     " `unable to create native thread`",
+    brief="fork(), pthread_create(): EAGAIN (11)",
     ceilings=OWN,
     lab="pid-max",
     steps=(
@@ -268,6 +268,6 @@ GUIDE = Guide(
         verified_and(_lasting),
         replace(BY_ID[RUN_COMMANDS], text=_run_commands),
         replace(BY_ID[DO_NOT_TUNE], title="Do not tune: use fewer threads", examples=FEWER_THREADS),
-        End(NOT_HERE, "The symptom is not here", "not-here", _not_here),
+        End(NOT_HERE, "The symptom is not here", "not-here", _not_here, commands=where_to_run),
     ),
 )

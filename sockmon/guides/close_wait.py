@@ -23,7 +23,7 @@ from sockmon.guides.findings import (
     where_to_run,
 )
 from sockmon.guides.guide import Act, End, Finding, Guide, Observe, Verify
-from sockmon.misconceptions import CLOSE_WAIT_TIMEOUT, DESCRIPTORS_64K, DESCRIPTORS_OF_CONNECTION
+from sockmon.misconceptions import CLOSE_WAIT_TIMEOUT
 from sockmon.model.snapshot import Process
 
 MANY = 50
@@ -80,14 +80,13 @@ def _held(facts: Facts) -> Finding:
     if not holders:
         return undecided("none of the processes that can be read here holds them", where_to_run(facts))
     first = holders[0]
-    named = [row for row in facts.readings("process-fds") if row.subject == process_label(first)]
     about = "about " if first.sampled else ""
     text = f"{process_label(first)} holds {about}{first.close_wait or 0:,} of them"
     numbers = [
         f"most: {most((row, row.close_wait or 0) for row in holders)}",
         f"descriptors of {process_label(first)}: {first.fds or 0:,}",
     ]
-    return supported(text, *named, numbers=numbers)
+    return Finding("supports", text, tuple(numbers), (("process-fds", process_label(first)),))
 
 
 def _advice(facts: Facts) -> Sequence[str]:
@@ -124,7 +123,7 @@ def _waiting(facts: Facts) -> Sequence[str]:
     return [
         "They hold no descriptor, and no process can close them until it has accepted them.",
         *(f"{listener_label(each)}: {plural(each.queue, 'connection')} in its accept queue." for each in longest),
-        "Continue with: sockmon guide connections-time-out",
+        f"Continue with `{facts.place.verb('guide connections-time-out')}`.",
     ]
 
 
@@ -148,6 +147,7 @@ GUIDE = Guide(
     name="close-wait",
     title="CLOSE_WAIT grows",
     symptom="more and more sockets are in CLOSE_WAIT (ss -tan state close-wait), until descriptors run out",
+    brief="more and more sockets in CLOSE_WAIT",
     ceilings=("process-fds",),
     lab="close-wait-leak",
     fits=lambda facts: _many(facts).text if _are_many(facts) else "",
@@ -185,7 +185,6 @@ GUIDE = Guide(
             examples=CLOSE_AFTER_PEER,
             done="falls",
             declined=DO_NOT_TUNE,
-            misconceptions=(DESCRIPTORS_64K, DESCRIPTORS_OF_CONNECTION),
         ),
         Verify(
             id="falls",

@@ -13,7 +13,7 @@ from sockmon.ceilings.queues import PASSIVE_OPENS, listener_label
 from sockmon.ceilings.syn_queue import QUEUE_FULL_DROPS, SYNCOOKIES
 from sockmon.document import sentence
 from sockmon.format import plural
-from sockmon.guides.ends import BY_ID, DO_NOT_TUNE, NOT_HERE, OTHER_LIMIT, keep_command
+from sockmon.guides.ends import BY_ID, DO_NOT_TUNE, NOT_HERE, OTHER_LIMIT, keep_it
 from sockmon.guides.examples import BACKLOG, WORKERS
 from sockmon.guides.facts import Facts
 from sockmon.guides.findings import (
@@ -121,7 +121,7 @@ def _served(facts: Facts) -> list[str]:
     return [
         "The SYN queue is full as before, but clients that complete the handshake are served.",
         *map(sentence, application_advice(facts)),
-        *keep_command(facts),
+        *keep_it(facts),
     ]
 
 
@@ -132,9 +132,9 @@ def _not_here(facts: Facts) -> list[str]:
         f"The symptom is not on {facts.snapshot.host.name} now: its accept and SYN queues have room.",
         *since,
         "A connection is refused (ECONNREFUSED) if nothing listens on that address and port, however many there"
-        " are: `sockmon explain PORT`.",
+        f" are: `{facts.place.verb('explain PORT')}`.",
         "A connection that is reset after it was open was closed by the application with unread data, by its"
-        " timeout or by a proxy: `sockmon explain ECONNRESET`.",
+        f" timeout or by a proxy: `{facts.place.verb('explain ECONNRESET')}`.",
         *map(sentence, not_read(facts)),
         "Run it again while the symptom is there, on the host that is connected to, in the network namespace of"
         " the server.",
@@ -145,6 +145,7 @@ GUIDE = Guide(
     name="connections-time-out",
     title="Connections time out under load",
     symptom="connections time out, are reset or refused when many clients come (ETIMEDOUT, ECONNREFUSED)",
+    brief="ETIMEDOUT, ECONNREFUSED, resets",
     ceilings=("accept-queue", "syn-queue"),
     lab="capped-backlog",
     steps=(

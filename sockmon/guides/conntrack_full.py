@@ -114,8 +114,11 @@ GUIDE = Guide(
     name="conntrack-full",
     title="Connection tracking drops packets",
     symptom="nf_conntrack: table full, dropping packet; send() fails with EPERM; NAT runs out of ports",
+    brief="nf_conntrack: table full; NAT ports",
     ceilings=CEILINGS,
     lab="conntrack-table",
+    lab_note=f"{MAXIMUM} is a setting of the whole host, which a lab does not change: this walk ends with the"
+    " command to run instead of a verified change",
     steps=(
         Observe(
             id="tracked",

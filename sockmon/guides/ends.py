@@ -18,14 +18,14 @@ DID_NOT_HELP, CANNOT_BE_KNOWN = "did-not-help", "cannot-be-known"
 """The ids of these ends."""
 
 
-def keep_command(facts: Facts) -> list[str]:
-    """Return how to keep the change of this walk; empty if none is held."""
-    keep = "Keep the change with: sockmon tune keep. With --persist it also survives a restart."
+def keep_it(facts: Facts) -> list[str]:
+    """Return that the change of this walk has to be kept; empty if none is held. Each front end shows how."""
+    keep = "Keep the change, or it is rolled back at the end of its time. Persisted, it also survives a restart."
     return [keep] if facts.pending else []
 
 
 def _verified(facts: Facts) -> Sequence[str]:
-    return [sentence(left_limit(facts).text), *keep_command(facts)]
+    return [sentence(left_limit(facts).text), *keep_it(facts)]
 
 
 def _do_not_tune(facts: Facts) -> Sequence[str]:
@@ -58,25 +58,22 @@ def _other_limit(facts: Facts) -> Sequence[str]:
 
 def _run_commands(facts: Facts) -> Sequence[str]:
     reason = facts.refusal or facts.place.cannot_change
-    return [sentence(f"nothing was changed{f': {reason}' if reason else ''}"), *_commands(facts)]
+    where = f" on {facts.snapshot.host.name}" if facts.place.source != "live" else ""
+    return [
+        sentence(f"nothing was changed{f': {reason}' if reason else ''}"),
+        *([f"The change, to run as root{where}:"] if facts.proposed else []),
+    ]
 
 
-def _commands(facts: Facts) -> Iterator[str]:
-    """Yield the command that makes the changes which were proposed, with preview, confirmation and rollback."""
-    if facts.proposed:
-        where = f" on {facts.snapshot.host.name}" if facts.place.source != "live" else ""
-        yield f"The change, to run as root{where}:"
-        yield tune_command(facts)
-
-
-def tune_command(facts: Facts) -> str:
-    """Return the command that changes what was proposed."""
+def tune_command(facts: Facts) -> Sequence[str]:
+    """Return the command that makes the changes which were proposed, with preview, confirmation and rollback;
+    empty if there are none."""
     settings = [f"{each.key}={each.value}" for each in facts.proposed]
-    return f"{facts.place.command} {shlex.join(['tune', 'apply', *settings])}"
+    return [f"{facts.place.command_inside} {shlex.join(['tune', 'apply', *settings])}"] if settings else []
 
 
 def _did_not_help(facts: Facts) -> Sequence[str]:
-    back = "Roll the change back with: sockmon tune revert."
+    back = "Roll the change back."
     return [
         sentence(f"the change did not help: {left_limit(facts).text}"),
         "This was not the cause.",
@@ -84,8 +81,8 @@ def _did_not_help(facts: Facts) -> Sequence[str]:
     ]
 
 
-def _cannot_be_known(facts: Facts) -> Sequence[str]:
-    return ["What decides it could not be read here.", *where_to_run(facts)]
+def _cannot_be_known(_: Facts) -> Sequence[str]:
+    return ["What decides it could not be read here."]
 
 
 ENDS = (
@@ -93,9 +90,9 @@ ENDS = (
     End(DO_NOT_TUNE, "Do not tune: fix the application", "do-not-tune", _do_not_tune),
     End(NOT_HERE, "The symptom is not here", "not-here", _not_here),
     End(OTHER_LIMIT, "It is another limit", "other-limit", _other_limit),
-    End(RUN_COMMANDS, "Not changed from here", "run-commands", _run_commands),
+    End(RUN_COMMANDS, "Not changed from here", "run-commands", _run_commands, commands=tune_command),
     End(DID_NOT_HELP, "It did not help: roll back", "did-not-help", _did_not_help),
-    End(CANNOT_BE_KNOWN, "It cannot be known here", "cannot-be-known", _cannot_be_known),
+    End(CANNOT_BE_KNOWN, "It cannot be known here", "cannot-be-known", _cannot_be_known, commands=where_to_run),
 )
 BY_ID = {end.id: end for end in ENDS}
 

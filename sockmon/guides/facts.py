@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,6 +14,8 @@ from sockmon.assess.counters import counters_of
 from sockmon.model.report import Reading
 from sockmon.model.severity import ALARMS
 from sockmon.model.snapshot import Netns, Snapshot
+from sockmon.text import sanitize
+from sockmon.tuning.planning.plan import netns_prefix
 
 Source = Literal["live", "recording", "remote"]
 
@@ -26,10 +29,35 @@ class Place:
     """True if they were read as root."""
     cannot_change: str = ""
     """Why no setting can be changed from here; empty if it can."""
-    command: str = "sockmon"
-    """What starts sockmon with privilege on the machine of the samples, such as `sudo sockmon`."""
-    options: str = ""
-    """The options of that command, such as ` --netns web`."""
+    program: str = "sockmon"
+    """What starts sockmon on the machine of the samples."""
+    sudo: bool = False
+    """Whether it takes sudo to get the privilege."""
+    netns: str = ""
+    """The network namespace of the samples, as `--netns` names it; empty for that of sockmon itself."""
+
+    @property
+    def options(self) -> str:
+        """The option with which a verb reads the same namespace, such as ` --netns web`."""
+        return f" --netns {shlex.quote(sanitize(self.netns))}" if self.netns else ""
+
+    @property
+    def command(self) -> str:
+        """What starts sockmon with privilege, such as `sudo sockmon`."""
+        return f"{self._sudo}{self.program}"
+
+    @property
+    def command_inside(self) -> str:
+        """What starts sockmon with privilege inside the namespace, where a change has to be made."""
+        return f"{self._sudo}{netns_prefix(self.netns) if self.netns else ''}{self.program}"
+
+    @property
+    def _sudo(self) -> str:
+        return "sudo " if self.sudo else ""
+
+    def verb(self, words: str) -> str:
+        """Return `sockmon guide close-wait --netns web`."""
+        return f"sockmon {words}{self.options}"
 
 
 HERE = Place()

@@ -121,6 +121,11 @@ def no_settings(_: Facts) -> Sequence[Wanted]:
     return ()
 
 
+def no_commands(_: Facts) -> Sequence[str]:
+    """Name no command."""
+    return ()
+
+
 def no_advice(_: Facts) -> Sequence[str]:
     """Give no advice for the application."""
     return ()
@@ -146,7 +151,8 @@ class Act:
 
     def exits(self) -> tuple[Exit, ...]:
         """Return the next step with and without the change."""
-        return _distinct(Exit(self.done, "the change is made"), Exit(self.declined, "without the change"))
+        changed = "the application is changed" if self.settings is no_settings else "it is already changed"
+        return _distinct(Exit(self.done, changed), Exit(self.declined, "go on without the change"))
 
 
 @dataclass(frozen=True)
@@ -187,6 +193,8 @@ class End:
     """What the reader should know and do, a sentence each."""
     examples: tuple[Example, ...] = ()
     misconceptions: tuple[str, ...] = ()
+    commands: Callable[[Facts], Sequence[str]] = no_commands
+    """What to run after that, a command each: it is shown on a line of its own, and never wrapped."""
 
     def exits(self) -> tuple[Exit, ...]:
         """Return nothing: a walk ends here."""
@@ -205,6 +213,9 @@ class Check(msgspec.Struct, frozen=True, omit_defaults=True):
     finding: Finding
 
 
+MAX_BRIEF = 38
+
+
 @dataclass(frozen=True)
 class Guide:
     """A walkthrough for one symptom: a row of steps, the first of which is the beginning."""
@@ -213,6 +224,8 @@ class Guide:
     title: str
     symptom: str
     """The symptom in the words of a user, such as an error message."""
+    brief: str
+    """The same in at most MAX_BRIEF characters, for a narrow list."""
     ceilings: tuple[str, ...]
     """The ceilings that it leads to."""
     lab: str
@@ -224,5 +237,15 @@ class Guide:
     """True if the reader may give a number."""
     question: str = "At which number does it stop? (Enter: not known)"
     """Asks for it."""
+    number_examples: tuple[str, ...] = ("32720", "32,7xx", "470/s")
+    """Numbers as the reader may type them."""
     lab_number: str = ""
     """The number on its lab; empty: the limit that the lab reaches."""
+    lab_note: str = ""
+    """What is different on its lab, which is shown before the walk: such as a change that a lab cannot make."""
+
+    @property
+    def shown_examples(self) -> str:
+        """Return `32720, 32,7xx or 470/s`."""
+        *others, last = self.number_examples
+        return f"{', '.join(others)} or {last}" if others else last

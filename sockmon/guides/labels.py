@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from sockmon import format as fmt
-from sockmon.guides.guide import Check, CheckState, Verdict
+from sockmon.guides.guide import Check, CheckState, Kind, Verdict
 
 VERDICT_LABELS: dict[Verdict, str] = {
     "supports": "Supported",
     "contradicts": "Ruled out",
     "undecided": "Undecided",
 }
+STATEMENT_LABELS: dict[Kind, str] = {"observe": "Hypothesis", "decide": "Question", "verify": "Claim"}
+"""What the statement of a step is, by its kind."""
 CHECK_LABELS: dict[CheckState, str] = {
     "met": "Met",
     "not-met": "Not met",

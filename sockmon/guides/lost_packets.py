@@ -92,6 +92,7 @@ GUIDE = Guide(
     name="lost-packets",
     title="Packets are lost",
     symptom="datagrams are lost, or TCP retransmits: drops in /proc/net/udp, Udp.RcvbufErrors, TCPRcvQDrop",
+    brief="lost datagrams, Udp.RcvbufErrors",
     ceilings=OWN,
     lab="udp-buffers",
     steps=(

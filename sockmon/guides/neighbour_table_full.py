@@ -93,14 +93,15 @@ def _not_here(facts: Facts) -> list[str]:
     ]
 
 
-def _cannot_be_known(facts: Facts) -> list[str]:
-    return [*BY_ID[CANNOT_BE_KNOWN].text(facts), *map(sentence, _full(facts).commands)]
+def _on_the_host(facts: Facts) -> Sequence[str]:
+    return _full(facts).commands
 
 
 GUIDE = Guide(
     name="neighbour-table-full",
     title="Neighbour table overflow",
     symptom="the kernel logs `neighbour: arp_cache: neighbor table overflow!`; new neighbours are not reached",
+    brief="neighbor table overflow! in the log",
     ceilings=(OWN,),
     lab="neighbour-table",
     steps=(
@@ -154,7 +155,7 @@ GUIDE = Guide(
             hold=8,
             within=60,
         ),
-        replace(BY_ID[CANNOT_BE_KNOWN], text=_cannot_be_known),
+        replace(BY_ID[CANNOT_BE_KNOWN], commands=_on_the_host),
         End(NOT_HERE, "The symptom is not here", "not-here", _not_here),
     ),
 )

@@ -81,7 +81,7 @@ def decode(text: bytes) -> Progress | None:
     """Return the progress in `text`, its text sanitized; None if it is damaged or of another version."""
     try:
         return msgspec.convert(_sanitized(msgspec.json.decode(text)), Progress)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

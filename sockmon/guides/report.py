@@ -73,7 +73,7 @@ class StepRow(msgspec.Struct, frozen=True):
     numbers: tuple[str, ...]
     readings: tuple[ReadingRef, ...]
     commands: tuple[str, ...]
-    """What to run, and where, if it cannot be decided here."""
+    """What to run, and where, if it cannot be decided here, or at the end; `advice` of an end has them too."""
     settings: tuple[Wanted, ...]
     """What an act proposes to change."""
     advice: tuple[str, ...]
@@ -192,19 +192,20 @@ def _passed(walk: Walk, passed: Passed) -> StepRow:
 def _now(walk: Walk, step: Step, current: bool) -> StepRow:
     facts = walk.facts
     finding = step.evidence(facts) if isinstance(step, (Observe, Verify)) else None
-    ends = tuple(step.text(facts)) if current and isinstance(step, End) else ()
+    ended = current and isinstance(step, End)
+    ends = (*walk.advice, *walk.commands) if ended else ()
     return StepRow(
         id=step.id,
         kind=step.kind,
         title=step.title,
         statement=statement_of(step),
-        passed=current and isinstance(step, End),
+        passed=ended,
         verdict=finding.verdict if finding else None,
         check=walk.check.state if current and walk.check else None,
         text=finding.text if finding else "",
         numbers=finding.numbers if finding else (),
         readings=tuple(ReadingRef(*key) for key in finding.readings) if finding else (),
-        commands=finding.commands if finding else (),
+        commands=finding.commands if finding else walk.commands if ended else (),
         settings=tuple(step.settings(facts)) if isinstance(step, Act) else (),
         advice=tuple(step.advice(facts)) if isinstance(step, Act) else ends,
         examples=step.examples if isinstance(step, (Act, End)) else (),

@@ -76,7 +76,7 @@ def _still_clash(facts: Facts) -> Sequence[str]:
     return [
         sentence(_no_clash(facts).text),
         "Programs read resolv.conf when they start: restart them. If it increases then too, other flows clash:"
-        " translated ports (sockmon guide conntrack-full).",
+        f" translated ports (`{facts.place.verb('guide conntrack-full')}`).",
     ]
 
 
@@ -93,8 +93,8 @@ def _not_answered(facts: Facts) -> Sequence[str]:
         "The limit is not on this host: it is on the destination (a full accept queue or SYN queue), on a firewall"
         " or NAT on the way, or it is a route that drops packets.",
         "`ss -tn state syn-sent` lists the destinations.",
-        "Continue on the destination with: sockmon guide connections-time-out",
-        "Continue on a firewall or NAT on the way with: sockmon guide conntrack-full",
+        "Continue on the destination with `sockmon guide connections-time-out`.",
+        "Continue on a firewall or NAT on the way with `sockmon guide conntrack-full`.",
     ]
 
 
@@ -113,6 +113,7 @@ GUIDE = Guide(
     name="slow-connects",
     title="Connects got slow",
     symptom="new connections take long, often 1 s, 3 s or 5 s longer than usual, but do not fail",
+    brief="connect() takes 1 s, 3 s, 5 s longer",
     ceilings=("ephemeral-ports", *QUEUES, *TRACKING),
     lab="slow-connects",
     steps=(

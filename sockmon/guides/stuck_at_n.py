@@ -154,6 +154,7 @@ GUIDE = Guide(
     name="stuck-at-n",
     title="Stuck at N",
     symptom="connections or threads stop growing at a number, such as 1,024, 28,232 or 32,720",
+    brief="it stops growing, such as at 1,024",
     ceilings=tuple(ceiling.id for ceiling in CEILINGS),
     lab="process-fds",
     asks_number=True,

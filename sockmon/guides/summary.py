@@ -12,12 +12,10 @@ from sockmon.ceilings import TITLES
 from sockmon.document import sentence
 from sockmon.guides.progress import Change, Passed
 from sockmon.guides.walk import FAILED_STATES, Walk
-from sockmon.model.transaction import Actor
+from sockmon.model.transaction import STATE_LABELS, Actor
 
 _MARKUP = re.compile(r"([\\`*<>\[\]|])")
 """Characters that could end the text of a line in Markdown: names of processes are foreign text."""
-STATES = {"holding": "pending", "reverted": "rolled back"}
-"""Labels of the states of a change; each of the others is its own label."""
 
 
 def summary(walk: Walk, actor: Actor) -> str:
@@ -62,7 +60,7 @@ def _change(change: Change) -> str:
         f"`{each.name}` {each.old or 'empty'} → {each.new or 'empty'}" for each in change.settings
     )
     persisted = ", written to /etc/sysctl.d" if change.persisted else ""
-    return f"- {settings}: {STATES.get(change.state, change.state)}{persisted} (`{change.id}`)"
+    return f"- {settings}: {STATE_LABELS[change.state]}{persisted} (`{change.id}`)"
 
 
 def _checks(walk: Walk, path: Iterable[Passed]) -> Iterator[str]:
@@ -78,7 +76,7 @@ def _left(walk: Walk) -> Iterator[str]:
     if walk.outcome is None:
         yield f"- The walk ends before: {walk.step.title}"
     advised = (sentence(text) for passed in walk.progress.path for text in passed.advice)
-    ending = walk.advice if walk.outcome not in (None, "verified") else ()
+    ending = (*walk.advice, *walk.commands) if walk.outcome not in (None, "verified") else ()
     for text in dict.fromkeys((*ending, *advised)):
         yield f"- {_escape(text)}"
     for change in walk.progress.changes:
@@ -90,7 +88,7 @@ def _left(walk: Walk) -> Iterator[str]:
         elif change.state == "kept" and not change.persisted:
             yield f"- `{change.id}` is lost at the next restart: it was not written to /etc/sysctl.d"
         elif change.state in FAILED_STATES:
-            yield f"- `{change.id}` has no effect now: {STATES.get(change.state, change.state)}"
+            yield f"- `{change.id}` has no effect now: {STATE_LABELS[change.state]}"
     for row in walk.facts.alarms():
         alarm = f"{TITLES[row.ceiling]}: {row.subject} ({row.severity})"
         yield f"- An alarm now or in the last minute: {_escape(alarm)}"

@@ -144,6 +144,7 @@ GUIDE = Guide(
     name="time-wait",
     title="A flood of TIME_WAIT",
     symptom="thousands of sockets are in TIME_WAIT (ss -s, netstat)",
+    brief="thousands of sockets in TIME_WAIT",
     ceilings=("time-wait-buckets", "ephemeral-ports"),
     lab="time-wait-not-reused",
     steps=(

@@ -134,6 +134,7 @@ GUIDE = Guide(
     title="Too many open files",
     symptom="accept(), open() or inotify_init() fails with EMFILE (24) or ENFILE (23), too many open files; or"
     " inotify_add_watch() with ENOSPC (28)",
+    brief="EMFILE (24), ENFILE (23), ENOSPC (28)",
     ceilings=OWN,
     lab="process-fds",
     steps=(

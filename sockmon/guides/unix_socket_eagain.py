@@ -105,6 +105,7 @@ GUIDE = Guide(
     name="unix-socket-eagain",
     title="EAGAIN on a unix socket",
     symptom="connect(), send() or syslog() on a unix socket blocks, or fails with EAGAIN (11)",
+    brief="connect(), send(), syslog(): EAGAIN",
     ceilings=(DATAGRAM, LISTENER),
     lab="unix-dgram-queue",
     fits=_fits,

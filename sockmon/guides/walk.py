@@ -113,6 +113,11 @@ class Walk:
         return tuple(self.step.text(self._facts)) if isinstance(self.step, End) else ()
 
     @property
+    def commands(self) -> tuple[str, ...]:
+        """What to run at the end; empty at another step."""
+        return tuple(self.step.commands(self._facts)) if isinstance(self.step, End) else ()
+
+    @property
     def change(self) -> Change | None:
         """The last change that was made at this step, if one was."""
         found = [change for change in self.progress.changes if change.step == self.progress.step]

@@ -9,7 +9,7 @@
 
 If the guard is killed, the watchdog or the next start of sockmon reads the journal: with the commit point (KEEP)
 in it the change ends as `kept`, without it as `reverted`, `conflict` or `stuck`; after a reboot, which restores
-the values, as `rebooted`. Screens call `holding` "pending" and `reverted` "rolled back". The states, and the names
+the values, as `rebooted`. STATE_LABELS has the words for users. The states, and the names
 that fields have in JSON, are in histories and journals on disk: they stay."""
 
 from __future__ import annotations
@@ -23,6 +23,17 @@ from sockmon.model.outcome import Outcome
 from sockmon.model.plan import Plan, Setting
 
 State = Literal["applying", "holding", "kept", "reverted", "conflict", "stuck", "refused", "rebooted"]
+STATE_LABELS: dict[State, str] = {
+    "applying": "interrupted",
+    "holding": "pending",
+    "kept": "kept",
+    "reverted": "rolled back",
+    "conflict": "conflict",
+    "stuck": "stuck",
+    "refused": "refused",
+    "rebooted": "rebooted",
+}
+"""What a user calls each state."""
 
 
 class Actor(msgspec.Struct, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -80,7 +81,21 @@ def test_the_text_has_the_steps_and_the_result() -> None:
     text = guide("stuck-at-n", "600", "--from", str(RECORDINGS / "four-plateaus.jsonl")).stdout
     assert text.startswith("Stuck at N\n")
     assert "1. Limits at this number" in text
+    assert "Hypothesis: A limit of this host is at this number." in text
     assert "Result: Not changed from here" in text
+
+
+def test_a_command_is_on_a_line_of_its_own() -> None:
+    text = guide("cannot-assign-address", "--from", str(RECORDINGS / "four-plateaus.jsonl")).stdout
+    (command,) = [line for line in text.splitlines() if "tune apply" in line]
+    assert command.strip().startswith("sudo sockmon tune apply")
+
+
+def test_examples_are_printed_with_their_steps() -> None:
+    text = guide("close-wait", "--examples").stdout
+    assert text.startswith("Close what the peers have closed\n")
+    assert "docs/examples/close_after_peer.py" in text
+    guide("--examples", code=64)
 
 
 def test_the_schema_of_a_walk_is_documented() -> None:
@@ -97,6 +112,7 @@ def test_another_host_is_walked_over_ssh(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     walk = msgspec.json.decode(done.stdout, type=WalkReport)
     assert walk.source == "remote"
+    assert b"waiting for the first sample of ssh web-1" in done.stderr
     assert walk.cannot_change
     assert walk.outcome
 
@@ -155,3 +171,12 @@ def test_a_person_takes_another_way_goes_back_and_quits() -> None:
         terminal.until("does nothing here")
         terminal.press("q\n")
         assert terminal.end() == 0, terminal.screen()
+
+
+@pytest.mark.usefixtures("needs_userns")
+def test_what_a_lab_cannot_change_is_said_before_the_walk() -> None:
+    if not shutil.which("nft"):
+        pytest.skip("nft is not installed")
+    done = guide("conntrack-full", "--lab")
+    assert "nf_conntrack_max is a setting of the whole host" in done.stderr
+    assert "Result: Not changed from here" in done.stdout

@@ -108,7 +108,7 @@ def test_hidden_maps_are_not_decided() -> None:
 def test_the_command_as_root_has_the_number() -> None:
     missing = (Missing("maps", "needs root"),)
     stream = Stream(changes={"maps": None, "missing": missing})
-    place = Place(privileged=False, command="sudo sockmon")
+    place = Place(privileged=False, sudo=True)
     walk = Walk(GUIDE, stream.next(netns()), place, "65,530")
     assert walk.finding is not None
     assert walk.finding.commands == ("as root on web-1: sudo sockmon guide stuck-at-n 65,530",)

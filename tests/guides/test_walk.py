@@ -11,7 +11,7 @@ from sockmon.guides.walk import Walk
 from tests.guides.walks import GUIDE, RANGE, Stream, begin, follow, full, transaction
 from tests.snapshots import group, listener, netns, ports, process, snapshot
 
-RECORDING = Place("recording", cannot_change="it is a recording", command="sudo sockmon")
+RECORDING = Place("recording", cannot_change="it is a recording", sudo=True)
 
 
 def to_change() -> tuple[Walk, Stream]:
@@ -86,7 +86,7 @@ def test_the_state_of_a_change_is_kept_where_it_was_made() -> None:
 def test_on_a_recording_it_ends_with_the_command() -> None:
     walk, _ = begin(full(), RECORDING)
     assert list(follow(walk))[-1] == "run-commands"
-    assert walk.advice[-1] == f"sudo sockmon tune apply '{RANGE}=1024 65535'"
+    assert walk.commands[-1] == f"sudo sockmon tune apply '{RANGE}=1024 65535'"
 
 
 def test_a_recording_verifies_nothing() -> None:
@@ -115,9 +115,9 @@ def test_another_limit_is_named() -> None:
 
 
 def test_what_cannot_be_read_is_not_decided() -> None:
-    walk, _ = begin(netns(ports=None), Place(privileged=False, command="sudo sockmon"))
+    walk, _ = begin(netns(ports=None), Place(privileged=False, sudo=True))
     assert list(follow(walk)) == ["full", "cannot-be-known"]
-    assert any("sudo sockmon guide toy" in line for line in walk.advice)
+    assert any("sudo sockmon guide toy" in line for line in walk.commands)
 
 
 def test_the_reader_may_go_another_way_and_back() -> None:

@@ -25,6 +25,7 @@ GUIDE = Guide(
     name="toy",
     title="Ports are used up",
     symptom="connect(): cannot assign requested address",
+    brief="EADDRNOTAVAIL",
     ceilings=("ephemeral-ports",),
     lab="ephemeral-ports",
     steps=(

@@ -77,7 +77,7 @@ def shell_command(key: str, value: str, netns_spec: str = "") -> str:
         return f"prlimit --pid {pid} --{key.partition('@')[0]}={value}"
     if len(value) > _MAX_SYSCTL_VALUE:
         return f"# {key}: sysctl(8) would write only a part of its {len(value):,} characters; use sockmon"
-    prefix = _netns_prefix(netns_spec) if netns_spec and key.startswith("net.") else ""
+    prefix = netns_prefix(netns_spec) if netns_spec and key.startswith("net.") else ""
     if not value:
         # The kernel ignores a write without a line feed.
         empty = f"echo > /proc/sys/{key.replace('.', '/')}"
@@ -85,7 +85,8 @@ def shell_command(key: str, value: str, netns_spec: str = "") -> str:
     return f"{prefix}sysctl -w {key}={shlex.quote(value)}"
 
 
-def _netns_prefix(netns_spec: str) -> str:
+def netns_prefix(netns_spec: str) -> str:
+    """Return what runs a command in the network namespace of a name, a pid or a path, as `--netns` takes them."""
     if "/" in netns_spec:
         return f"nsenter --net={shlex.quote(sanitize(netns_spec))} "
     if netns_spec.isascii() and netns_spec.isdigit():
