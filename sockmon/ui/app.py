@@ -69,12 +69,14 @@ class SockmonApp(PaintedApp, GuidingApp):
         no_helper: str = "",
         terminal: Terminal | None = None,
         actor: Actor = UNKNOWN_ACTOR,
+        netns: str = "",
     ) -> None:
         ignore_old_sizes()
         # NO_COLOR means none at all, which Textual does for ANSI themes only; elsewhere it makes greys.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.terminal = terminal
         self.actor = actor
+        self.netns = netns
         self.source = source
         self.settings = chosen
         self.read_only = read_only or chosen.read_only
@@ -279,7 +281,8 @@ class SockmonApp(PaintedApp, GuidingApp):
         if isinstance(self.screen, HelpScreen):
             self.pop_screen()
         else:
-            self.push_screen(HelpScreen(keys.effective(self.keys), self.read_only))
+            first = self.screen.HELP_FIRST if isinstance(self.screen, DetailScreen) else {}
+            self.push_screen(HelpScreen(keys.effective(self.keys), self.read_only, first))
 
     # Time
 

@@ -60,8 +60,12 @@ class HelpScreen(ModalScreen[None]):
         binding for binding in keys.bindings("app") if binding.id in ("back", "help", "quit", "quit.now")
     ]
 
-    def __init__(self, chosen: Mapping[str, str], read_only: bool = False) -> None:
+    def __init__(
+        self, chosen: Mapping[str, str], read_only: bool = False, first: Mapping[str, str] | None = None
+    ) -> None:
+        """`first`: what keys do on the screen below, by the id of the action; the page begins with them."""
         super().__init__()
+        self._first = first or {}
         self._keys = chosen
         self._read_only = read_only
 
@@ -76,6 +80,11 @@ class HelpScreen(ModalScreen[None]):
         self.query_one(LabelledList).show(*self._page())
 
     def _page(self) -> Iterator[Labelled]:
+        if self._first:
+            yield _heading("on this screen")
+            for action_id, does in self._first.items():
+                yield _indented(Text.assemble((self._shown_keys(action_id), "strong"), does), 13)
+            yield Labelled("", Text())
         yield _heading("how to read the screen")
         yield from (_indented(Text(line), 2) for line in HOW_TO_READ)
         yield Labelled("", Text())
@@ -85,6 +94,9 @@ class HelpScreen(ModalScreen[None]):
         yield from _filter()
         change = Text.assemble(("Keys can be changed: ", "muted"), '[keys] "pane.ports" = "f3" in config.toml')
         yield _indented(change, 2)
+
+    def _shown_keys(self, action_id: str) -> str:
+        return keys.show_keys(self._keys[action_id]).ljust(11)
 
     def _actions(self) -> Iterator[Labelled]:
         group = ""
@@ -97,7 +109,7 @@ class HelpScreen(ModalScreen[None]):
                 yield _heading(group)
             tip = action.tooltip.ljust(40) if self.app.size.width >= ALIGNED_COLUMNS else f"{action.tooltip}  "
             line = Text.assemble(
-                (keys.show_keys(self._keys[action.id]).ljust(11), "strong"),
+                (self._shown_keys(action.id), "strong"),
                 action.description.ljust(15),
                 (tip, "muted"),
                 (action.id, "faint"),

@@ -94,6 +94,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("guide", "w", "guide", "Guides", "From a symptom to the proof, or back to it", "Guides", "app", True),
     Action("guide.back", "backspace", "step_back", "Step back", "Go to the step before", "Guides", "guide", True),
     Action("guide.again", "N", "again", "Again", "Begin the guide again", "Guides", "guide", True),
+    Action("guide.examples", "e", "examples", "Examples", "Examples for all software, or few", "Guides", "guide"),
     Action("guide.copy", "c", "copy_summary", "Copy", "Copy the summary, as Markdown", "Guides", "guide", True),
     Action("guide.write", "f", "write_summary", "File", "Write the summary to a file", "Guides", "guide", True),
     Action("pause", "p", "pause", "Pause", "Freeze the screen; sampling goes on", "Time", "app"),

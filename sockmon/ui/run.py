@@ -29,12 +29,14 @@ def run(
     no_helper: str = "",
     terminal: Terminal | None = None,
     actor: Actor = UNKNOWN_ACTOR,
+    netns: str = "",
 ) -> int:
     """Show `source` until the user leaves, and return the exit code; raise what ended the source before its first
     sample.
 
     Flags win over the config file; what is wrong with the file is shown on the screen. `lab_intro`: two lines,
-    what the lab does and what to watch. `no_helper`: why nothing can be changed. `actor`: who walks a guide."""
+    what the lab does and what to watch. `no_helper`: why nothing can be changed. `actor`: who walks a guide.
+    `netns`: the namespace as `--netns` names it."""
     _forget_odd_size()
     try:
         chosen = settings.load()
@@ -52,6 +54,7 @@ def run(
         no_helper=no_helper,
         terminal=terminal,
         actor=actor,
+        netns=netns,
     )
     try:
         if theme and theme not in app.available_themes:

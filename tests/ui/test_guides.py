@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from sockmon.guides import GUIDES, guides_to
 from sockmon.ui.app import SockmonApp
@@ -15,6 +17,7 @@ from sockmon.ui.guiding.guide_list import GuideList
 from sockmon.ui.guiding.kept_walks import directory
 from sockmon.ui.guiding.prompt import PromptScreen
 from sockmon.ui.guiding.walk_screen import WalkScreen
+from sockmon.ui.help import HelpScreen
 from sockmon.ui.main.screen import MainScreen
 from sockmon.ui.widgets.table import Table
 from tests.ui.fake_helper import FakeHelper, running_app, screen_text, until
@@ -139,6 +142,42 @@ async def test_another_branch_can_be_taken_and_a_step_back() -> None:
         assert step(app) == "bound"
         await pilot.press("backspace")
         assert step(app) == "bound"
+
+
+async def test_after_the_end_of_a_walk_w_lists_the_guides() -> None:
+    async with walking((80, 24)) as (app, pilot):
+        while (exits := app.screen.walk.exits) and app.screen.walk.outcome is None:  # type: ignore[attr-defined]
+            app.screen._go(partial(app.screen.walk.take, exits[-1].to))  # type: ignore[attr-defined]
+        await pilot.press("escape", "escape")
+        assert isinstance(app.screen, MainScreen)
+        await pilot.press("w")
+        await until(pilot, lambda: isinstance(app.screen, GuideList))
+
+
+async def test_a_narrow_list_has_room_for_the_symptoms() -> None:
+    async with running_app(FakeHelper(), (80, 24)) as (app, pilot):
+        await pilot.press("w")
+        await until(pilot, lambda: isinstance(app.screen, GuideList) and bool(rows(app)))
+        shown = screen_text(app)
+        others = [row.guide for row in app.screen.query_one("#guides", Table).rows if not row.why][:3]
+        assert all(guide.title in shown and guide.brief in shown for guide in others)
+
+
+async def test_the_help_in_a_walk_begins_with_its_keys() -> None:
+    async with walking((80, 24)) as (app, pilot):
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        shown = screen_text(app)
+        assert shown.index("ON THIS SCREEN") < shown.index("Go to the step before")
+
+
+async def test_each_guide_asks_with_its_own_example() -> None:
+    for guide, example in (("stuck-at-n", "32720"), ("before-a-launch", "10000")):
+        async with walking(guide=guide) as (app, pilot):
+            assert isinstance(app.screen, PromptScreen)
+            assert app.screen.query_one(Input).placeholder == example
+            await pilot.press(*"many")
+            await until(pilot, lambda: f"not a number such as {example}" in screen_text(app))  # noqa: B023
 
 
 async def test_footer_help_and_palette_name_the_keys() -> None:

@@ -37,7 +37,10 @@ def test_what_was_saved_is_loaded() -> None:
     assert not faults
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\x00", b"[" * 9000, b"x" * (MAX_BYTES + 1)], ids=len)
+DAMAGED = [b"", b"{", b"\xff\x00", b'{"guide": "\xff"}', b"[" * 9000, b"9" * 5000, b"x" * (MAX_BYTES + 1)]
+
+
+@pytest.mark.parametrize("content", DAMAGED, ids=len)
 def test_a_damaged_file_is_reported_and_replaced(content: bytes) -> None:
     faults: list[str] = []
     path = file_with(content)
@@ -61,6 +64,17 @@ def test_the_file_of_another_guide_a_link_and_a_fifo_are_refused(tmp_path: Path)
     os.mkfifo(path)
     assert KeptWalks(faults.append).load(NAME) is None
     assert len(faults) == 3
+
+
+def test_a_directory_in_place_of_the_file_is_reported_and_leaks_no_descriptor() -> None:
+    faults: list[str] = []
+    (directory() / f"{NAME}.json").mkdir(parents=True)
+    kept = KeptWalks(faults.append)
+    before = os.listdir("/proc/self/fd")
+    assert kept.load(NAME) is None
+    assert len(os.listdir("/proc/self/fd")) == len(before)
+    kept.save(progress())
+    assert len(faults) == 2
 
 
 def test_a_directory_that_cannot_be_written_is_reported_once() -> None:

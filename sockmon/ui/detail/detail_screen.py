@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -69,6 +69,8 @@ class DetailScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [BACK]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE_COLUMNS, "-wide")]  # noqa: RUF012
     AUTO_FOCUS = "Page"
+    HELP_FIRST: ClassVar[Mapping[str, str]] = {}
+    """What keys do here, by the id of the action: the help that is opened from here begins with them."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, NamedTuple, cast
 
 from rich.text import Text
@@ -37,8 +38,10 @@ class GuideRow(NamedTuple):
     guide: Guide
     why: str
     """Why it fits the present report; empty if it does not."""
+    glyph: Text
+    """How far it was walked, in three cells: the number of its step, or how it ended."""
     state: Text
-    """How far it was walked."""
+    """The same in words; empty if it was not begun."""
 
 
 class GuideList(DetailScreen):
@@ -50,6 +53,12 @@ class GuideList(DetailScreen):
     ]
     VERTICAL_BREAKPOINTS = [(0, "-short"), (36, "-high")]  # noqa: RUF012
     AUTO_FOCUS = "#guides"
+    HELP_FIRST: ClassVar[Mapping[str, str]] = {
+        "open": "Begin the guide, or continue it where it was left",
+        "row.down": "Next guide",
+        "row.up": "Guide above",
+        "back": "Leave the list",
+    }
 
     def compose(self) -> ComposeResult:
         self._fit_to_terminal()
@@ -68,7 +77,7 @@ class GuideList(DetailScreen):
             return
         session, place = self.sockmon.guide_session, self.sockmon.guide_place
         rows = [
-            GuideRow(guide, why, self._state(guide, assessment))
+            GuideRow(guide, why, *self._state(guide, assessment))
             for guide, why in session.fitting(assessment, place)
         ]
         self.set_title(
@@ -80,15 +89,15 @@ class GuideList(DetailScreen):
         self.query_one("#all", Frame).set_note(note)
         self._describe()
 
-    def _state(self, guide: Guide, assessment: Assessment) -> Text:
+    def _state(self, guide: Guide, assessment: Assessment) -> tuple[Text, Text]:
         progress = self.sockmon.guide_session.progress_of(guide, assessment.snapshot)
         if progress is None:
-            return Text("–", "faint")
-        step = step_of(guide, progress)
+            return Text(), Text()
+        step, number = step_of(guide, progress), len(progress.path) + 1
         if isinstance(step, End):
             glyph, style = OUTCOME_STYLES[step.outcome]
-            return Text(f"{glyph} {step.title}", style)
-        return Text(f"▸ step {len(progress.path) + 1}: {step.title}", "accent")
+            return Text(glyph, style), Text(f"{glyph} {step.title}", style)
+        return Text(f"▸{number}", "accent"), Text(f"▸ step {number}: {step.title}", "accent")
 
     @property
     def _selected(self) -> GuideRow | None:
@@ -121,22 +130,24 @@ def _facts(row: GuideRow) -> Iterator[Labelled]:
     yield Labelled("Symptom", Text(sentence(guide.symptom), "strong"))
     if row.why:
         yield Labelled("Here now", Text(sentence(row.why), "sev-warning"))
+    if row.state:
+        yield Labelled("Progress", row.state)
     yield Labelled("Limits", Text(", ".join(TITLES[each] for each in guide.ceilings)))
-    yield Labelled("On a lab", Text(f"sockmon guide {guide.name} --lab", "muted"))
+    note = f"  {sentence(guide.lab_note)}" if guide.lab_note else ""
+    yield Labelled("On a lab", Text(f"sockmon guide {guide.name} --lab{note}", "muted"))
 
 
 def _columns(width: int) -> Sequence[Column[GuideRow]]:
-    state = [Column[GuideRow]("PROGRESS", 20 if width >= WIDE_COLUMNS else 10, lambda row: row.state)]
-    return [
-        Column(
-            "GUIDE",
-            MAX_TITLE if width >= WIDE_COLUMNS else 31,
-            lambda row: Text(row.guide.title, "strong" * bool(row.why)),
-        ),
-        Column("HERE NOW, OR THE SYMPTOM", 0, _why, pin=True),
-        *state,
-    ]
+    wide = width >= WIDE_COLUMNS
+    title = Column[GuideRow](
+        "GUIDE", MAX_TITLE if wide else 33, lambda row: Text(row.guide.title, "strong" * bool(row.why))
+    )
+    why = Column[GuideRow]("HERE NOW, OR THE SYMPTOM", 0, partial(_why, wide=wide), pin=True)
+    if wide:
+        return [title, why, Column("PROGRESS", 20, lambda row: row.state)]
+    return [Column("", 3, lambda row: row.glyph), title, why]
 
 
-def _why(row: GuideRow) -> Text:
-    return Text(row.why, "sev-warning") if row.why else Text(row.guide.symptom, "muted")
+def _why(row: GuideRow, wide: bool) -> Text:
+    symptom = row.guide.symptom if wide else row.guide.brief
+    return Text(row.why, "sev-warning") if row.why else Text(symptom, "muted")

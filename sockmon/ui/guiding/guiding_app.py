@@ -27,6 +27,8 @@ class GuidingApp(NavigatingApp):
 
     source: Source
     actor: Actor
+    netns: str
+    """As `--netns` names it; empty for the namespace of sockmon itself."""
 
     def __init__(self, ansi_color: bool | None = None) -> None:
         super().__init__(ansi_color=ansi_color)
@@ -36,7 +38,7 @@ class GuidingApp(NavigatingApp):
     def guide_place(self) -> Place:
         """The source of the samples, and what can be done from here."""
         assert self.newest is not None
-        return place_of(self.source, self.newest, self.cannot_tune)
+        return place_of(self.source, self.newest, self.cannot_tune, self.netns)
 
     def follow(self, now: Assessment) -> None:
         """Give a sample to the walks."""
@@ -55,15 +57,17 @@ class GuidingApp(NavigatingApp):
     # Screens
 
     def guide(self, ceiling: str = "") -> None:
-        """Return to the walk, or open the guide of a ceiling; without both, open the list of guides."""
-        if self._return_to(WalkScreen) or not self._has_sample():
+        """Return to a walk that has not ended, or open the guide of a ceiling; without both, open the list of
+        guides."""
+        session = self.guide_session
+        under_way = session.current is not None and session.current.outcome is None
+        if (under_way and self._return_to(WalkScreen)) or not self._has_sample():
             return
         assert self.newest is not None
-        session = self.guide_session
         found = session.guide_to(ceiling, self.newest, self.guide_place) if ceiling else None
         if found:
             self.walk(found)
-        elif session.current and not ceiling:
+        elif session.current and under_way and not ceiling:
             self.push_screen(WalkScreen(session.current))
         else:
             self.list_guides()
@@ -87,7 +91,8 @@ class GuidingApp(NavigatingApp):
                 self.ask_helper(GetHistory())
             self._open(guide, found.progress.number, begun=True)
         elif guide.asks_number:
-            question = PromptScreen(guide.title, guide.question, "32720", number_fault)
+            fault = partial(number_fault, guide)
+            question = PromptScreen(guide.title, guide.question, guide.number_examples[0], fault)
             self.push_screen(question, partial(self._begin, guide))
         else:
             self._begin(guide, "")

@@ -37,7 +37,7 @@ class KeptWalks:
         except FileNotFoundError:
             return None
         except OSError as error:
-            self._report(f"{path}: the progress cannot be read: {error.strerror}")
+            self._report(f"{path}: the progress cannot be read, the guide begins again: {error.strerror}")
             return None
         found = decode(text)
         if found is None or found.guide != guide:
@@ -69,10 +69,14 @@ def _path(guide: str) -> Path:
 
 def _read(path: Path) -> bytes:
     """Return the content of a regular file of this user; raise OSError if it is not one, or is too large."""
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        found = os.fstat(file.fileno())
+    opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(opened)
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
             raise OSError(0, "it is not a file of this user")
         if found.st_size > MAX_BYTES:
             raise OSError(0, "it is too large")
-        return file.read(MAX_BYTES)
+        with open(opened, "rb", closefd=False) as file:
+            return file.read(MAX_BYTES)
+    finally:
+        os.close(opened)

@@ -15,6 +15,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Footer, Input
 
 from sockmon.explain.plateaus import parse
+from sockmon.guides import Guide
 from sockmon.text import sanitize
 from sockmon.ui import keys
 from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
@@ -69,9 +70,9 @@ class PromptScreen(ModalScreen["str | None"]):
         self.dismiss(None)
 
 
-def number_fault(text: str) -> str:
-    """Return what is wrong with a number at which something stops; it may be left out."""
-    return "" if not text.strip() or parse(text) else "not a number such as 32720, 32,7xx or 470/s"
+def number_fault(guide: Guide, text: str) -> str:
+    """Return what is wrong with the number that a guide asks for; it may be left out."""
+    return "" if not text.strip() or parse(text) else f"not a number such as {guide.shown_examples}"
 
 
 def path_fault(text: str) -> str:

@@ -119,12 +119,11 @@ def is_proposed(walk: Walk, transaction: Transaction) -> bool:
     return isinstance(walk.step, Act) and bool(names & {each.key for each in walk.wanted})
 
 
-def place_of(source: Source, now: Assessment, cannot_change: str) -> Place:
-    """Return where the samples of a screen come from, and what can be done from here."""
+def place_of(source: Source, now: Assessment, cannot_change: str, netns: str = "") -> Place:
+    """Return where the samples of a screen come from, and what can be done from here; `netns` as of `--netns`."""
     root = now.snapshot.host.uid == 0
     if source.remote:
-        return Place("remote", root, cannot_change, "sudo sockmon")
+        return Place("remote", root, cannot_change, sudo=True)
     if not source.live:
-        return Place("recording", root, cannot_change, "sudo sockmon")
-    command = own_command.command() if os.geteuid() == 0 else own_command.with_sudo()
-    return Place("live", root, cannot_change, command)
+        return Place("recording", root, cannot_change, sudo=True)
+    return Place("live", root, cannot_change, own_command.command(), os.geteuid() != 0, netns)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -43,8 +43,8 @@ from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
 from sockmon.ui.widgets.table import Table
 
 EVIDENCE_GUTTER = 14
-WALK_ACTIONS = ("guide.back", "guide.copy", "guide.write", "guide.again", "quit")
-NOT_IN_FOOTER = ("guide.again", "quit")
+WALK_ACTIONS = ("guide.back", "guide.examples", "guide.copy", "guide.write", "guide.again", "quit")
+NOT_IN_FOOTER = ("guide.examples", "guide.again", "quit")
 """Keys that work here but have no room in the footer."""
 SOURCE_LABELS: dict[Source, str] = {"live": "", "recording": "recording", "remote": "another host"}
 MIN_READ_SECONDS = 0.5
@@ -73,11 +73,26 @@ class WalkScreen(SummaryScreen):
     ]
     VERTICAL_BREAKPOINTS = [(0, "-short"), (36, "-high")]  # noqa: RUF012
     AUTO_FOCUS = "#choices"
+    HELP_FIRST: ClassVar[Mapping[str, str]] = {
+        "open": "Take the choice under the cursor; at first the suggested one, marked ▸",
+        "row.down": "Next choice",
+        "row.up": "Choice above",
+        "page.down": "Scroll the evidence down",
+        "page.up": "Scroll the evidence up",
+        "guide.examples": "Show the examples of all programs, or of this one",
+        "guide.back": "Go to the step before; what was changed stays changed",
+        "guide.again": "Begin the guide again",
+        "guide.copy": "Copy the summary, as Markdown",
+        "guide.write": "Write the summary to a file",
+        "guide": "The list of guides",
+        "back": "Leave the walk; w returns to it",
+    }
 
     def __init__(self, walk: Walk, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self.walk = walk
         self._clock = clock
+        self._all_examples = False
         self._drawn_step = -1
         """Number of the step that was drawn last."""
         self._first: tuple[str, str, str] | None = None
@@ -117,7 +132,8 @@ class WalkScreen(SummaryScreen):
         self._draw_head(number)
         refusal = self._refusal()
         self.query_one("#step-list", LabelledList).show(*walk_text.step_items(self.walk))
-        self.query_one("#facts", LabelledList).show(*walk_text.evidence(self.walk, refusal))
+        key = "" if self._all_examples else self._key("guide.examples")
+        self.query_one("#facts", LabelledList).show(*walk_text.evidence(self.walk, refusal, key))
         self._draw_choices(choices(self.walk, refusal is not None), new_step=number != self._drawn_step)
         if number != self._drawn_step:
             self._drawn_step = number
@@ -158,10 +174,19 @@ class WalkScreen(SummaryScreen):
         """Show how many lines of the evidence are below."""
         page = self.query_one("#evidence Page", Page)
         hidden = max(0, round(page.max_scroll_y - page.scroll_y))
-        key = keys.show_keys(keys.effective(self.sockmon.keys)["page.down"].split(",")[0])
+        key = self._key("page.down")
         note = f"↓ {fmt.plural(hidden, 'more line')} · {key}" if hidden else ""
         self.query_one("#evidence", Frame).set_note(Text(note, "accent"))
         self._set_corner(f"↓ {hidden} · {key}" if hidden and self.has_class("-short") else "")
+
+    def _key(self, action_id: str) -> str:
+        return keys.show_keys(keys.effective(self.sockmon.keys)[action_id].split(",")[0])
+
+    def action_examples(self) -> None:
+        """Show the examples for all software, or those that fit alone."""
+        self._all_examples = not self._all_examples
+        if self.assessment:
+            self.draw(self.assessment)
 
     # The change of an act
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from rich.text import Text
 
 from sockmon import format as fmt
 from sockmon.document import sentence
 from sockmon.errors import SockmonError
-from sockmon.guides.guide import Act, Check, CheckState, Decide, End, Example, Finding, Outcome, Verdict, Verify
-from sockmon.guides.labels import CHECK_LABELS, VERDICT_LABELS, check_seconds
+from sockmon.guides.guide import Act, Check, CheckState, Decide, End, Finding, Outcome, Verdict, Verify
+from sockmon.guides.labels import CHECK_LABELS, STATEMENT_LABELS, VERDICT_LABELS, check_seconds
 from sockmon.guides.progress import Passed
 from sockmon.guides.report import statement_of
+from sockmon.guides.software import examples_of
 from sockmon.guides.walk import FAILED_STATES, Walk
-from sockmon.ui.tuning.history import STATE_LABELS
+from sockmon.ui.tuning.history import state_text
 from sockmon.ui.widgets.bar import plain_bar
 from sockmon.ui.widgets.labelled_list import Labelled
 
@@ -42,7 +43,6 @@ OUTCOME_STYLES: dict[Outcome, tuple[str, str]] = {
     "cannot-be-known": ("?", "sev-unknown"),
 }
 BAR_CELLS = 20
-PLURALS = {"observe": "Hypothesis", "decide": "Question", "verify": "Claim"}
 
 
 # The steps
@@ -80,13 +80,16 @@ def _passed_mark(walk: Walk, passed: Passed) -> tuple[str, str]:
 # The evidence
 
 
-def evidence(walk: Walk, refusal: SockmonError | None) -> Iterator[Labelled]:
-    """Yield what the facts prove at this step; `refusal`: why the plan of an act cannot be made here."""
+def evidence(walk: Walk, refusal: SockmonError | None, examples_key: str = "") -> Iterator[Labelled]:
+    """Yield what the facts prove at this step; `refusal`: why the plan of an act cannot be made here;
+    `examples_key`: the key that shows the examples for other software, empty to show them."""
     step = walk.step
     if isinstance(step, End):
         yield from _end(walk, step)
+        yield from _examples(walk, examples_key)
     elif isinstance(step, Act):
         yield from _act(walk, step, refusal)
+        yield from _examples(walk, examples_key)
     else:
         yield from _statement(walk)
         if isinstance(step, Decide) and walk.suggested:
@@ -103,7 +106,7 @@ def _statement(walk: Walk) -> Iterator[Labelled]:
     step, text = walk.step, statement_of(walk.step)
     if isinstance(step, Verify):
         text = f"{text}, for {fmt.duration(step.hold)}"
-    yield Labelled(PLURALS[step.kind], Text(text if text.endswith("?") else sentence(text), "strong"))
+    yield Labelled(STATEMENT_LABELS[step.kind], Text(text if text.endswith("?") else sentence(text), "strong"))
 
 
 def _finding(finding: Finding, decides: bool) -> Iterator[Labelled]:
@@ -153,7 +156,6 @@ def _act(walk: Walk, step: Act, refusal: SockmonError | None) -> Iterator[Labell
         yield Labelled("Refused", Text(sentence(refusal.message), "sev-warning"))
     yield from changes(walk, step.id)
     yield from _listed("Application", map(sentence, walk.advice))
-    yield from _examples(step.examples)
 
 
 def changes(walk: Walk, step: str = "") -> Iterator[Labelled]:
@@ -161,18 +163,25 @@ def changes(walk: Walk, step: str = "") -> Iterator[Labelled]:
     for change in walk.progress.changes:
         if step in ("", change.step):
             settings = ", ".join(f"{each.name} {each.old or 'empty'} → {each.new}" for each in change.settings)
-            yield Labelled("Changed", Text.assemble(STATE_LABELS[change.state], f"  {settings}"), indent=2)
+            yield Labelled("Changed", Text.assemble(state_text(change.state), f"  {settings}"), indent=2)
 
 
-def _examples(examples: Sequence[Example]) -> Iterator[Labelled]:
-    for each in examples:
+def _examples(walk: Walk, key: str) -> Iterator[Labelled]:
+    found = examples_of(walk.step, walk.facts)
+    shown = found.fitting if key else (*found.fitting, *found.others)
+    for each in shown:
         file = f" (docs/examples/{each.file})" if each.file else ""
         yield Labelled("Example", Text.assemble((each.software, "strong"), f"  {each.text}{file}"), indent=2)
+    if key and found.others:
+        label = "" if shown else "Example"
+        yield Labelled(
+            label, Text.assemble((key, "accent"), f" shows those for {found.names_of_others}"), indent=2
+        )
 
 
 def _end(walk: Walk, step: End) -> Iterator[Labelled]:
     glyph, style = OUTCOME_STYLES[step.outcome]
     yield Labelled("Result", Text(f"{glyph} {step.title}", style))
     yield from _listed("", walk.advice)
+    yield from _listed("Run", walk.commands, "strong")
     yield from changes(walk)
-    yield from _examples(step.examples)

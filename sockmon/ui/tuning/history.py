@@ -26,7 +26,7 @@ from sockmon.model.helper_protocol import (
     RequestFailed,
     SettingsRead,
 )
-from sockmon.model.transaction import Transaction
+from sockmon.model.transaction import STATE_LABELS, State, Transaction
 from sockmon.text import sanitize
 from sockmon.tuning.planning.plan import keys_to_read
 from sockmon.tuning.planning.undo import undo_proposal
@@ -36,17 +36,17 @@ from sockmon.ui.tuning.hold_text import actor_label, drift_text, outcome_message
 from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
 from sockmon.ui.widgets.table import Column, Table
 
-STATE_LABELS = {
-    "applying": ("▲ interrupted", "sev-warning"),
-    "holding": ("◷ pending", "sev-warning"),
-    "kept": ("● kept", "sev-ok"),
-    "reverted": ("◀ rolled back", "muted"),
-    "conflict": ("▲ conflict", "sev-warning"),
-    "stuck": ("✖ stuck", "sev-hit"),
-    "refused": ("– refused", "muted"),
-    "rebooted": ("◀ rebooted", "muted"),
+STATE_STYLES: dict[State, tuple[str, str]] = {
+    "applying": ("▲", "sev-warning"),
+    "holding": ("◷", "sev-warning"),
+    "kept": ("●", "sev-ok"),
+    "reverted": ("◀", "muted"),
+    "conflict": ("▲", "sev-warning"),
+    "stuck": ("✖", "sev-hit"),
+    "refused": ("–", "muted"),
+    "rebooted": ("◀", "muted"),
 }
-"""State → glyph and word, style."""
+"""State → glyph and style."""
 WIDE_COLUMNS = 100
 MAX_CHARACTERS = 2000
 
@@ -198,9 +198,7 @@ class HistoryScreen(DetailScreen):
     def undo(self, kept: Transaction) -> None:
         """Read the current values; the preview opens when they are there."""
         if kept.state != "kept":
-            self.sockmon.show_message(
-                f"only a kept change can be undone; this one is: {STATE_LABELS[kept.state][0][2:]}"
-            )
+            self.sockmon.show_message(f"only a kept change can be undone; this one is: {STATE_LABELS[kept.state]}")
             return
         self._undo = kept
         wanted = keys_to_read(setting.name for setting in kept.plan.settings)
@@ -243,10 +241,16 @@ def _who(change: Transaction, short: bool) -> str:
 
 
 def state_label(change: Transaction) -> Text:
-    """Return `● kept`."""
+    """Return `● kept`, or that another process has changed what was kept."""
     if change.not_kept:
         return Text("▲ kept in part" if change.kept_settings else "▲ not kept", "sev-warning")
-    return Text(*STATE_LABELS[change.state])
+    return state_text(change.state)
+
+
+def state_text(state: State) -> Text:
+    """Return `● kept`."""
+    glyph, style = STATE_STYLES[state]
+    return Text(f"{glyph} {STATE_LABELS[state]}", style)
 
 
 def settings_text(change: Transaction) -> Text:
