@@ -116,7 +116,7 @@ def test_s26_what_the_preview_says_is_what_keep_persist_finds(
     root = root_with(tmp_path, files)
     said = at_boot(forecast_of(root))
     assert words in said
-    assert ("would keep it only until" in said) == bool(words)
+    assert ("would still last only until" in said) == bool(words)
     try:
         persist([Setting(SOMAXCONN, "4096", "8192")], ACTOR, "20270101T000000-0", root)
     except NotPersisted:
