@@ -16,14 +16,27 @@ class BootOverride(msgspec.Struct, frozen=True):
     at: str
     """`FILE:LINE`."""
     value: str | None
-    """The value that it sets; None if it excludes the key."""
+    """The value that the kernel makes of it, or its text if that is not known; None if it excludes the key."""
+    file: str = ""
+    line: int = 0
+    key: str = ""
+    """The key as that line names it, which may be another name of the same number."""
+
+
+class BootRequirement(msgspec.Struct, frozen=True):
+    """Another key that decides whether the kernel accepts a value, as it is when our own file is read at boot."""
+
+    key: str
+    value: str | None
+    """None if it is not known."""
 
 
 class BootForecast(msgspec.Struct, frozen=True):
     """What a reboot does to a key, and what else sets it."""
 
     value: str | None
-    """The value that the files of sysctl.d set; None if none does, or if the two programs differ."""
+    """The value that the files of sysctl.d leave in the kernel; None if none sets it, if it is not known, or if
+    the two programs differ."""
     sentences: tuple[str, ...] = msgspec.field(name="boot")
     """A sentence for each program: `under systemd-sysctl: /etc/sysctl.d/99-x.conf:3 sets 5`; one if they agree."""
     managers: tuple[str, ...] = ()
@@ -38,6 +51,16 @@ class BootForecast(msgspec.Struct, frozen=True):
     """The programs that write it while the machine runs."""
     origin: LimitOrigin | None = None
     """For a limit, what set it and where a change lasts; None for a sysctl, or if the process has ended."""
+    unknown: str = ""
+    """Why the value at boot is not known; empty if it is."""
+    differs: bool = False
+    """Whether the two programs leave different values."""
+    hints: tuple[str, ...] = ()
+    """Lines that look as if they set it, and why they do not, a sentence each."""
+    requires: tuple[BootRequirement, ...] = ()
+    """What the kernel compares a value with, one for each value that a program leaves; empty for most keys."""
+    module: str = ""
+    """The module that the key comes with, if it may be loaded only after the files are read; else empty."""
 
 
 class Drift(msgspec.Struct, frozen=True):

@@ -27,7 +27,7 @@ LOAD, IMPORT = "[Service]\nLoadCredential=sysctl.extra\n", "[Service]\nImportCre
 
 def wrote(steps: object) -> list[tuple[str, str, str]]:
     assert isinstance(steps, list)
-    return [(step.path, step.text.decode(), step.source) for step in steps if isinstance(step, BootWrite)]
+    return [(step.path, step.written.decode(), step.source) for step in steps if isinstance(step, BootWrite)]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_sysctl_of_a_module_is_not_there_when_the_kernel_starts(tmp_path: Path
     (module / "initstate").write_text("live\n")
     assert list(command_line_writes(line, tmp_path)) == []
     (module / "initstate").unlink()
-    assert [one.text for one in command_line_writes(line, tmp_path)] == [b"5", b"6"], "it is built in"
+    assert [one.written for one in command_line_writes(line, tmp_path)] == [b"5", b"6"], "it is built in"
 
 
 def test_the_options_of_a_module(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_module_that_is_built_in_takes_its_options_from_the_kernel_command_lin
     (root / "sys/module/nf_conntrack").mkdir(parents=True)
     assert list(module_writes(root, b"", before_files=True)) == []
     found = module_writes(root, b"nf_conntrack.hashsize=1024", before_files=True)
-    assert [one.text for one in found] == [b"1024", b"8192"]
+    assert [one.written for one in found] == [b"1024", b"8192"]
 
 
 def test_what_applies_sysctl_d_when_nf_conntrack_is_loaded(tmp_path: Path) -> None:

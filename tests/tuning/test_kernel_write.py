@@ -10,6 +10,7 @@ import pytest
 from sockmon.tuning.boot import kernel_write
 from sockmon.tuning.boot.kernel_write import PORT_RANGE, PORT_START, Kept, Refused, write
 from sockmon.tuning.boot.sysctl_d import key_of
+from sockmon.tuning.boot.this_kernel import this_kernel
 from tests.netns import inside
 
 _TEXTS = (
@@ -32,7 +33,6 @@ def test_s27_the_rules_are_those_of_the_running_kernel() -> None:
 
 def compare_with_the_kernel() -> tuple[int, list[str]]:
     """Write each text to each key that a network namespace has of its own; return the wrong predictions."""
-    version = tuple(int(part) for part in os.uname().release.split(".")[:2])
     compared, wrong = 0, []
     timeouts = [f"net/netfilter/nf_conntrack_{each}" for each in ("tcp_timeout_established", "udp_timeout")]
     paths = [*kernel_write._RULES, *timeouts]
@@ -43,7 +43,7 @@ def compare_with_the_kernel() -> tuple[int, list[str]]:
             for before in ("1024", "900"):
                 _begin(before)
                 now = {path: " ".join(file.read_text().split()), PORT_START: before, PORT_RANGE: "32768 60999"}
-                outcome = write(path, text.encode(), now, (version[0], version[1]))
+                outcome = write(path, text.encode(), now, this_kernel())
                 errno = _write(file, text)
                 after = " ".join(file.read_text().split())
                 compared += 1

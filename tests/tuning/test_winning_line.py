@@ -32,8 +32,8 @@ def _root(tmp_path: Path, files: dict[str, bytes | str]) -> Path:
 
 def _winners(root: Path, key: str = KEY) -> list[str | None]:
     """Return the winning line with its value under systemd-sysctl and under procps."""
-    winners = [resolution.winner for resolution in read_boot_files(root).resolve_both(key)]
-    return [f"{winner.at}={winner.value}" if winner else None for winner in winners]
+    writes = [replay.of(key).decided_by for replay in read_boot_files(root).replays([key]).values()]
+    return [f"{write.source}={' '.join(write.written.decode().split())}" if write else None for write in writes]
 
 
 @pytest.mark.fault("S25", "S26", "S27", "S28")
@@ -77,14 +77,12 @@ def test_S25_sysctl_conf_and_hidden_files_count_for_procps_alone(tmp_path: Path)
     )
     assert _winners(root) == ["/etc/sysctl.d/50-a.conf:1=203", "/etc/sysctl.conf:2=211"]
     assert _winners(root, "net.ipv4.tcp_tw_reuse") == [None, "/etc/sysctl.d/.x.conf:1=1"]
-    systemd, procps = read_boot_files(root).resolve_both(KEY)
-    assert not systemd.losers
-    assert [(loser.line.at, loser.reason) for loser in procps.losers] == [
-        ("/etc/sysctl.d/50-a.conf:1", "/etc/sysctl.conf:2 is later")
-    ]
+    replays = read_boot_files(root).replays([KEY])
+    assert not replays[SYSTEMD].of(KEY).replaced
+    assert [write.source for write in replays[PROCPS].of(KEY).replaced] == ["/etc/sysctl.d/50-a.conf:1"]
     # The link that Debian has makes it one of the files that systemd reads.
     (root / "etc/sysctl.d/99-sysctl.conf").symlink_to("../sysctl.conf")
-    assert _winners(root) == ["/etc/sysctl.d/99-sysctl.conf:2=211", "/etc/sysctl.conf:2=211"]
+    assert _winners(root) == ["/etc/sysctl.conf:2=211"] * 2
 
 
 @pytest.mark.fault("S26")
@@ -98,10 +96,12 @@ def test_S26_letters_come_after_digits_and_a_name_counts_once(tmp_path: Path) ->
         },
     )
     assert _winners(root) == ["/run/sysctl.d/sockmon.conf:1=3"] * 2
-    for resolution in read_boot_files(root).resolve_both(KEY):
-        assert [(loser.line.at, loser.reason) for loser in resolution.losers] == [
-            ("/usr/lib/sysctl.d/sockmon.conf:1", "hidden by /run/sysctl.d/sockmon.conf"),
-            ("/etc/sysctl.d/99-zzz.conf:1", "/run/sysctl.d/sockmon.conf:1 is later"),
+    files = read_boot_files(root)
+    replaced = files.replays([KEY])[PROCPS].of(KEY).replaced
+    assert [write.source for write in replaced] == ["/etc/sysctl.d/99-zzz.conf:1"]
+    for program in PROGRAMS:
+        assert [(each.line.at, each.hidden_by) for each in files.hidden[program]] == [
+            ("/usr/lib/sysctl.d/sockmon.conf:1", "/run/sysctl.d/sockmon.conf")
         ]
     # A link to /dev/null hides the files of its name, and sets nothing.
     (root / "etc/sysctl.d/sockmon.conf").symlink_to("/dev/null")
@@ -115,19 +115,18 @@ def test_S27_what_is_seen_in_the_wild(tmp_path: Path) -> None:
         {
             "etc/sysctl.d/1.conf": b"\xef\xbb\xbfnet.core.somaxconn = 1\r\nnet.ipv4.tcp_tw_reuse = 1\r\n",
             "etc/sysctl.d/2.conf": b'net.core.netdev_max_backlog = "9"\nvm.max_map_count = 7 # seven\n',
-            "etc/sysctl.d/3.conf": b"net/ipv4/conf/eth0.100/rp_filter = 2\n-net.ipv4.ip_local_port_range=1\t2\n",
+            "etc/sysctl.d/3.conf": b"net/ipv4/conf/eth0.100/rp_filter = 2\n"
+            b"-net.ipv4.ip_local_port_range=1025\t2000\n",
         },
     )
     assert _winners(root) == [None, None]
     assert _winners(root, "net.ipv4.tcp_tw_reuse") == ["/etc/sysctl.d/1.conf:2=1"] * 2
     assert _winners(root, "net.ipv4.conf.eth0/100.rp_filter") == ["/etc/sysctl.d/3.conf:1=2"] * 2
-    assert _winners(root, "net.ipv4.ip_local_port_range") == ["/etc/sysctl.d/3.conf:2=1 2"] * 2
+    assert _winners(root, "net.ipv4.ip_local_port_range") == ["/etc/sysctl.d/3.conf:2=1025 2000"] * 2
     assert _winners(root, "vm.max_map_count") == ["/etc/sysctl.d/2.conf:2=7 # seven"] * 2
-    doubts = [
-        read_boot_files(root).lines_written(SYSTEMD, key)[0].doubt
-        for key in ("net.core.netdev_max_backlog", "vm.max_map_count")
-    ]
-    assert doubts == ["the quotes are part of the value", "what looks like a comment is part of the value"]
+    found = read_boot_files(root).replays(["net.core.netdev_max_backlog", "vm.max_map_count"])[SYSTEMD]
+    assert found.of("vm.max_map_count").ignored == "# seven"
+    assert found.of("net.core.netdev_max_backlog").refused[0].outcome.errno == "EINVAL"
     assert path_of("net.ipv4.conf.eth0/100.rp_filter") == "net/ipv4/conf/eth0.100/rp_filter"
 
 
@@ -159,11 +158,11 @@ def test_what_cannot_be_read_is_said_and_never_waited_for(tmp_path: Path) -> Non
     )
     os.mkfifo(root / "etc/sysctl.d/2.conf")
     assert read_boot_files(root).unread == (
-        "/etc/sysctl.d/2.conf: not a regular file",
-        "/etc/sysctl.d/loop.conf: Too many levels of symbolic links",
+        "/etc/sysctl.d/2.conf cannot be read: not a regular file",
+        "/etc/sysctl.d/loop.conf cannot be read: Too many levels of symbolic links",
     )
-    assert read_boot_files(root).resolve(PROCPS, KEY).winner
-    assert read_boot_files(tmp_path / "nothing").resolve(PROCPS, KEY).winner is None
+    assert "cannot be read" in read_boot_files(root).replays([KEY])[PROCPS].of(KEY).unknown
+    assert _winners(tmp_path / "nothing") == [None, None]
 
 
 def test_who_wrote_a_file(tmp_path: Path) -> None:

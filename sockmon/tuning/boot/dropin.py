@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from sockmon.model.plan import Setting
 from sockmon.model.transaction import Actor, SysctlFileEdit
 from sockmon.text import sanitize
+from sockmon.tunables import BY_KEY
+from sockmon.tuning.boot.at_boot import NotSet, not_set_at_boot
 from sockmon.tuning.boot.atomic_file import FILE, NotPersisted, SysctlDropinDir
-from sockmon.tuning.boot.sysctl_d import UnreadableFile, path_of, read_file
+from sockmon.tuning.boot.kernel_write import Kernel, same_number
+from sockmon.tuning.boot.modules import late_module
+from sockmon.tuning.boot.sysctl_d import UnreadableFile, key_of, path_of, read_file
+from sockmon.tuning.boot.this_kernel import this_kernel
 from sockmon.tuning.boot.winning_line import BootFiles, read_boot_files
 
-__all__ = ["FILE", "NotPersisted", "overrides", "persist", "restore_lines", "simulate", "udev_rule"]
+__all__ = ["FILE", "NotPersisted", "persist", "restore_lines", "simulate", "udev_rule"]
 
 SIMULATED_VALUE = "sockmon"
 """The value of our lines in a simulation, which no other line has."""
@@ -47,21 +52,22 @@ def persist(
 ) -> tuple[str, ...]:
     """Write the new values of `settings` to the file, with the id of their transaction; return warnings.
 
-    `at` is the wall clock. Raise NotPersisted, with nothing changed, if the file cannot be written, or if another
-    line would win at boot under systemd-sysctl or under `sysctl --system`. Idempotent."""
+    `at` is the wall clock. Raise NotPersisted, with nothing changed, if the file cannot be written, or if a boot
+    would not set the values under systemd-sysctl or under `sysctl --system`. Idempotent."""
     day = time.strftime("%Y-%m-%d", time.gmtime(time.time() if at is None else at))
     blocks = {setting.key: _block(setting, actor, transaction, day) for setting in settings}
     with SysctlDropinDir(Path(root)) as directory:
         before = directory.read()
-        after = _merged(before or _HEADER, blocks)
-        _require_no_reason(overrides(settings, read_boot_files(root, {FILE: after})))
+        after, problems = _arranged(before, blocks, root)
+        _require_no_problem(problems)
         ours = _our_lines(before)
         before_write(
             tuple(SysctlFileEdit(key, ours.get(path_of(key), ""), _decode(block)) for key, block in blocks.items())
         )
         warnings = directory.replace(after) if after != before else directory.fsync_dir()
     # Another process may have added a file in the meantime.
-    return (*warnings, *overrides(settings, read_boot_files(root)), *_udev_hints(settings))
+    late = not_set_at_boot(settings, read_boot_files(root), this_kernel())
+    return (*warnings, *(each.message for each in late), *_udev_hints(settings, Path(root)))
 
 
 def restore_lines(
@@ -78,31 +84,74 @@ def restore_lines(
         now = {entry.key: ours.get(path_of(entry.key), "") for entry in entries}
         back = [entry for entry in entries if now[entry.key] == entry.after]
         before_write(tuple(SysctlFileEdit(entry.key, entry.after, entry.before) for entry in back))
-        warnings = _write_merged(directory, content, {entry.key: entry.before.encode("latin-1") for entry in back})
+        blocks = {entry.key: entry.before.encode("latin-1") for entry in back}
+        warnings = _write_merged(directory, content, blocks, root)
     changed = [entry.key for entry in entries if now[entry.key] not in (entry.before, entry.after)]
     return (*warnings, *(f"the line for {key} in {FILE} was changed since: it was left alone" for key in changed))
 
 
-def _write_merged(directory: SysctlDropinDir, content: bytes | None, blocks: dict[str, bytes]) -> tuple[str, ...]:
-    after = _merged(content or _HEADER, blocks)
+def _write_merged(
+    directory: SysctlDropinDir, content: bytes | None, blocks: dict[str, bytes], root: str | Path
+) -> tuple[str, ...]:
     if not blocks:
         return directory.fsync_dir()
+    after, _ = _arranged(content, blocks, root)
     if after in (b"", _HEADER):
         return directory.remove() if content is not None else ()
     return directory.replace(after)
 
 
-def overrides(settings: Iterable[Setting], files: BootFiles) -> tuple[str, ...]:
-    """Return why the new values would not be set after a boot with `files`, a sentence each; empty if they win."""
-    messages = [f"{unread}: it may hold a line that wins at boot" for unread in files.unread]
-    for setting in settings:
-        for found in files.resolve_both(setting.key):
-            line = found.winner
-            if line is None:
-                messages.append(f"{found.program} does not set {setting.key}")
-            elif (line.value or "").split() != setting.new.split():
-                messages.append(f"{line.at} wins at boot under {found.program}: {setting.key} = {line.value}")
-    return tuple(messages)
+def _arranged(
+    before: bytes | None, blocks: dict[str, bytes], root: str | Path
+) -> tuple[bytes, tuple[NotSet, ...]]:
+    """Return the file with our lines for the keys of `blocks`, in an order in which a boot sets all lines of ours;
+    if there is none, in place, with the reasons.
+
+    A range of ports that begins below the port start of that moment is refused, so the order matters."""
+    content, kernel = before or _HEADER, this_kernel()
+    asked = {same_number(path_of(key))[0] for key in blocks}
+    failed_before = {each.key for each in _not_set(content, root, kernel)}
+    first: tuple[bytes, tuple[NotSet, ...]] | None = None
+    for after in _arrangements(content, blocks):
+        # A line of ours that did not hold before is no reason to refuse this change.
+        problems = tuple(
+            each
+            for each in _not_set(after, root, kernel)
+            if path_of(each.key) in map(path_of, blocks) or not _excused(each.key, failed_before, asked)
+        )
+        if not problems:
+            return after, ()
+        first = first or (after, problems)
+    assert first is not None
+    return first
+
+
+def _excused(key: str, failed_before: Collection[str], asked: Collection[str]) -> bool:
+    return key in failed_before or same_number(path_of(key))[0] in asked
+
+
+def _not_set(content: bytes, root: str | Path, kernel: Kernel) -> tuple[NotSet, ...]:
+    """Return which of our lines in `content` a boot would not set."""
+    lines = ((key_of(path), block) for path, block in _our_lines(content).items())
+    settings = [Setting(key, "", block.rpartition("=")[2].strip()) for key, block in lines if key in BY_KEY]
+    return not_set_at_boot(settings, read_boot_files(root, {FILE: content}), kernel)
+
+
+def _arrangements(content: bytes, blocks: dict[str, bytes]) -> Iterator[bytes]:
+    """Yield the file with the new lines in place of the old ones; then, unless somebody else has put a line about
+    one of these keys there, with the new lines last, in both orders."""
+    yield _merged(content, blocks)
+    firsts = {same_number(path_of(key))[0] for key in blocks}
+    if any(_is_about(chunk, firsts) for chunk in _chunks(content) if _path_set_by(chunk) is None):
+        return
+    without = _merged(content, dict.fromkeys(blocks, b""))
+    yield _merged(without, blocks)
+    yield _merged(without, dict(reversed(blocks.items())))
+
+
+def _is_about(chunk: bytes, firsts: Collection[str]) -> bool:
+    key = chunk.strip().removeprefix(b"-").partition(b"=")[0].strip().decode("utf-8", "replace")
+    return same_number(path_of(key))[0] in firsts
 
 
 def simulate(keys: Iterable[str], root: str | Path = "/") -> BootFiles:
@@ -126,19 +175,21 @@ def udev_rule(key: str) -> str:
     )
 
 
-def _udev_hints(settings: Iterable[Setting]) -> Iterable[str]:
+def _udev_hints(settings: Iterable[Setting], root: Path) -> Iterable[str]:
     for setting in settings:
-        if rule := udev_rule(setting.key):
+        if (rule := udev_rule(setting.key)) and late_module(setting.key, root):
             yield (
                 f"{setting.key} exists only after nf_conntrack is loaded, which may be after systemd-sysctl ran:"
                 f" in that case add /etc/udev/rules.d/90-sockmon.rules with {rule}"
             )
 
 
-def _require_no_reason(reasons: Sequence[str]) -> None:
-    if reasons:
-        hint = f"{FILE} would not win: change those lines, or keep the value without --persist"
-        raise NotPersisted("; ".join(reasons), hint)
+def _require_no_problem(problems: Sequence[NotSet]) -> None:
+    if not problems:
+        return
+    ways_out = list(dict.fromkeys(each.way_out for each in problems if each.way_out))
+    hint = f"{', and '.join(ways_out)}; or keep it without --persist" if ways_out else "keep it without --persist"
+    raise NotPersisted("; ".join(dict.fromkeys(each.message for each in problems)), hint)
 
 
 def _block(setting: Setting, actor: Actor, transaction: str, day: str) -> bytes:

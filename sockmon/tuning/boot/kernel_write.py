@@ -26,6 +26,7 @@ proc_do_large_bitmap."""
 
 INT_MAX, LONG_MAX = 2**31 - 1, 2**63 - 1
 PORT_RANGE, PORT_START = "net/ipv4/ip_local_port_range", "net/ipv4/ip_unprivileged_port_start"
+_PID_MAX, _PIDS_FOR_A_PROCESSOR = "kernel/pid_max", 8
 STARTS_WITH = {PORT_RANGE: "32768 60999", PORT_START: "1024"}
 """What the kernel begins with, for keys on which the fate of another write depends."""
 
@@ -91,7 +92,7 @@ _RULES = {
     **{f"fs/inotify/max_user_{each}": _UCOUNT for each in ("instances", "watches")},
     **{f"fs/fanotify/max_user_{each}": _UCOUNT for each in ("groups", "marks")},
     **{f"fs/{family}/max_queued_events": _NOT_NEGATIVE for family in ("inotify", "fanotify")},
-    "kernel/pid_max": Rule(minimum=301, maximum=1 << 22),
+    _PID_MAX: Rule(minimum=301, maximum=1 << 22),
     "kernel/threads-max": Rule(minimum=1, maximum=0x3FFFFFFF),
     "vm/max_map_count": _NOT_NEGATIVE,
 }
@@ -108,6 +109,16 @@ SAME_NUMBER = {
 }
 """Paths that show a number of another name, in the initial namespaces, which are those that boot sets up:
 nf_conntrack_standalone.c, inotify_user.c and fanotify_user.c (init_user_ns.ucount_max), devinet.c."""
+
+
+class Kernel(msgspec.Struct, frozen=True):
+    """What is known of the kernel that boots."""
+
+    release: tuple[int, int] = (6, 18)
+    processors: int = 1
+    """How many it can have, also those that are not there now."""
+    missing: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """By path, why it has no such file."""
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -148,10 +159,13 @@ def depends_on(path: str) -> str:
     return {PORT_RANGE: PORT_START, PORT_START: PORT_RANGE}.get(path, "")
 
 
-def write(path: str, text: bytes, now: Mapping[str, str | None], release: tuple[int, int] = (6, 18)) -> Outcome:
+def write(path: str, text: bytes, now: Mapping[str, str | None], kernel: Kernel | None = None) -> Outcome:
     """Return what happens when `text` and a line feed are written to `path`, one of `same_number`'s first.
 
     `now` has the values at that moment, None where one is not certain; what it lacks has not been written."""
+    kernel = kernel or Kernel()
+    if path in kernel.missing:
+        return Refused("ENOENT", f"this kernel has no such file: {kernel.missing[path]}")
     rule = _SECONDS if _CONNTRACK_TIMEOUT.fullmatch(path) else _RULES.get(path)
     if rule is None:
         return _without_a_rule(path, text)
@@ -159,24 +173,22 @@ def write(path: str, text: bytes, now: Mapping[str, str | None], release: tuple[
         return Kept(None, reason="the kernel reads such a long text in pieces")
     if rule.handler == "ports":
         return _ports(text)
-    return _numbers(path, rule, text, now, release)
+    return _numbers(path, rule, text, now, kernel)
 
 
 def _without_a_rule(path: str, text: bytes) -> Outcome:
     shown = " ".join(sanitize(text, _PAGE).split())
     row = BY_KEY.get(key_of(path))
     if gone := REMOVED_BY_KEY.get(key_of(path)):
-        return Refused("ENOENT", f"no such file: {gone.removed}")
+        return Refused("ENOENT", f"this kernel has no such file: {gone.removed}")
     if (row is not None and not boot_value_problem(row, shown)) or re.fullmatch(r"0|[1-9][0-9]{0,8}", shown):
         return Kept(shown)
     return Kept(None, reason="sockmon does not know whether the kernel accepts this text")
 
 
-def _numbers(
-    path: str, rule: Rule, text: bytes, now: Mapping[str, str | None], release: tuple[int, int]
-) -> Outcome:
+def _numbers(path: str, rule: Rule, text: bytes, now: Mapping[str, str | None], kernel: Kernel) -> Outcome:
     found, rest, why = _read_numbers(rule, text + b"\n")
-    if why and rule.handler == "u8" and release < _U8_SINCE and rest:
+    if why and rule.handler == "u8" and kernel.release < _U8_SINCE and rest:
         return Kept(None, reason=f"kernels before {_U8_SINCE[0]}.{_U8_SINCE[1]} have other bounds")
     if why and (rule.all_or_nothing or not found):
         return Refused("EINVAL", why)
@@ -185,6 +197,8 @@ def _numbers(
     value = _complete(found, rule.count, now.get(path, STARTS_WITH.get(path)))
     if why:
         return Refused("EINVAL", why, partly=True, value=value)
+    if path == _PID_MAX and found[0] < (least := _PIDS_FOR_A_PROCESSOR * kernel.processors):
+        return Refused("EINVAL", f"{found[0]} is less than {least}, {_PIDS_FOR_A_PROCESSOR} for each processor")
     if path.endswith("nf_conntrack_buckets"):
         value = str(-(-found[0] // _BUCKETS_IN_A_PAGE) * _BUCKETS_IN_A_PAGE)
     if path in (PORT_RANGE, PORT_START):

@@ -17,7 +17,7 @@ class LinesAbout(msgspec.Struct, frozen=True):
     removed: bool
     """Whether Linux has removed the key."""
     lines: tuple[SysctlLine, ...]
-    """Those that one of the two programs writes last; of a removed key all."""
+    """Those that decide under one of the two programs; of a removed key all."""
     unread: tuple[str, ...]
     """Files that could not be read, with the reason: they may have a line about it."""
 
@@ -36,10 +36,9 @@ class LinesAbout(msgspec.Struct, frozen=True):
 def lines_about(key: str, removed: bool, root: str | Path = "/") -> LinesAbout:
     """Return the lines about `key` of the files below `root`."""
     files = read_boot_files(root)
-    found = []
-    for resolution in files.resolve_both(key):
-        found += [loser.line for loser in resolution.losers if removed]
-        found += [resolution.winner] if resolution.winner else []
+    decided = {replay.of(key).decided_by for replay in files.replays([key]).values()}
+    places = {(write.file, write.line) for write in decided if write}
+    lines = (line for line in files.lines_about(key) if line.value is not None)
     return LinesAbout(
-        removed, tuple(dict.fromkeys(line for line in found if line.value is not None)), files.unread
+        removed, tuple(line for line in lines if removed or (line.file, line.number) in places), files.unread
     )

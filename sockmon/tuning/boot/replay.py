@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from sockmon.tuning.boot.kernel_write import Outcome, Refused, depends_on, same_number, write
+from sockmon.tuning.boot.kernel_write import Kept, Kernel, Outcome, Refused, depends_on, same_number, write
 from sockmon.tuning.boot.sysctl_d import path_of
 
 
@@ -21,12 +21,16 @@ class BootWrite(msgspec.Struct, frozen=True):
 
     path: str
     """Below /proc/sys, with single slashes: `net/core/somaxconn`."""
-    text: bytes
-    """What is written, without the line feed at its end."""
+    written: bytes
+    """The bytes, without the line feed at their end."""
     source: str
     """`FILE:LINE`, or the name of what else writes it: `tuned`."""
     file: str = ""
-    """The file of `source`, to find out who writes it; empty if it is none."""
+    """The file of `source`, as people edit it; empty if it is none."""
+    line: int = 0
+    """Its number in `file`, from 1 on."""
+    assumed: bool = False
+    """Whether to take it for granted that the kernel accepts it."""
     uncertain: str = ""
     """Why it is not certain that this is written; empty if it is."""
 
@@ -95,12 +99,15 @@ class Replay(msgspec.Struct, frozen=True):
         return self.numbers.get(same_number(path_of(key))[0], nothing)
 
 
-def replay(
-    steps: Iterable[Step], missing: Mapping[str, str] | None = None, release: tuple[int, int] = (6, 18)
-) -> Replay:
-    """Return what the writes of `steps`, in their order, leave in a kernel that has just started.
+def paths_for(keys: Iterable[str]) -> set[str]:
+    """Return the paths that matter for `keys`: all names of their numbers, and of those that they depend on."""
+    firsts = {same_number(path_of(key))[0] for key in keys}
+    needed = firsts | {other for first in firsts if (other := depends_on(first))}
+    return {path for first in needed for path in same_number(first)}
 
-    `missing` has, by path, why this kernel has no such file."""
+
+def replay(steps: Iterable[Step], kernel: Kernel | None = None) -> Replay:
+    """Return what the writes of `steps`, in their order, leave in a kernel that has just started."""
     numbers: dict[str, _Number] = {}
     unread: list[str] = []
     for step in steps:
@@ -111,7 +118,7 @@ def replay(
             continue
         first = same_number(step.path)[0]
         number = numbers.setdefault(first, _Number(unknown=unread[0] if unread else ""))
-        _apply(step, number, _outcome(step, first, numbers, unread, missing or {}, release))
+        _apply(step, number, _outcome(step, first, numbers, unread, kernel))
     return Replay({path: number.close() for path, number in numbers.items()}, tuple(unread))
 
 
@@ -120,16 +127,15 @@ def _outcome(
     first: str,
     numbers: Mapping[str, _Number],
     unread: list[str],
-    missing: Mapping[str, str],
-    release: tuple[int, int],
+    kernel: Kernel | None,
 ) -> Outcome:
-    if step.path in missing:
-        return Refused("ENOENT", missing[step.path])
+    if step.assumed:
+        return Kept(None, reason="it is not known which value is written")
     now = {path: numbers[path].value for path in (first, depends_on(first)) if _is_written(path, numbers)}
     if unread:
         # Whatever could not be read may have changed the other key first.
         now = {path: now.get(path) for path in (first, depends_on(first)) if path}
-    return write(first, step.text, now, release)
+    return write(first, step.written, now, kernel)
 
 
 def _is_written(path: str, numbers: Mapping[str, _Number]) -> bool:

@@ -39,7 +39,7 @@ class SysctlLine(msgspec.Struct, frozen=True):
     """One assignment or exclusion."""
 
     file: str
-    """As seen from the root: `/etc/sysctl.d/99-x.conf`."""
+    """As seen from the root and as people edit it: `/etc/sysctl.conf` for its link `99-sysctl.conf`."""
     number: int
     path: str
     """The path below /proc/sys as the program reads it; may be a pattern of glob(7)."""
@@ -57,15 +57,6 @@ class SysctlLine(msgspec.Struct, frozen=True):
     def pattern(self) -> bool:
         """Whether `path` is a pattern, which can match several keys."""
         return any(sign in self.path for sign in "*?[")
-
-    @property
-    def doubt(self) -> str:
-        """Why the kernel may refuse the value, as far as the text shows; empty if not."""
-        if self.value is not None and any(quote in self.value for quote in "\"'"):
-            return "the quotes are part of the value"
-        if self.value is not None and ("#" in self.value or ";" in self.value):
-            return "what looks like a comment is part of the value"
-        return ""
 
 
 def key_of(path: str) -> str:
@@ -86,7 +77,9 @@ class SysctlFile(msgspec.Struct, frozen=True):
     shadowed_by: str = ""
     """The file of the same name that is read instead; empty if this one is read."""
     unread: str = ""
-    """`FILE: Permission denied` if it cannot be read, or a directory; empty if it can."""
+    """`FILE cannot be read: Permission denied`, of a directory too; empty if it can."""
+    edited: str = ""
+    """The name under which people edit it, if that is another one."""
 
 
 def path_of(key: str) -> str:
@@ -108,7 +101,7 @@ def find_files(root: Path, program: SysctlProgram, overlay: Mapping[str, bytes])
         try:
             names = _file_names(root, directory, program, overlay)
         except OSError as error:
-            directories.append(SysctlFile(f"/{directory}", b"", unread=f"/{directory}: {error.strerror}"))
+            directories.append(SysctlFile(f"/{directory}", b"", unread=unread_reason(f"/{directory}", error)))
             continue
         for name in sorted(names):
             shown = f"/{directory}/{os.fsdecode(name)}"
@@ -125,12 +118,11 @@ def find_files(root: Path, program: SysctlProgram, overlay: Mapping[str, bytes])
 def parse_lines(file: SysctlFile, program: SysctlProgram) -> Iterator[SysctlLine]:
     """Yield the assignments and exclusions of `file` as `program` parses them."""
     split = _parse_systemd if program == SYSTEMD else _parse_procps
+    name = sanitize(os.fsencode(file.edited or file.name), 4096)
     for number, raw in enumerate(file.raw.split(b"\n"), 1):
         for path, value in split(raw):
             text = None if value is None else sanitize(b" ".join(re.split(rb"[ \t]+", value)), _MAX_FILE_BYTES)
-            yield SysctlLine(
-                sanitize(os.fsencode(file.name), 4096), number, sanitize(path, 4096), text, value or b""
-            )
+            yield SysctlLine(name, number, sanitize(path, 4096), text, value or b"")
 
 
 def _directories(root: Path) -> Iterator[str]:
@@ -155,14 +147,27 @@ def _file_names(root: Path, directory: str, program: SysctlProgram, overlay: Map
 def _read(root: Path, name: str, shadowed_by: str, overlay: Mapping[str, bytes]) -> SysctlFile:
     if name in overlay:
         return SysctlFile(name, overlay[name], shadowed_by)
+    path = root / name.lstrip("/")
+    edited = f"/{SYSCTL_CONF}" if path.is_symlink() and _same_file(path, root / SYSCTL_CONF) else ""
     try:
-        return SysctlFile(name, read_file(root / name.lstrip("/")), shadowed_by)
+        return SysctlFile(name, read_file(path), shadowed_by, edited=edited)
     except FileNotFoundError:
         # A dangling link still hides the files of the same name; it has no lines.
         return SysctlFile(name, b"", shadowed_by)
     except (OSError, UnreadableFile) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        return SysctlFile(name, b"", shadowed_by, f"{sanitize(os.fsencode(name), 4096)}: {reason}")
+        return SysctlFile(name, b"", shadowed_by, unread_reason(edited or name, error))
+
+
+def unread_reason(name: str, error: Exception) -> str:
+    """Return that the file cannot be read, and why."""
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return f"{sanitize(os.fsencode(name), 4096)} cannot be read: {reason}"
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    with suppress(OSError):
+        return os.path.samefile(one, other)
+    return False
 
 
 def read_file(file: Path) -> bytes:

@@ -1,9 +1,9 @@
-"""The winner at boot: which line of which file sets a sysctl, under systemd-sysctl and under `sysctl --system`.
+"""The lines of sysctl.d in the order in which systemd-sysctl and `sysctl --system` write them.
 
 Of files with the same name, both programs use the first in /etc, /run, /usr/local/lib and /usr/lib, and read the
 files in the order of their names. They differ in the rest: systemd-sysctl keeps one line for each key, the last,
 and writes only that; procps writes all lines one after another, and /etc/sysctl.conf last. A line for the key
-itself overrides a pattern.
+itself overrides a pattern. What the kernel makes of the writes is replay.py's part.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from pathlib import Path
 import msgspec
 
 from sockmon.text import sanitize
-from sockmon.tuning.boot.replay import BootWrite, Step, UnreadWrites
+from sockmon.tuning.boot.kernel_write import Kernel, same_number
+from sockmon.tuning.boot.replay import BootWrite, Replay, Step, UnreadWrites, paths_for, replay
 from sockmon.tuning.boot.sysctl_d import (
     PROCPS,
     PROGRAMS,
@@ -50,20 +51,11 @@ _CONFIG_MANAGERS = {
 _libc = ctypes.CDLL(None)
 
 
-class Loser(msgspec.Struct, frozen=True):
-    """A line about a key that does not decide its value, and the reason."""
+class HiddenLine(msgspec.Struct, frozen=True):
+    """A line of a file that another file of the same name hides."""
 
     line: SysctlLine
-    reason: str
-
-
-class Resolution(msgspec.Struct, frozen=True):
-    """What one program does with a key at boot."""
-
-    program: SysctlProgram
-    winner: SysctlLine | None
-    """The line that is written last; None if the program does not set the key."""
-    losers: tuple[Loser, ...]
+    hidden_by: str
 
 
 class BootFiles(msgspec.Struct, frozen=True):
@@ -71,8 +63,7 @@ class BootFiles(msgspec.Struct, frozen=True):
 
     lines: dict[SysctlProgram, tuple[SysctlLine, ...]]
     """In the order of reading."""
-    shadowed: dict[SysctlProgram, tuple[Loser, ...]]
-    """Lines of files that are hidden by another file of the same name."""
+    hidden: dict[SysctlProgram, tuple[HiddenLine, ...]]
     unread: tuple[str, ...]
     """Files that could not be read, with the reason; if there are any, the winner is not certain."""
     unread_after: dict[SysctlProgram, tuple[tuple[int, str], ...]]
@@ -82,36 +73,17 @@ class BootFiles(msgspec.Struct, frozen=True):
     exclude_patterns: bool
     """Whether this procps accepts a pattern as an exclusion: 4.0.2 did not, later versions do with fnmatch(3)."""
 
-    def resolve(self, program: SysctlProgram, key: str) -> Resolution:
-        """Return which line wins `key` under `program`, and the lines that lose."""
-        path = path_of(key)
-        writes = self.lines_written(program, key)
-        winner = writes[-1] if writes else None
-        # A pattern that matches the key is about it too, even if the key has a line of its own.
-        about = [line for line in self.lines[program] if _concerns(line, path) and line is not winner]
-        behind = [loser for loser in self.shadowed[program] if _concerns(loser.line, path)]
-        return Resolution(
-            program,
-            winner,
-            (*behind, *(Loser(line, self._losing_reason(program, line, winner)) for line in about)),
-        )
+    def replays(self, keys: Iterable[str], kernel: Kernel | None = None) -> dict[SysctlProgram, Replay]:
+        """Return what a boot leaves of `keys` under each of the two programs."""
+        paths = paths_for(keys)
+        return {program: replay(self.steps(program, paths), kernel) for program in PROGRAMS}
 
-    def resolve_both(self, key: str) -> tuple[Resolution, ...]:
-        """Return the resolution under each of the two programs."""
-        return tuple(self.resolve(program, key) for program in PROGRAMS)
-
-    def lines_written(self, program: SysctlProgram, key: str) -> tuple[SysctlLine, ...]:
-        """Return the lines that `program` writes to `key`, in order; the last one that the kernel accepts
-        decides."""
-        path = path_of(key)
-        every = _last_lines(self.lines[program]) if program == SYSTEMD else self.lines[program]
-        own = any(self._blocks_patterns(line, path, program) for line in every)
-        return tuple(
-            line
-            for line in every
-            if line.value is not None
-            and (not own and _matches(line.path, path) if line.pattern else resolve_path(line.path) == path)
-        )
+    def lines_about(self, key: str) -> tuple[SysctlLine, ...]:
+        """Return the lines that set the number of `key` or exclude it, hidden ones too, under either program."""
+        paths = same_number(path_of(key))
+        lines = [line for program in PROGRAMS for line in self.lines[program]]
+        lines += [each.line for program in PROGRAMS for each in self.hidden[program]]
+        return tuple(line for line in dict.fromkeys(lines) if any(_concerns(line, path) for path in paths))
 
     def steps(self, program: SysctlProgram, paths: Iterable[str]) -> list[Step]:
         """Return all that `program` writes to `paths`, in the order of the writes; no pattern matches others."""
@@ -135,13 +107,13 @@ class BootFiles(msgspec.Struct, frozen=True):
         uncertain = "sysctl writes such a long text in pieces" if pieces else ""
         if not line.pattern:
             if (path := resolve_path(line.path)) in paths:
-                yield BootWrite(path, line.written, line.at, line.file, uncertain)
+                yield BootWrite(path, line.written, line.at, line.file, line.number, uncertain=uncertain)
             return
         if self.unread_after[program]:
             uncertain = f"{self.unread_after[program][0][1]}: it may set the key itself, which overrides a pattern"
         for path in paths:
             if _matches(line.path, path) and not any(self._blocks_patterns(each, path, program) for each in every):
-                yield BootWrite(path, line.written, line.at, line.file, uncertain)
+                yield BootWrite(path, line.written, line.at, line.file, line.number, uncertain=uncertain)
 
     def _blocks_patterns(self, line: SysctlLine, path: str, program: SysctlProgram) -> bool:
         """Return whether no pattern applies to `path` because `line` names it or excludes it. Only procps accepts
@@ -151,26 +123,11 @@ class BootFiles(msgspec.Struct, frozen=True):
             return excludes and _fnmatch(line.path, path, 0)
         return line.path == path
 
-    def _losing_reason(self, program: SysctlProgram, line: SysctlLine, winner: SysctlLine | None) -> str:
-        if line.value is None:
-            return "an exclusion, which sets nothing"
-        if winner and line.pattern and not winner.pattern:
-            return "a line for the key itself overrides a pattern"
-        if winner is None:
-            return "the key is excluded"
-        if (
-            program == SYSTEMD
-            and line.value == winner.value
-            and resolve_path(line.path) == resolve_path(winner.path)
-        ):
-            return f"the same value as {winner.at}"
-        return f"{winner.at} is later"
-
 
 def read_boot_files(root: str | Path = "/", overlay: Mapping[str, bytes] | None = None) -> BootFiles:
     """Read the files below `root`; `overlay` has, by name below the root, the contents of files after a change."""
     effective: dict[SysctlProgram, tuple[SysctlLine, ...]] = {}
-    hidden: dict[SysctlProgram, tuple[Loser, ...]] = {}
+    hidden: dict[SysctlProgram, tuple[HiddenLine, ...]] = {}
     unread: set[str] = set()
     unread_after = {}
     written_by = {}
@@ -179,14 +136,13 @@ def read_boot_files(root: str | Path = "/", overlay: Mapping[str, bytes] | None 
         unread.update(file.unread for file in found if file.unread and not file.shadowed_by)
         effective[program], unread_after[program] = _lines(found, program)
         hidden[program] = tuple(
-            Loser(line, f"hidden by {file.shadowed_by}")
+            HiddenLine(line, file.shadowed_by)
             for file in found
             if file.shadowed_by
             for line in parse_lines(file, program)
         )
-        written_by.update(
-            {sanitize(os.fsencode(file.name), 4096): tool for file in found if (tool := _config_manager(file))}
-        )
+        names = {sanitize(os.fsencode(file.edited or file.name), 4096): file for file in found}
+        written_by.update({name: tool for name, file in names.items() if (tool := _config_manager(file))})
     return BootFiles(
         effective, hidden, tuple(sorted(unread)), unread_after, written_by, _procps_has_fnmatch(Path(root))
     )

@@ -18,8 +18,10 @@ from sockmon.model.transaction import Transaction, kept_not_undone
 from sockmon.own_command import with_sudo
 from sockmon.tunables import row_of
 from sockmon.tunables.value import equal
-from sockmon.tuning.boot.dropin import FILE, overrides
+from sockmon.tuning.boot.at_boot import not_set_at_boot
+from sockmon.tuning.boot.dropin import FILE
 from sockmon.tuning.boot.sysctl_d import path_of, resolve_path
+from sockmon.tuning.boot.this_kernel import this_kernel
 from sockmon.tuning.boot.winning_line import BootFiles, read_boot_files
 from sockmon.tuning.helper.sysctl_reader import read_settings
 from sockmon.tuning.transaction.confinement import state_root
@@ -108,7 +110,7 @@ def _drift_of(kept: KeptSetting, current: CurrentSettings, files: BootFiles) -> 
 def _boot_problems(setting: Setting, files: BootFiles) -> list[str]:
     """Return the reasons why a value that is in our file would not be set at boot."""
     lines = [line for every in files.lines.values() for line in every if line.file == FILE]
-    problems = list(overrides([setting], files))
+    problems = [each.message for each in not_set_at_boot([setting], files, this_kernel())]
     if problems and not any(resolve_path(line.path) == path_of(setting.key) for line in lines):
         return [f"{FILE} has no line for it any more", *problems]
     return problems

@@ -13,7 +13,7 @@ from sockmon.model.report import Report
 from sockmon.model.severity import ALARMS
 from sockmon.tunables import Tunable, row_of
 from sockmon.tunables.sections import sections as tunable_sections
-from sockmon.tunables.value import boot_value_problem, describe_allowed
+from sockmon.tunables.value import describe_allowed
 from sockmon.tuning.planning.advice import Advice, advice_for, alternatives, settable_remedies
 from sockmon.tuning.planning.context import PlanContext
 from sockmon.tuning.planning.plan import settable_sysctls
@@ -117,12 +117,13 @@ def _lines(cells: Sequence[tuple[str, ...]], width: int) -> Iterator[str]:
 
 
 def boot_value(row: CatalogRow) -> str:
-    """Return the value after a reboot, with a `?` if the kernel may refuse it; `–` if no file sets it, `ambiguous`
-    if the two programs that read the files differ."""
+    """Return the value after a reboot; `–` if no file sets it, `unknown` if a file cannot be read, `ambiguous` if
+    the two programs that read the files differ."""
     if row.boot is not None:
-        doubt = " ?" if boot_value_problem(row_of(row.key), row.boot) else ""
-        return f"{row.boot or '(empty)'}{doubt}"
-    return "ambiguous" if row.forecast and len(row.forecast.sentences) > 1 else "–"
+        return row.boot or "(empty)"
+    if row.forecast and row.forecast.unknown:
+        return "unknown"
+    return "ambiguous" if row.forecast and row.forecast.differs else "–"
 
 
 def _current_value(row: CatalogRow) -> str:

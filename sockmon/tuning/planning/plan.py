@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from sockmon.errors import Misuse, PlanRejected
 from sockmon.model.plan import Plan, PlanWarning, Preview, Proposal, Setting
@@ -127,15 +127,18 @@ def _current_value(key: str, row: Tunable, context: PlanContext) -> str:
     return context.values[key]
 
 
-def _previews(steps: Iterable[Step], after: Values, context: PlanContext) -> Iterator[Preview]:
+def _previews(steps: Sequence[Step], after: Values, context: PlanContext) -> Iterator[Preview]:
     given: set[PlanWarning] = set()
+    planned = {step.key: step.new for step in steps}
     for step in steps:
-        preview = _preview(step, after, context, given)
+        preview = _preview(step, after, context, given, note_for_step(step, planned, context))
         given.update(preview.warnings)
         yield preview
 
 
-def _preview(step: Step, after: Values, context: PlanContext, given: Collection[PlanWarning]) -> Preview:
+def _preview(
+    step: Step, after: Values, context: PlanContext, given: Collection[PlanWarning], at_boot: tuple[str, ...]
+) -> Preview:
     """Return the preview of a step without the warnings that were `given` before: related keys share some."""
     return Preview(
         setting=_setting(step, context),
@@ -147,7 +150,7 @@ def _preview(step: Step, after: Values, context: PlanContext, given: Collection[
         risk=step.row.risk,
         memory=memory_cost(step, context),
         warnings=tuple(each for each in warnings_for(step, after, context) if each not in given),
-        at_boot=note_for_step(step, context),
+        at_boot=at_boot,
     )
 
 

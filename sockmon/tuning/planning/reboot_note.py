@@ -4,16 +4,16 @@ Screen, guide and command line persist in their own ways, so the notes do not na
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from sockmon.document import sentence
 from sockmon.limit_origin.limit_value import resource_of
 from sockmon.limit_origin.text import limit_note
-from sockmon.model.boot import BootForecast, BootOverride
+from sockmon.model.boot import BootForecast, BootOverride, BootRequirement
 from sockmon.model.writers import Writer
 from sockmon.tunables import process_of, row_of
 from sockmon.tunables.value import equal
-from sockmon.tuning.planning.context import PlanContext
+from sockmon.tuning.planning.context import PORT_RANGE, PlanContext
 from sockmon.tuning.planning.step import Step
 
 _NO_FILE_APPLIES = (
@@ -21,14 +21,16 @@ _NO_FILE_APPLIES = (
 )
 
 
-def note_for_step(step: Step, context: PlanContext) -> tuple[str, ...]:
-    """Return what a reboot does to the change, a sentence each; empty if the files were not read."""
+def note_for_step(step: Step, planned: Mapping[str, str], context: PlanContext) -> tuple[str, ...]:
+    """Return what a reboot does to the change, a sentence each; empty if the files were not read.
+
+    `planned` has the new values of the whole plan, which are persisted together."""
     forecast = context.forecasts.get(step.key)
     if step.row.kind == "limit":
         return limit_note(resource_of(step.key), forecast.origin if forecast else None, step.new)
     if context.netns_spec and step.row.scope == "netns":
         return (_NO_FILE_APPLIES,)
-    return tuple(map(sentence, _sysctl_note(step, forecast))) if forecast else ()
+    return tuple(map(sentence, _sysctl_note(step, forecast, planned))) if forecast else ()
 
 
 def note_for_key(key: str, value: str, context: PlanContext) -> tuple[str, ...]:
@@ -38,13 +40,16 @@ def note_for_key(key: str, value: str, context: PlanContext) -> tuple[str, ...]:
         return (_NO_FILE_APPLIES,)
     if limit and forecast:
         return limit_note(resource_of(key), forecast.origin, value)
-    return tuple(map(sentence, (*forecast.sentences, *forecast.managers))) if forecast else ()
+    if forecast is None:
+        return ()
+    late = (_late(forecast.module),) if forecast.value is not None and forecast.module else ()
+    return tuple(map(sentence, (*forecast.sentences, *forecast.hints, *late, *forecast.managers)))
 
 
-def _sysctl_note(step: Step, forecast: BootForecast) -> Iterator[str]:
+def _sysctl_note(step: Step, forecast: BootForecast, planned: Mapping[str, str]) -> Iterator[str]:
     yield from forecast.sentences
-    unread = [f"{file}: it may hold a line that wins" for file in forecast.unread]
-    against = [*_overriding_lines(step, forecast.overrides), *unread]
+    yield from forecast.hints
+    against, ways_out = _obstacles(step, forecast, planned)
     until = _lasts_until(step, forecast)
     if against:
         yield f"persisted, it would still last only {until}: {'; '.join(against)}"
@@ -54,13 +59,47 @@ def _sysctl_note(step: Step, forecast: BootForecast) -> Iterator[str]:
         yield (
             f"kept, it lasts {until}; persisted, it is also written to /etc/sysctl.d/90-sockmon.conf, which wins"
         )
-    if not against and step.key.startswith("net.netfilter.nf_conntrack"):
-        yield (
-            "it exists only after nf_conntrack is loaded, which may be after the files are read: it also needs the"
-            " udev rule that is printed when it is persisted"
-        )
+    if ways_out:
+        yield f"to persist it, {', and '.join(ways_out)}"
+    if not against and forecast.module:
+        yield f"{_late(forecast.module)}: it also needs the udev rule that is printed when it is persisted"
     yield from forecast.managers
     yield from _neither_lasts(step, forecast)
+
+
+def _late(module: str) -> str:
+    return f"it exists only after {module} is loaded, which may be after the files are read"
+
+
+def _obstacles(step: Step, forecast: BootForecast, planned: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Return why a line of ours would not set it at boot, and what to change for that."""
+    against: list[str] = []
+    ways_out: list[str] = []
+    for each, programs in _overriding_lines(step, forecast.overrides):
+        does = "keeps it from being set" if each.value is None else f"sets {each.value or '(empty)'} later"
+        against.append(f"{each.at} {does} under {' and '.join(programs)}")
+        if each.file and each.value is None:
+            ways_out.append(f"remove line {each.line} of {each.file}")
+        elif each.file:
+            ways_out.append(f"change line {each.line} of {each.file} to `{each.key} = {step.new}`")
+    against += [f"{file}: it may hold a line that wins" for file in forecast.unread]
+    for requirement in forecast.requires:
+        if why := _unmet(step, requirement, planned):
+            against.append(why)
+            ways_out.append(f"persist {requirement.key} in the same change")
+    return against, list(dict.fromkeys(ways_out))
+
+
+def _unmet(step: Step, requirement: BootRequirement, planned: Mapping[str, str]) -> str:
+    """Return why the kernel would refuse the value at boot because of another key; empty if it would accept it."""
+    other = planned.get(requirement.key, requirement.value)
+    if other is None:
+        return f"it depends on {requirement.key}, whose value at boot is not known"
+    ports, start = (step.new, other) if step.key == PORT_RANGE else (other, step.new)
+    if int(ports.split()[0]) >= int(start.split()[0]):
+        return ""
+    at_boot = f"{requirement.key} is {other} when the file is read at boot"
+    return f"{at_boot}, and the kernel refuses a range of local ports that begins below the unprivileged ports"
 
 
 def _lasts_until(step: Step, forecast: BootForecast) -> str:
@@ -87,16 +126,13 @@ def _against(step: Step, forecast: BootForecast) -> list[Writer]:
 
 def _set_by_a_file(step: Step, forecast: BootForecast) -> bool:
     """Return whether a file sets the key to another value: each package that applies sysctl.d brings it back."""
-    # Without a value, two sentences mean that the two programs differ.
-    value = forecast.value
-    return len(forecast.sentences) > 1 if value is None else not equal(step.row, value, step.new)
+    return forecast.differs if forecast.value is None else not equal(step.row, forecast.value, step.new)
 
 
-def _overriding_lines(step: Step, overrides: Iterable[BootOverride]) -> Iterator[str]:
-    by_line: dict[tuple[str, str | None], list[str]] = {}
+def _overriding_lines(step: Step, overrides: Iterable[BootOverride]) -> Iterator[tuple[BootOverride, list[str]]]:
+    """Yield each line that would set another value, with the programs under which it would."""
+    found: dict[tuple[str, str | None], tuple[BootOverride, list[str]]] = {}
     for each in overrides:
-        if each.value is None or each.value.split() != step.new.split():
-            by_line.setdefault((each.at, each.value), []).append(each.program)
-    for (at, value), programs in by_line.items():
-        does = "keeps it from being set" if value is None else f"sets {value or '(empty)'} later"
-        yield f"{at} {does} under {' and '.join(programs)}"
+        if each.value is None or not equal(step.row, each.value, step.new):
+            found.setdefault((each.at, each.value), (each, []))[1].append(each.program)
+    yield from found.values()

@@ -104,6 +104,6 @@ def _boot(line: PanelRow) -> Text:
     outlook = line.row.forecast
     if line.row.boot is not None:
         return Text(boot_value(line.row), "" if line.row.boot == line.row.current else "accent")
-    if outlook and len(outlook.sentences) > 1:
+    if outlook and (outlook.differs or outlook.unknown):
         return Text(boot_value(line.row), "sev-warning")
     return Text("–", "faint")

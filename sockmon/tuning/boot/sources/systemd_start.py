@@ -37,7 +37,7 @@ def systemd_writes(root: str | Path, before: Sequence[BootWrite] = ()) -> Iterat
         ("net/unix/max_dgram_qlen", _DGRAM_QLEN, b""),
     )
     for path, value, message in raised:
-        now = [int(one.text) for one in before if one.path == path and one.text.isdigit()]
+        now = [int(one.written) for one in before if one.path == path and one.written.isdigit()]
         if (not message or _contains(files, message)) and (not now or now[-1] < value):
             yield BootWrite(path, str(value).encode(), SOURCE)
 
