@@ -14,7 +14,7 @@ CODE = (
 """Commands and settings that keep their lower-case letter at the start of a sentence."""
 _FIRST_WORD = re.compile(r"([a-z]+)(?:'s)?(?:[ ,:]|-[a-z])")
 
-SectionKind = Literal["text", "effect", "warnings", "advice", "commands", "source"]
+SectionKind = Literal["text", "effect", "danger", "warnings", "advice", "commands", "source"]
 
 
 class Section(NamedTuple):

@@ -18,6 +18,7 @@ from sockmon.explain.topics import MAX_TOPIC_CHARS, find
 from sockmon.kernel import sysctl
 from sockmon.kernel.netns import open_current, open_netns
 from sockmon.labs import LABS
+from sockmon.limit_origin.configured import find_configured
 from sockmon.observe import observe_once
 
 
@@ -28,6 +29,8 @@ def explain(text: str, netns: str | None = None) -> Explanation:
     if not isinstance(topic, Symptom) or not is_log_line(text, topic):
         return build_explanation(topic, now, _lab_commands())
     line = read_log_line(text.strip()[:MAX_TOPIC_CHARS])
+    if line.names_limits_conf:
+        now = replace(now, configured_limits=find_configured("nofile"))
     if line.port and topic.name in PORT_SYMPTOMS:
         now = replace(now, port=port_use(line.port, netns, now.snapshot))
     return build_explanation(topic, now, _lab_commands(), line)

@@ -180,11 +180,13 @@ def _read_context(keys: list[str], netns: str | None, now: Observation) -> PlanC
     """Return what was observed with the values of `keys`, and what a reboot does to them."""
     from dataclasses import replace
 
+    from sockmon.limit_origin.configured import find_configured
     from sockmon.tunables import row_of
     from sockmon.tuning.boot.forecast import boot_forecasts
     from sockmon.tuning.helper.sysctl_reader import read_settings
     from sockmon.tuning.planning.advice import alternatives
     from sockmon.tuning.planning.context import PlanContext
+    from sockmon.tuning.planning.step import NR_OPEN
     from sockmon.tuning.transaction.confinement import state_root
 
     settings = read_settings(keys, netns)
@@ -193,5 +195,6 @@ def _read_context(keys: list[str], netns: str | None, now: Observation) -> PlanC
     root = "/"
     with suppress(TuningError):
         root = state_root()
-    settings = replace(settings, forecasts=boot_forecasts(at_boot, root))
+    configured = find_configured("nofile", root) if NR_OPEN in keys else None
+    settings = replace(settings, forecasts=boot_forecasts(at_boot, root), configured_limits=configured)
     return PlanContext.of(settings, now.snapshot, alternatives(now.report))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sockmon.errors import ReadError
 from sockmon.model.detail import DetailQuery, Socket
+from sockmon.model.limit_origin import ConfiguredLimits
 from sockmon.model.report import Reading, Report
 from sockmon.model.severity import ALARMS
 from sockmon.model.snapshot import Snapshot
@@ -54,6 +55,9 @@ class Observation:
     """(ceiling, subject) → the process, port group or listener that a reading is about."""
     port: PortUse | None = None
     """The port that a line of a log names, if it was looked up."""
+
+    configured_limits: ConfiguredLimits | None = None
+    """The descriptors that limits.conf and units ask for, if a line of pam_limits was explained."""
 
     @property
     def alarms(self) -> tuple[Reading, ...]:

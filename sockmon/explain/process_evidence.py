@@ -11,6 +11,7 @@ from sockmon.ceilings.maps import MAX_MAP_COUNT
 from sockmon.ceilings.measuring import sysctl_number
 from sockmon.explain.log_line import LogLine
 from sockmon.explain.observation import Observation
+from sockmon.model.limit_origin import ConfiguredLimits
 from sockmon.model.snapshot import Process, ProcessMaps
 
 MAX_LISTED = 4
@@ -34,9 +35,23 @@ def process_evidence(line: LogLine, now: Observation, symptom: str) -> Found:
         limit = sysctl_number(now.snapshot.sysctls, MAX_MAP_COUNT) if now.snapshot else None
         return _use("maps", "memory maps", [(row, row.maps, limit) for row in _maps(line, now)])
     if symptom == "EPERM" and line.names_limits_conf and files:
-        text = f"fs.nr_open is {files.nr_open:,} here; a higher number in limits.conf cannot be set."
-        return frozenset(), (text,)
+        return frozenset(), _limits_conf(files.nr_open, now.configured_limits)
     return frozenset(), ()
+
+
+def _limits_conf(nr_open: int, configured: ConfiguredLimits | None) -> tuple[str, ...]:
+    """Return which lines of limits.conf ask for more than the kernel allows, and what pam_limits does then."""
+    most = f"fs.nr_open is {nr_open:,} here, and the kernel refuses a higher hard limit of nofile"
+    if configured is None:
+        return (f"{most}.",)
+    rows = [f"{row.at} ({row.text})" for row in configured.rows if row.kind == "login" and row.hard > nr_open]
+    unread = [f"{fmt.first_names(list(configured.unread))}: it may ask for more."] if configured.unread else []
+    if not rows:
+        why = "the line was changed since, or the login has no CAP_SYS_RESOURCE, as in a container"
+        return (f"{most}; no line of limits.conf that could be read asks for more: {why}.", *unread)
+    then = "the session ends" if configured.refuses_login else "the session keeps the limits that it had before"
+    asks = "asks" if len(rows) == 1 else "ask"
+    return (f"{most}: {fmt.first_names(rows)} {asks} for more, and {then}.", *unread)
 
 
 def _use(key: str, unit: str, rows: list[tuple[Process | ProcessMaps, int | None, int | None]]) -> Found:

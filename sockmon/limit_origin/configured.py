@@ -10,7 +10,7 @@ from sockmon.limit_origin.config_files import ConfigFiles
 from sockmon.limit_origin.limit_value import NAMES, parse_directive, parse_pam
 from sockmon.limit_origin.limits_conf import is_debian, read_lines
 from sockmon.limit_origin.pam_stacks import services_with_limits
-from sockmon.limit_origin.service_managers import SYSTEM_CONF, USER_CONF
+from sockmon.limit_origin.service_managers import HARD, SYSTEM_CONF, USER_CONF
 from sockmon.limit_origin.unit_files import (
     SYSTEM_PATH,
     Assignment,
@@ -21,6 +21,9 @@ from sockmon.limit_origin.unit_files import (
 )
 from sockmon.model.limit_origin import ConfiguredLimit, ConfiguredLimits, Resource
 from sockmon.text import sanitize
+
+_SYSTEMD_RUNS = "/run/systemd/system"
+"""Exists if systemd started the machine (sd_booted(3))."""
 
 
 def find_configured(resource: Resource, root: str = "/") -> ConfiguredLimits:
@@ -45,6 +48,8 @@ def _managers(files: ConfigFiles, resource: Resource) -> Iterator[ConfiguredLimi
         names = conf_files(files, conf)
         if found := last_assignment(files, names, "Manager", key, partial(parse_directive, resource)):
             yield _configured(found[0], found[1][1], "manager")
+        elif conf == SYSTEM_CONF and resource == "nofile" and files.exists(_SYSTEMD_RUNS):
+            yield ConfiguredLimit(f"systemd, without {key}=", "", HARD, "manager")
 
 
 def _units(files: ConfigFiles, resource: Resource) -> Iterator[ConfiguredLimit]:

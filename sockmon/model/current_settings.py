@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sockmon.model.boot import BootForecast
+from sockmon.model.limit_origin import ConfiguredLimits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,8 @@ class CurrentSettings:
     """By `nofile@1044`, when its process started, in clock ticks since boot."""
     forecasts: Mapping[str, BootForecast] = field(default_factory=dict)
     """By key, what its value will be after a reboot."""
+    configured_limits: ConfiguredLimits | None = None
+    """The descriptors that the configuration asks for, if fs.nr_open is one of the keys; None if not read."""
     netns_spec: str = ""
     """The namespace as the user named it; empty for our own."""
     memory: int | None = None

@@ -46,6 +46,8 @@ class PlanWarning(msgspec.Struct, frozen=True):
     text: str
     suggests: tuple[str, str] | None = None
     """Key and value of a second change that prevents it; None if none does."""
+    severe: bool = False
+    """True if the machine may no longer be reached or used after the change."""
 
 
 class Preview(msgspec.Struct, frozen=True):

@@ -43,6 +43,12 @@ SYSTEM: Sources = {
             "limits.conf above fs.nr_open",
         ),
         (
+            "su: pam_limits(su-l:session): Could not set limit for 'nofile' to soft=2097152, hard=2097152:"
+            " Operation not permitted; uid=0,euid=0",
+            "EPERM",
+            "limits.conf above fs.nr_open",
+        ),
+        (
             "sshd[812]: pam_limits(sshd:session): Could not set limit for 'nproc': Operation not permitted",
             "EPERM",
             ABOVE,

@@ -27,6 +27,7 @@ import msgspec
 
 from sockmon import log
 from sockmon.errors import NoSuchNamespace, SockmonError, TuningError
+from sockmon.limit_origin.configured import find_configured
 from sockmon.model.boot import BootForecast
 from sockmon.model.helper_protocol import (
     Answer,
@@ -42,6 +43,7 @@ from sockmon.model.helper_protocol import (
     ResolveHold,
     SettingsRead,
 )
+from sockmon.model.limit_origin import ConfiguredLimits
 from sockmon.model.transaction import Transaction
 from sockmon.own_command import with_sudo
 from sockmon.own_process import continue_with_parent, set_name
@@ -52,6 +54,7 @@ from sockmon.tuning.helper.client import HelperConfig
 from sockmon.tuning.helper.status import StatusMonitor
 from sockmon.tuning.helper.sysctl_reader import SysctlReader, is_limit
 from sockmon.tuning.planning.plan import settable_sysctls
+from sockmon.tuning.planning.step import NR_OPEN
 from sockmon.tuning.transaction.client import decide, history, observe
 from sockmon.tuning.transaction.daemonize import daemonize
 from sockmon.tuning.transaction.prespawn import PrespawnedGuard
@@ -79,6 +82,7 @@ class HelperServer:
         self._spare_guard: PrespawnedGuard | None = None
         self._prepare_at = time.monotonic() + _PREPARE_DELAY
         self._forecasts: tuple[float, dict[str, BootForecast]] = (0.0, {})
+        self._configured_limits: tuple[float, ConfiguredLimits | None] = (0.0, None)
         try:
             self._reader = SysctlReader(settable_sysctls(), config.netns)
             self._reader.read(settable_sysctls())
@@ -129,7 +133,12 @@ class HelperServer:
         known = [key for key in keys if key in BY_KEY or is_limit(key)]
         settings = self._reader.read(known)
         unknown = {sanitize(key, 80): "unknown setting" for key in keys if key not in known}
-        settings = replace(settings, refused={**settings.refused, **unknown}, forecasts=self._forecast(known))
+        settings = replace(
+            settings,
+            refused={**settings.refused, **unknown},
+            forecasts=self._forecast(known),
+            configured_limits=self._configured() if NR_OPEN in known else None,
+        )
         return SettingsRead(settings, cannot)
 
     def _forecast(self, keys: list[str]) -> dict[str, BootForecast]:
@@ -141,6 +150,15 @@ class HelperServer:
                 found = boot_forecasts(keys, self._config.root)
                 self._forecasts = now, found
         return {key: found[key] for key in keys if key in found}
+
+    def _configured(self) -> ConfiguredLimits | None:
+        """Return the descriptors that the configuration asks for, read again every 10 s."""
+        made, found = self._configured_limits
+        if found is None or time.monotonic() >= made + _FORECAST_SECONDS:
+            with suppress(SockmonError, OSError):
+                found = find_configured("nofile", self._config.root)
+                self._configured_limits = time.monotonic(), found
+        return found
 
     def _apply(self, request: Apply) -> Transaction:
         if cannot := self.cannot_apply():

@@ -8,7 +8,7 @@ import msgspec
 
 from sockmon import format as fmt
 from sockmon.document import Section, json_text, sentence
-from sockmon.model.plan import Preview, Proposal
+from sockmon.model.plan import PlanWarning, Preview, Proposal
 
 MAX_SHOWN_CHARACTERS = 200
 """Characters of a value that are shown; the commands have all of it."""
@@ -17,11 +17,13 @@ Page = tuple[str, str, tuple[Section, ...]]
 
 
 def as_json(proposal: Proposal) -> str:
-    """Return the Proposal field for field; a warning is its text, `suggests` has the suggested values by key."""
+    """Return the Proposal field for field; a warning is its text, `suggests` has the suggested values by key, and
+    `dangers` the warnings about being locked out."""
     content = {"schema": 1, **msgspec.to_builtins(proposal)}
     for preview in content["previews"]:
         warnings = preview["warnings"]
         preview["warnings"] = [each["text"] for each in warnings]
+        preview["dangers"] = [each["text"] for each in warnings if each["severe"]]
         preview["suggests"] = dict(each["suggests"] for each in warnings if each["suggests"])
     return json_text(content)
 
@@ -66,8 +68,7 @@ def _page(preview: Preview) -> Page:
 def _sections(preview: Preview) -> Iterator[Section]:
     if preview.effect:
         yield Section("Effect", (preview.effect,), "effect")
-    if preview.warnings:
-        yield Section("Warnings", tuple(sentence(each.text) for each in preview.warnings), "warnings")
+    yield from warning_sections(preview.warnings)
     if preview.takes_effect:
         yield Section("Takes effect", (sentence(preview.takes_effect),))
     if preview.unaffected:
@@ -78,6 +79,16 @@ def _sections(preview: Preview) -> Iterator[Section]:
     yield Section("Memory", (_memory(preview.memory),))
     if preview.at_boot:
         yield Section("At boot", preview.at_boot)
+
+
+def warning_sections(warnings: tuple[PlanWarning, ...]) -> Iterator[Section]:
+    """Yield what may lock the user out under `Danger`, and the other warnings."""
+    severe = tuple(sentence(each.text) for each in warnings if each.severe)
+    others = tuple(sentence(each.text) for each in warnings if not each.severe)
+    if severe:
+        yield Section("Danger", severe, "danger")
+    if others:
+        yield Section("Warnings", others, "warnings")
 
 
 def _memory(difference: int | None) -> str:

@@ -25,6 +25,7 @@ from sockmon.tuning.planning.context import (
     local_port_range,
 )
 from sockmon.tuning.planning.effects import TIMESTAMPS, max_memory, usable_ports
+from sockmon.tuning.planning.lockout_warnings import lockout_warnings
 from sockmon.tuning.planning.process_limits import limit_warnings
 from sockmon.tuning.planning.step import Step, Values
 
@@ -37,6 +38,7 @@ def warnings_for(step: Step, after: Values, context: PlanContext) -> Iterator[Pl
     """Yield the warnings about `step`, after which the values would be those of `after`."""
     if step.key in context.alternatives and not step.lowers:
         yield PlanWarning(f"{BUYS_TIME}. {context.alternatives[step.key]}")
+    yield from lockout_warnings(step, context)
     yield from _BY_KEY.get(step.key, limit_warnings)(step, after, context)
     most = max_memory(step, step.new, context)
     if most and context.memory and most > MEMORY_WARNING_SHARE * context.memory:

@@ -134,5 +134,6 @@ def verdict(key: str, made: DraftResult) -> Text:
         return Text("Already set to this value.", "muted")
     text = Text.assemble(("● ", "sev-ok"), found.effect)
     for warning in found.warnings:
-        text.append_text(Text.assemble("\n", ("▲ ", "sev-warning"), sentence(warning.text)))
+        mark = ("◆ ", "sev-critical") if warning.severe else ("▲ ", "sev-warning")
+        text.append_text(Text.assemble("\n", mark, sentence(warning.text)))
     return text

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from rich.text import Text
 
 from sockmon import format
-from sockmon.document import Section, sentence
+from sockmon.document import sentence
 from sockmon.model.plan import Proposal
 from sockmon.tuning.planning import catalog
 from sockmon.tuning.planning.context import PlanContext
 from sockmon.tuning.planning.draft import DraftResult
-from sockmon.tuning.planning.proposal_pages import format_value
+from sockmon.tuning.planning.proposal_pages import format_value, warning_sections
 from sockmon.ui.detail.section_facts import section_facts
 from sockmon.ui.tuning.panel_rows import PanelRow
 from sockmon.ui.widgets.labelled_list import Labelled
@@ -38,8 +38,7 @@ def _planned_facts(line: PanelRow, proposal: Proposal | None) -> Iterator[Labell
     for each in proposal.previews if proposal else ():
         if each.setting.name == line.key:
             yield Labelled("Effect", Text(each.effect, "accent"))
-            warnings = tuple(sentence(warning.text) for warning in each.warnings)
-            yield from section_facts([Section("Warnings", warnings, "warnings")])
+            yield from section_facts(warning_sections(each.warnings))
 
 
 def plan_summary(result: DraftResult, more: Mapping[str, str], key: Callable[[str], str], advised: bool) -> Text:

@@ -13,7 +13,7 @@ from sockmon.tuning.planning.proposal_pages import pages
 from sockmon.ui.detail.section_facts import GUTTER, section_facts
 from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
 
-SUBJECT = ("effect", "warnings")
+SUBJECT = ("effect", "danger", "warnings")
 """Kinds of the sections that belong next to the prompt."""
 
 

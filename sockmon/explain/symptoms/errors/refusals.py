@@ -53,9 +53,10 @@ _EPERM = Symptom(
         ),
         Cause(
             None,
-            "a login that ends at once: nofile in /etc/security/limits.conf or limits.d is a number above"
-            " fs.nr_open, 1,048,576 by default, and pam_limits fails. Lower it, write `unlimited` (pam_limits then"
-            " takes fs.nr_open), or raise fs.nr_open first",
+            "a login that ends at once, or on Debian and Ubuntu only this line in the log: nofile in"
+            " /etc/security/limits.conf or limits.d is a number above fs.nr_open, 1,048,576 by default, and the"
+            " kernel refuses it. Lower it, write `unlimited` (pam_limits then takes fs.nr_open), or raise"
+            " fs.nr_open first",
             "limits.conf above fs.nr_open",
             (r"pam_limits.*'nofile'",),
         ),
