@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from sockmon.model.plan import Setting
+from sockmon.tuning.boot.atomic_file import NotPersisted
+from sockmon.tuning.boot.dropin import persist
+from sockmon.tuning.boot.forecast import boot_forecasts
 from sockmon.tuning.boot.replay import BootWrite
 from sockmon.tuning.boot.sources import steps_after, steps_before
 from sockmon.tuning.boot.sources.credential import credential_file
@@ -18,9 +22,11 @@ from sockmon.tuning.boot.sources.systemd_start import systemd_writes
 from sockmon.tuning.boot.sources.udev_rules import udev_writes
 from sockmon.tuning.boot.sysctl_d import SYSTEMD, parse_lines
 from tests.netns import inside
+from tests.tuning.sample_change import ACTOR
 from tests.tuning.sysctl_programs import COMMANDS, hide_the_machines
-from tests.tuning.writer_trees import tree
+from tests.tuning.writer_trees import SOMAXCONN, tree
 
+MAX = "net.netfilter.nf_conntrack_max"
 UNIT = "usr/lib/systemd/system/systemd-sysctl.service"
 LOAD, IMPORT = "[Service]\nLoadCredential=sysctl.extra\n", "[Service]\nImportCredential=sysctl.extra\n"
 
@@ -52,11 +58,11 @@ def test_sysctls_on_the_kernel_command_line(tmp_path: Path) -> None:
         b" sysctl.net.core.somaxconn=200 -- sysctl.vm.max_map_count=9"
     )
     assert wrote(list(command_line_writes(line, tmp_path))) == [
-        ("net/core/somaxconn", "100", "kernel command line"),
-        ("vm/swappiness", "1", "kernel command line"),
-        ("net/core/rmem_max", "5", "kernel command line"),
-        ("net/ipv4/ip_local_port_range", "2000 3000", "kernel command line"),
-        ("net/core/somaxconn", "200", "kernel command line"),
+        ("net/core/somaxconn", "100", "the kernel command line"),
+        ("vm/swappiness", "1", "the kernel command line"),
+        ("net/core/rmem_max", "5", "the kernel command line"),
+        ("net/ipv4/ip_local_port_range", "2000 3000", "the kernel command line"),
+        ("net/core/somaxconn", "200", "the kernel command line"),
     ]
 
 
@@ -91,28 +97,21 @@ def test_the_options_of_a_module(tmp_path: Path) -> None:
         ("net/netfilter/nf_conntrack_max", "802816", place),
         ("net/netfilter/nf_conntrack_expect_max", "1024", "/usr/lib/modprobe.d/60-b.conf:2"),
     ]
-    late = list(module_writes(root, b"", before_files=False))
-    assert wrote(late) == expected
-    assert all(one.uncertain for one in late)
-    assert list(module_writes(root, b"", before_files=True)) == []
-    tree(root, {"etc/modules-load.d/nat.conf": "# nf_conntrack\nnf-conntrack\n"})
-    early = list(module_writes(root, b"", before_files=True))
-    assert wrote(early) == expected
-    assert not any(one.uncertain for one in early)
+    assert wrote(list(module_writes(root, b""))) == expected
     # modprobe puts what the kernel command line has behind its own options.
-    line = b"nf_conntrack.hashsize=512 modules_load=x"
-    assert wrote(list(module_writes(root, line, before_files=True)))[:2] == [
-        ("net/netfilter/nf_conntrack_buckets", "512", "kernel command line"),
-        ("net/netfilter/nf_conntrack_max", "4096", "kernel command line"),
+    line = b"nf_conntrack.hashsize=512"
+    assert wrote(list(module_writes(root, line)))[:2] == [
+        ("net/netfilter/nf_conntrack_buckets", "512", "the kernel command line"),
+        ("net/netfilter/nf_conntrack_max", "4096", "the kernel command line"),
     ]
-    assert wrote(list(module_writes(root, b"nf_conntrack.hashsize=lots", before_files=True))) == expected[2:]
+    assert wrote(list(module_writes(root, b"nf_conntrack.hashsize=lots"))) == expected[2:]
 
 
 def test_a_module_that_is_built_in_takes_its_options_from_the_kernel_command_line_alone(tmp_path: Path) -> None:
     root = tree(tmp_path, {"etc/modprobe.d/a.conf": "options nf_conntrack hashsize=512\n"})
     (root / "sys/module/nf_conntrack").mkdir(parents=True)
-    assert list(module_writes(root, b"", before_files=True)) == []
-    found = module_writes(root, b"nf_conntrack.hashsize=1024", before_files=True)
+    assert list(module_writes(root, b"")) == []
+    found = module_writes(root, b"nf_conntrack.hashsize=1024")
     assert [one.written for one in found] == [b"1024", b"8192"]
 
 
@@ -160,14 +159,14 @@ def test_what_systemd_writes_when_it_starts(tmp_path: Path) -> None:
     tree(tmp_path, {"usr/lib/systemd/systemd": "small", "usr/lib/x86_64-linux-gnu/systemd/empty.so": ""})
     library = tmp_path / "usr/lib/x86_64-linux-gnu/systemd/libsystemd-core-252.so"
     library.write_bytes(program)
-    queue = ("net/unix/max_dgram_qlen", "512", "systemd")
-    assert wrote(list(systemd_writes(tmp_path))) == [("fs/file-max", str(sys.maxsize), "systemd"), queue]
+    queue = ("net/unix/max_dgram_qlen", "512", "systemd itself")
+    assert wrote(list(systemd_writes(tmp_path))) == [("fs/file-max", str(sys.maxsize), "systemd itself"), queue]
     library.write_bytes(program + b"Failed to bump fs.nr_open, ignoring: %m\0")
-    assert ("fs/nr_open", "1073741816", "systemd") in wrote(list(systemd_writes(tmp_path)))
+    assert ("fs/nr_open", "1073741816", "systemd itself") in wrote(list(systemd_writes(tmp_path)))
     # It raises only what is lower.
-    higher = [BootWrite("net/unix/max_dgram_qlen", b"600", "kernel command line")]
+    higher = [BootWrite("net/unix/max_dgram_qlen", b"600", "the kernel command line")]
     assert queue not in wrote(list(systemd_writes(tmp_path, higher)))
-    lower = [BootWrite("net/unix/max_dgram_qlen", b"5", "kernel command line")]
+    lower = [BootWrite("net/unix/max_dgram_qlen", b"5", "the kernel command line")]
     assert queue in wrote(list(systemd_writes(tmp_path, lower)))
 
 
@@ -181,18 +180,14 @@ def test_all_of_them_in_order(tmp_path: Path) -> None:
         },
     )
     (root / "run/systemd/system").mkdir(parents=True)
-    assert [path for path, _, _ in wrote(steps_before(root, root / "proc"))] == [
+    assert [path for path, _, _ in wrote(steps_before(root))] == [
         "net/unix/max_dgram_qlen",
         "net/unix/max_dgram_qlen",
         "net/netfilter/nf_conntrack_buckets",
         "net/netfilter/nf_conntrack_max",
     ]
-    assert [path for path, _, _ in wrote(steps_after(root, root / "proc"))] == ["net/core/somaxconn"]
-    assert (
-        steps_before(tmp_path / "none", tmp_path / "none")
-        == steps_after(tmp_path / "none", tmp_path / "none")
-        == []
-    )
+    assert [path for path, _, _ in wrote(steps_after(root))] == ["net/core/somaxconn"]
+    assert steps_before(tmp_path / "none") == steps_after(tmp_path / "none") == []
 
 
 def test_where_the_credential_comes_from(tmp_path: Path) -> None:
@@ -250,3 +245,54 @@ def values_with_a_credential() -> list[str]:
     environment = {"CREDENTIALS_DIRECTORY": "/run/credentials", "LC_ALL": "C.UTF-8"}
     subprocess.run(command, capture_output=True, check=False, env=environment, timeout=30)
     return [Path("/proc/sys", key).read_text().strip() for key in keys]
+
+
+def said(root: Path, key: str) -> tuple[str | None, str]:
+    found = boot_forecasts([key], root, root / "proc")[key]
+    return found.value, found.sentences[0]
+
+
+def test_the_forecast_has_all_of_them_in_their_order(tmp_path: Path) -> None:
+    files = {
+        "proc/cmdline": "sysctl.net.core.somaxconn=100 sysctl.vm.max_map_count=70000\n",
+        "etc/modprobe.d/a.conf": "options nf_conntrack hashsize=65536\n",
+        UNIT: LOAD,
+    }
+    root = tree(tmp_path, files)
+    (root / "run/systemd/system").mkdir(parents=True)
+    assert said(root, "vm.max_map_count") == ("70000", "the kernel command line sets 70000")
+    assert said(root, "net.unix.max_dgram_qlen") == ("512", "systemd itself sets 512")
+    assert said(root, MAX) == ("524288", "/etc/modprobe.d/a.conf:1 sets 524288")
+    assert said(root, SOMAXCONN)[0] == "100"
+    tree(root, {"etc/sysctl.d/50-a.conf": f"{SOMAXCONN} = 200\nnet.unix.max_dgram_qlen = 100\n{MAX} = 300000\n"})
+    assert said(root, SOMAXCONN) == ("200", "/etc/sysctl.d/50-a.conf:1 sets 200")
+    assert said(root, "net.unix.max_dgram_qlen")[0] == "100"
+    assert said(root, MAX)[0] == "300000"
+    tree(root, {"etc/udev/rules.d/x.rules": f'SYSCTL{{{MAX}}}="5"\n'})
+    place = "/etc/udev/rules.d/x.rules:1"
+    assert said(root, MAX) == (None, f"unknown: {place} sets 5 when a device appears that the rule is for")
+
+
+def test_the_credential_wins_over_our_own_file(tmp_path: Path) -> None:
+    root = tree(tmp_path, {UNIT: LOAD, "etc/credstore/sysctl.extra": f"{SOMAXCONN} = 5\n"})
+    (root / "etc/sysctl.d").mkdir()
+    found = boot_forecasts([SOMAXCONN], root, root / "proc")[SOMAXCONN]
+    assert found.differs, "`sysctl --system` does not read it"
+    with pytest.raises(NotPersisted, match=r"sysctl.extra:1 wins at boot: net.core.somaxconn = 5"):
+        persist([Setting(SOMAXCONN, "4096", "8192")], ACTOR, "20270101T000000-0", root)
+
+
+def test_a_hint_for_a_misspelt_line_is_not_hidden_by_what_systemd_sets(tmp_path: Path) -> None:
+    root = tree(tmp_path, {"etc/sysctl.d/50-a.conf": "net.unix.max_dgram_qlen 100\n"})
+    (root / "run/systemd/system").mkdir(parents=True)
+    found = boot_forecasts(["net.unix.max_dgram_qlen"], root, root / "proc")["net.unix.max_dgram_qlen"]
+    assert found.value == "512"
+    assert any("/etc/sysctl.d/50-a.conf:1" in hint for hint in found.hints)
+
+
+def test_a_key_that_something_applies_when_its_module_is_loaded_needs_no_rule_of_udev(tmp_path: Path) -> None:
+    (tmp_path / "etc/sysctl.d").mkdir(parents=True)
+    assert boot_forecasts([MAX], tmp_path, tmp_path / "proc")[MAX].module == "nf_conntrack"
+    hook = "install nf_conntrack /sbin/modprobe -i nf_conntrack && /sbin/sysctl --pattern 'x' --system\n"
+    tree(tmp_path, {"etc/modprobe.d/firewalld-sysctls.conf": hook})
+    assert boot_forecasts([MAX], tmp_path, tmp_path / "proc")[MAX].module == ""

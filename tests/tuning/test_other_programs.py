@@ -26,7 +26,7 @@ PATHS = {path_of(SOMAXCONN), "net/ipv4/tcp_tw_reuse", "net/ipv4/conf/eth0.1/rp_f
 
 def wrote(root: Path, program: Program, paths: set[str] = PATHS) -> list[str]:
     steps = other_steps(program, paths, root)
-    return [f"{step.source}={step.text.decode()}" for step in steps if isinstance(step, BootWrite)]
+    return [f"{step.source}={step.written.decode()}" for step in steps if isinstance(step, BootWrite)]
 
 
 def test_which_program_it_is(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def disagreements(busybox: str, count: int) -> tuple[int, list[str]]:
         unknown = {step.path for step in steps if step.uncertain}
         for step in steps:
             with suppress(OSError), open(f"/proc/sys/{step.path}", "wb", buffering=0) as file:
-                file.write(step.text)
+                file.write(step.written)
         moved += real != START
         wrong += [
             f"file {seed}: {key} is {real[key]!r}, predicted {value!r}; {content!r}"

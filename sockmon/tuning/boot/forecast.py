@@ -101,7 +101,7 @@ class _Machine:
         values = {one.value for one in found.values()}
         unknown = next((one.unknown for one in found.values() if one.unknown), "")
         writers = other_writers(key, self.root, self.process_names)
-        unset = not unknown and values == {None}
+        unset = not unknown and not any(one.decided_by and one.decided_by.file for one in found.values())
         return BootForecast(
             value=next(iter(values)) if len(values) == 1 and not unknown else None,
             sentences=tuple(self._sentences(key, found)),

@@ -7,6 +7,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
+from sockmon.tuning.boot.sources.module_options import applied_at_load
 from sockmon.tuning.boot.sysctl_d import UnreadableFile, path_of, read_file
 
 _CONNTRACK = "nf_conntrack"
@@ -22,9 +23,11 @@ _ETC_MODULES = "etc/modules"
 
 def late_module(key: str, root: Path) -> str:
     """Return `nf_conntrack` for a key that exists only when it is loaded, unless it is built in or something below
-    `root` loads it before the files are read; else empty."""
+    `root` loads it before the files are read or applies them when it is loaded; else empty."""
     path = path_of(key)
     if not (path.startswith("net/netfilter/nf_conntrack_") or path == "net/nf_conntrack_max"):
+        return ""
+    if path.startswith("net/netfilter/") and applied_at_load(root):
         return ""
     return "" if _is_built_in(root) or _is_loaded_early(root) else _CONNTRACK
 

@@ -19,6 +19,8 @@ import msgspec
 from sockmon.text import sanitize
 from sockmon.tuning.boot.kernel_write import Kernel, same_number
 from sockmon.tuning.boot.replay import BootWrite, Replay, Step, UnreadWrites, paths_for, replay
+from sockmon.tuning.boot.sources import steps_after, steps_before
+from sockmon.tuning.boot.sources.credential import credential_file
 from sockmon.tuning.boot.sysctl_d import (
     PROCPS,
     PROGRAMS,
@@ -72,6 +74,10 @@ class BootFiles(msgspec.Struct, frozen=True):
     """By file, the tool that its first comments name: it will write the file again."""
     exclude_patterns: bool
     """Whether this procps accepts a pattern as an exclusion: 4.0.2 did not, later versions do with fnmatch(3)."""
+    before: tuple[Step, ...] = ()
+    """What else is written at boot before the files are read."""
+    after: tuple[Step, ...] = ()
+    """What else is written at boot later."""
 
     def replays(self, keys: Iterable[str], kernel: Kernel | None = None) -> dict[SysctlProgram, Replay]:
         """Return what a boot leaves of `keys` under each of the two programs."""
@@ -86,17 +92,18 @@ class BootFiles(msgspec.Struct, frozen=True):
         return tuple(line for line in dict.fromkeys(lines) if any(_concerns(line, path) for path in paths))
 
     def steps(self, program: SysctlProgram, paths: Iterable[str]) -> list[Step]:
-        """Return all that `program` writes to `paths`, in the order of the writes; no pattern matches others."""
+        """Return all that a boot with `program` writes to `paths`, in the order of the writes; no pattern matches
+        others."""
         wanted = sorted(paths)
         every = _last_lines(self.lines[program]) if program == SYSTEMD else self.lines[program]
         order = {id(line): place for place, line in enumerate(self.lines[program])}
         unread = list(self.unread_after[program])
-        steps: list[Step] = []
+        steps = _about(self.before, wanted)
         for line in every:
             while unread and unread[0][0] <= order[id(line)]:
                 steps.append(UnreadWrites(unread.pop(0)[1]))
             steps.extend(self._writes_of(line, wanted, every, program))
-        return [*steps, *(UnreadWrites(reason) for _, reason in unread)]
+        return [*steps, *(UnreadWrites(reason) for _, reason in unread), *_about(self.after, wanted)]
 
     def _writes_of(
         self, line: SysctlLine, paths: Sequence[str], every: Iterable[SysctlLine], program: SysctlProgram
@@ -132,7 +139,7 @@ def read_boot_files(root: str | Path = "/", overlay: Mapping[str, bytes] | None 
     unread_after = {}
     written_by = {}
     for program in PROGRAMS:
-        found = find_files(Path(root), program, overlay or {})
+        found = [*find_files(Path(root), program, overlay or {}), *_credential(Path(root), program)]
         unread.update(file.unread for file in found if file.unread and not file.shadowed_by)
         effective[program], unread_after[program] = _lines(found, program)
         hidden[program] = tuple(
@@ -144,8 +151,24 @@ def read_boot_files(root: str | Path = "/", overlay: Mapping[str, bytes] | None 
         names = {sanitize(os.fsencode(file.edited or file.name), 4096): file for file in found}
         written_by.update({name: tool for name, file in names.items() if (tool := _config_manager(file))})
     return BootFiles(
-        effective, hidden, tuple(sorted(unread)), unread_after, written_by, _procps_has_fnmatch(Path(root))
+        effective,
+        hidden,
+        tuple(sorted(unread)),
+        unread_after,
+        written_by,
+        _procps_has_fnmatch(Path(root)),
+        tuple(steps_before(root)),
+        tuple(steps_after(root)),
     )
+
+
+def _about(steps: Iterable[Step], paths: Sequence[str]) -> list[Step]:
+    return [step for step in steps if isinstance(step, UnreadWrites) or step.path in paths]
+
+
+def _credential(root: Path, program: SysctlProgram) -> tuple[SysctlFile, ...]:
+    found = credential_file(root) if program == SYSTEMD else None
+    return (found,) if found else ()
 
 
 def _lines(

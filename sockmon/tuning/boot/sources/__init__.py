@@ -1,7 +1,7 @@
 """What writes sysctls when the machine boots, apart from the files of sysctl.d: a reader each.
 
-`steps_before` come before the program that reads the files, `steps_after` after it. Tests:
-tests/tuning/test_boot_sources.py.
+`steps_before` come before the program that reads the files, `steps_after` after it; the credential is one more
+file. Tests: tests/tuning/test_boot_sources.py.
 """
 
 from __future__ import annotations
@@ -15,16 +15,14 @@ from sockmon.tuning.boot.sources.systemd_start import systemd_writes
 from sockmon.tuning.boot.sources.udev_rules import udev_writes
 
 
-def steps_before(root: str | Path = "/", proc: str | Path = "/proc") -> list[Step]:
-    """Return what is written before the files of sysctl.d are read: from the kernel command line, by systemd when
-    it starts, and by modules that are loaded first."""
-    line = read_command_line(proc)
+def steps_before(root: str | Path = "/") -> list[Step]:
+    """Return what is written before any file of sysctl.d can set the key: from the kernel command line, by systemd
+    when it starts, and by options of a module when it is loaded."""
+    line = read_command_line(root)
     early: list[BootWrite] = [*command_line_writes(line, root)]
-    return [*early, *systemd_writes(root, early), *module_writes(root, line, before_files=True)]
+    return [*early, *systemd_writes(root, early), *module_writes(root, line)]
 
 
-def steps_after(root: str | Path = "/", proc: str | Path = "/proc") -> list[Step]:
-    """Return what is written later, or at a moment that is not known: by modules that something loads, and by
-    rules of udev."""
-    line = read_command_line(proc)
-    return [*module_writes(root, line, before_files=False), *udev_writes(root)]
+def steps_after(root: str | Path = "/") -> list[Step]:
+    """Return what may be written later: by rules of udev."""
+    return [*udev_writes(root)]

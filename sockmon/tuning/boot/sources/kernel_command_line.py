@@ -14,15 +14,15 @@ from sockmon.text import sanitize
 from sockmon.tuning.boot.replay import BootWrite
 from sockmon.tuning.boot.sysctl_d import UnreadableFile, read_file
 
-SOURCE = "kernel command line"
+SOURCE = "the kernel command line"
 _SPACE = b" \t\n\v\f\r"
 _MODULE_PATHS = {"net/netfilter/nf_conntrack": "nf_conntrack", "net/nf_conntrack": "nf_conntrack"}
 
 
-def read_command_line(proc: str | Path = "/proc") -> bytes:
+def read_command_line(root: str | Path = "/") -> bytes:
     """Return what this kernel was started with; empty if it cannot be read."""
     try:
-        return read_file(Path(proc, "cmdline"))
+        return read_file(Path(root, "proc/cmdline"))
     except (OSError, UnreadableFile):
         return b""
 

@@ -20,33 +20,17 @@ _ENTRIES_A_BUCKET = 8
 _EXPECTED_A_BUCKET = 4
 
 
-def module_writes(root: str | Path, command_line: bytes, before_files: bool) -> Iterator[BootWrite]:
-    """Yield what the options of nf_conntrack set when it is loaded: before the files if it is part of the kernel
-    or in modules-load.d, else at a moment that is not known."""
-    if (built_in(_MODULE, root) or loaded_early(root, command_line)) != before_files:
-        return
-    uncertain = "" if before_files else "it depends on when nf_conntrack is loaded"
+def module_writes(root: str | Path, command_line: bytes) -> Iterator[BootWrite]:
+    """Yield what the options of nf_conntrack set when it is loaded; before that no file can set these keys."""
     for name, value, source in _options(Path(root), command_line):
         number = _number(value)
         if name == "hashsize" and number:
             buckets = -(-number // _BUCKETS_A_PAGE) * _BUCKETS_A_PAGE
             for key, count in (("buckets", buckets), ("max", _ENTRIES_A_BUCKET * buckets)):
-                path = f"net/netfilter/{_MODULE}_{key}"
-                yield BootWrite(path, str(count).encode(), source, file=_file(source), uncertain=uncertain)
+                yield BootWrite(f"net/netfilter/{_MODULE}_{key}", str(count).encode(), source)
         elif name == "expect_hashsize" and number:
-            path = f"net/netfilter/{_MODULE}_expect_max"
             count = _EXPECTED_A_BUCKET * number
-            yield BootWrite(path, str(count).encode(), source, file=_file(source), uncertain=uncertain)
-
-
-def loaded_early(root: str | Path, command_line: bytes) -> bool:
-    """Return whether systemd-modules-load loads nf_conntrack, which comes before systemd-sysctl."""
-    listed = b",".join(
-        value or b"" for name, value in parameters(command_line) if name in (b"modules_load", b"rd.modules_load")
-    )
-    if _MODULE in listed.decode("utf-8", "replace").replace("-", "_").split(","):
-        return True
-    return any(line.replace("-", "_") == _MODULE for _, _, line in config_lines(Path(root), "modules-load.d"))
+            yield BootWrite(f"net/netfilter/{_MODULE}_expect_max", str(count).encode(), source)
 
 
 def applied_at_load(root: str | Path) -> str:
@@ -85,7 +69,3 @@ def _number(text: str) -> int:
     if not match:
         return 0
     return int(text, 16 if match[1] else 8 if match[2] else 10)
-
-
-def _file(source: str) -> str:
-    return "" if source == SOURCE else source.rpartition(":")[0]

@@ -6,7 +6,6 @@ without the first two; then their messages are not in the program.
 
 from __future__ import annotations
 
-import mmap
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from sockmon.tuning.boot.replay import BootWrite
 
-SOURCE = "systemd"
+SOURCE = "systemd itself"
 _MARK = "run/systemd/system"
 _PROGRAMS = ("usr/lib/systemd/systemd", "lib/systemd/systemd")
 _LIBRARIES = ("usr/lib/systemd", "usr/lib/*/systemd", "lib/systemd")
@@ -22,6 +21,7 @@ _NR_OPEN = 1_073_741_816
 """INT_MAX in multiples of 8, halved once, because the kernel refuses what is above its own maximum."""
 _FILE_MAX = sys.maxsize
 _DGRAM_QLEN = 512
+_CHUNK = 1 << 20
 
 
 def systemd_writes(root: str | Path, before: Sequence[BootWrite] = ()) -> Iterator[BootWrite]:
@@ -50,11 +50,10 @@ def _files(root: Path) -> list[Path]:
 
 def _contains(files: list[Path], text: bytes) -> bool:
     for file in files:
-        with (
-            suppress(OSError, ValueError),
-            file.open("rb") as opened,
-            mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content,
-        ):
-            if content.find(text) >= 0:
-                return True
+        with suppress(OSError), file.open("rb") as opened:
+            end = b""
+            while more := opened.read(_CHUNK):
+                if text in end + more:
+                    return True
+                end = more[-len(text) :]
     return False

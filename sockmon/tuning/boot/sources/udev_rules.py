@@ -15,7 +15,6 @@ from sockmon.tuning.boot.replay import BootWrite
 from sockmon.tuning.boot.sources.config_files import config_lines
 from sockmon.tuning.boot.sysctl_d import path_of
 
-_UNCERTAIN = "only when a device appears that the rule is for"
 _KEY = r"(?:net|fs|vm|kernel|user)(?:[./][\w:@-]+)+"
 _SYSCTL = re.compile(r'SYSCTL\{([^}]+)\}\s*=\s*"([^"]*)"')
 _RUN = re.compile(r'RUN(?:\{program\})?\s*\+?=\s*"([^"]*)"')
@@ -28,8 +27,9 @@ def udev_writes(root: str | Path) -> Iterator[BootWrite]:
     for file, number, line in config_lines(Path(root), "udev/rules.d", ".rules"):
         for path, value in _in_rule(line):
             if "$" not in path and "%" not in path:
-                text = sanitize(value, 4096).encode()
-                yield BootWrite(sanitize(path, 4096), text, f"{file}:{number}", file=file, uncertain=_UNCERTAIN)
+                text, source = sanitize(value, 4096).encode(), f"{file}:{number}"
+                why = f"{source} sets {sanitize(value, 60)} when a device appears that the rule is for"
+                yield BootWrite(sanitize(path, 4096), text, source, file, number, uncertain=why)
 
 
 def _in_rule(line: str) -> Iterator[tuple[str, str]]:
