@@ -19,6 +19,8 @@ from sockmon.errors import ReadError
 from sockmon.kernel import host, meminfo, neighbours, own_descriptors, sockstat, softnet
 from sockmon.kernel.cgroups.cgroups import CgroupReader
 from sockmon.kernel.namespace_handle import NetnsHandle
+from sockmon.kernel.namespaces.names import NamespaceNames
+from sockmon.kernel.namespaces.state_files import StateFiles
 from sockmon.kernel.netlink import Incremental
 from sockmon.kernel.netns import open_current, open_netns
 from sockmon.kernel.processes.acceptors import read_acceptors
@@ -110,7 +112,8 @@ class Sampler:
         self._locked_task = BudgetedTask("locked memory", lambda: locked.steps(self.rows(), boottime()), LOCKED)
         self._acceptor_task = BudgetedTask("acceptors", self._read_acceptors, ACCEPTORS)
         self._permanent_task = BudgetedTask("neighbours", lambda: neighbours.count_permanent(own), NEIGHBOURS)
-        self._other_task = other_netns_task(self.rows, handles, self.table.proc)
+        self._names = NamespaceNames(self.table.proc, StateFiles())
+        self._other_task = other_netns_task(self.rows, handles, self._names, self.table.proc)
         self.tasks: Sequence[BudgetedTask[object]] = (
             self._process_task,
             *(task for netns in self.netns for task in netns.tasks),
@@ -213,6 +216,7 @@ class Sampler:
             netns.close()
         self.cgroup_reader.close()
         self.owners.close()
+        self._names.close()
         self.table.close()
 
     def refresh(self) -> None:

@@ -61,6 +61,7 @@ def _limits_of_search(found: OtherNetns) -> str:
         limits.append(f"sockets were counted in {found.counted:,} of them")
     if found.unmatched:
         limits.append(f"{plural(found.unmatched, 'mounted namespace')} may be among them: only root can tell")
+    limits += dict.fromkeys(each.called.reason for each in found.busiest if each.called and each.called.reason)
     return f" ({'; '.join(limits)})" if limits else ""
 
 

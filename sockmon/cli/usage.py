@@ -40,7 +40,8 @@ def exit_codes(*meanings: str, fault: bool = True) -> str:
 netns_option = click.option(
     "--netns",
     metavar="NAME|PID|PATH",
-    help="Use this network namespace: its name, the PID of a process in it, or a path.",
+    help="Use this network namespace: its name, or that of the container, pod, machine or unit in it, the PID of a"
+    " process in it, or a path.",
 )
 interval_option = click.option(
     "--interval", type=Seconds(0.2, 60), metavar="SECONDS", help="Seconds between samples (default 1)."

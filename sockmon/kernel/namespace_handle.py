@@ -133,6 +133,8 @@ class NetnsHandle:
         """Take over what was `opened`. `proc` is where an absent file is opened again; None if the namespace is
         not ours. `keeps_open`: False opens each file for one read, and one socket for dumps that never overlap."""
         self.name = name
+        self.entry = ""
+        """What `ip netns exec` or `nsenter` takes for it: a name, a pid or a path; empty for our own."""
         self.inode = opened.inode
         self.proc_inode = opened.proc_inode
         self._sockets = {key: _socket(opened.files.pop(key)) for key in SOCKETS if key in opened.files}

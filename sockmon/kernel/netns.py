@@ -1,4 +1,4 @@
-"""Which /proc files of a network namespace are read, and how a namespace is found: by name, PID or path."""
+"""Which /proc files of a network namespace are read, and how a namespace is opened: by name, PID or path."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sockmon.kernel import neighbours, sysctl
 from sockmon.kernel.errnos import FORBIDDEN, NO_FREE_FILE
 from sockmon.kernel.identity import OWN_NETNS
 from sockmon.kernel.namespace_handle import SOCKETS, NetnsHandle, open_files, open_for_visitors
+from sockmon.kernel.namespaces.lookup import OpenedNetns, is_id, open_named
 from sockmon.kernel.setns import EntryRefused, open_in_netns
 from sockmon.text import sanitize
 
@@ -40,12 +41,14 @@ def open_current(proc: str = "/proc", keeps_open: bool = True) -> NetnsHandle:
 
 
 def open_netns(spec: str, more: tuple[str, ...] = (), most: int | None = None) -> NetnsHandle:
-    """Return the handle of the network namespace `spec`: a name in /run/netns, a PID, or a path; raise
-    NoSuchNamespace. `more` are files to open in addition to those of every tick; no more than `most` are opened.
+    """Return the handle of the network namespace `spec`; raise NoSuchNamespace. `more` are files to open besides
+    those of every tick; no more than `most` are opened.
 
-    Digits only are a PID; a namespace whose name is a number is opened by its path."""
+    It is the name of a container, pod, machine or unit or one of ip-netns(8), a container's id, a PID, or a path.
+    Digits only are a PID if they are fewer than those of an id; a namespace whose name is a number is opened by
+    its path."""
     title = sanitize(spec) or "(no name)"
-    namespace = _open_namespace(spec, title)
+    namespace, entry = _open_namespace(spec, title)
     try:
         paths = tuple(dict.fromkeys(NETNS_FILES + more))
         opened = open_in_netns(namespace, lambda: open_for_visitors(paths, most))
@@ -53,19 +56,23 @@ def open_netns(spec: str, more: tuple[str, ...] = (), most: int | None = None) -
         os.close(namespace)
     if isinstance(opened, EntryRefused):
         raise _not_entered(title, opened.code)
-    return NetnsHandle(title, opened, keeps_open=most is None)
+    handle = NetnsHandle(title, opened, keeps_open=most is None)
+    handle.entry = entry
+    return handle
 
 
-def _open_namespace(spec: str, title: str) -> int:
-    """Return a descriptor of the namespace; open nothing but a namespace, because a device might react to it."""
+def _open_namespace(spec: str, title: str) -> OpenedNetns:
+    """Open the namespace, and nothing but a namespace, because a device might react to it."""
     path = _namespace_path(spec)
     try:
+        if _may_be_name(spec) and (named := open_named(spec)) is not None:
+            return named
         found = os.stat(path)
         if found.st_dev != os.stat(OWN_NETNS).st_dev:
             raise NoSuchNamespace(
                 f"{title} is not a network namespace", "`ip netns list` and `lsns -t net` show them"
             )
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        return OpenedNetns(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY), spec)
     except ValueError:
         raise _not_found(spec, title) from None
     except OSError as error:
@@ -79,19 +86,29 @@ def _open_namespace(spec: str, title: str) -> int:
 def _namespace_path(spec: str) -> str:
     if "/" in spec:
         return spec
-    if spec.isascii() and spec.isdigit():
-        return f"/proc/{spec}/ns/net"
-    return f"/run/netns/{spec}"
+    return f"/proc/{spec}/ns/net" if _is_pid(spec) else f"/run/netns/{spec}"
+
+
+def _may_be_name(spec: str) -> bool:
+    """Return whether it is neither a PID nor a path; NAMESPACE/NAME of a pod is a name unless it is a path too."""
+    return spec != "" and not (
+        _is_pid(spec) or spec.startswith(("/", ".")) or ("/" in spec and os.path.exists(spec))
+    )
+
+
+def _is_pid(spec: str) -> bool:
+    return spec.isascii() and spec.isdigit() and not is_id(spec)
 
 
 def _not_found(spec: str, title: str) -> NoSuchNamespace:
-    if spec.isascii() and spec.isdigit():
+    if _is_pid(spec):
         return NoSuchNamespace(
             f"there is no process {title}", "`lsns -t net` shows a process of each network namespace"
         )
     return NoSuchNamespace(
         f"there is no network namespace called {title}",
-        "`ip netns list` shows the named ones; a PID or a path such as /proc/PID/ns/net works as well",
+        "a name that `ip netns list` shows, that of a container, pod, machine or unit, a PID, or a path such as"
+        " /proc/PID/ns/net works",
     )
 
 

@@ -26,6 +26,6 @@ class CurrentSettings:
     configured_limits: ConfiguredLimits | None = None
     """The descriptors that the configuration asks for, if fs.nr_open is one of the keys; None if not read."""
     netns_spec: str = ""
-    """The namespace as the user named it; empty for our own."""
+    """What `ip netns exec` or `nsenter` takes for the namespace: a name, a pid or a path; empty for our own."""
     memory: int | None = None
     """Bytes of memory of the machine."""

@@ -6,16 +6,24 @@ import msgspec
 
 OTHER_NETNS = "other namespaces"
 """The reader of the network namespaces that are not sampled."""
-NAMED = "netns"
-"""The kind of a namespace that ip-netns(8) has a name for."""
+CONTAINER, POD, MACHINE, UNIT, NAMED = "container", "pod", "machine", "unit", "netns"
+"""What the name of a namespace is the name of; NAMED: ip-netns(8) has a name for it, or it is only mounted."""
 
 
 class NetnsName(msgspec.Struct, frozen=True, omit_defaults=True):
     """What people call a network namespace."""
 
     kind: str
-    """What the name is the name of: NAMED."""
+    """CONTAINER, POD, MACHINE, UNIT or NAMED."""
     name: str
+    """NAMESPACE/NAME of a pod; the first 12 digits of the id if a container's name is not known."""
+    runtime: str = ""
+    """docker, cri-containerd, cri-o, podman, nerdctl, containerd, lxc, lxd, incus or machined; empty: none, or
+    unknown."""
+    container: str = ""
+    """The id of the container whose process is the oldest there; empty if it has none."""
+    reason: str = ""
+    """Why the name is not known; empty if it is."""
 
 
 class NetnsMember(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -83,6 +83,16 @@ def test_one_that_has_a_name_is_called_by_it_and_sampled_by_it() -> None:
     assert entry.reason.endswith("sockmon check --netns 'blue two'")
 
 
+def test_a_container_is_called_by_its_name_or_the_reason_is_given() -> None:
+    web = NetnsMember(812, "nginx", 4, 2001, 4026532, NetnsName("container", "web", "docker", "0f" * 32), "web")
+    pod = NetnsName("pod", "shop/db-0", "cri-o", "1f" * 32)
+    unread = NetnsName("container", "2f2f2f2f2f2f", "podman", "2f" * 32, "/var/lib/containers needs root")
+    others = (NetnsMember(77, "postgres", 1, 9, 1, pod, "shop/db-0"), NetnsMember(5, "java", 1, 3, 2, unread))
+    (entry,) = report(snapshot(0.0, other_netns=OtherNetns(0.0, 3, 6, (web, *others), 3))).missing
+    assert "container web (nginx[812]) with 2,001 sockets, pod shop/db-0 (postgres[77])" in entry.reason
+    assert "sockmon check --netns web (/var/lib/containers needs root)" in entry.reason
+
+
 def test_mounts_that_cannot_be_told_from_unread_processes_are_mentioned() -> None:
     found = replace(FOUND, unreadable=3, unmatched=2)
     (entry,) = report(snapshot(0.0, other_netns=found)).missing

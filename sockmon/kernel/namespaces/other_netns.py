@@ -10,12 +10,10 @@ from collections.abc import Collection, Iterable
 from sockmon.errors import ReadError
 from sockmon.kernel import sockstat
 from sockmon.kernel.namespaces.discovery import PROCESSES_PER_STEP, FoundNetns, find_namespaces
-from sockmon.kernel.namespaces.nsfs_mounts import given_name
+from sockmon.kernel.namespaces.names import NamespaceNames
 from sockmon.kernel.netlink import Incremental
 from sockmon.kernel.processes import proc_files
-from sockmon.model.other_netns import NAMED
-from sockmon.model.snapshot import OTHER_NETNS, NetnsMember, NetnsName, OtherNetns, Process
-from sockmon.text import sanitize
+from sockmon.model.snapshot import OTHER_NETNS, NetnsMember, OtherNetns, Process
 
 MAX_COUNTED = 300
 """Namespaces whose sockets are counted."""
@@ -24,10 +22,10 @@ _SOCKSTAT_BYTES = 4096
 
 
 def find_other_netns(
-    rows: Iterable[Process], sampled: Collection[tuple[int, int]], proc: int, at: float
+    rows: Iterable[Process], sampled: Collection[tuple[int, int]], names: NamespaceNames, proc: int, at: float
 ) -> Incremental[OtherNetns]:
     """Return the network namespaces without those `sampled`: pairs of `netns_inode` and `proc_net_inode`, 0 if
-    unknown."""
+    unknown. The busiest have the names that `names` finds."""
     inodes, proc_inodes = {inode for inode, _ in sampled} - {0}, {inode for _, inode in sampled}
     if 0 in proc_inodes:
         raise ReadError(OTHER_NETNS, "our own network namespace is not known: /proc/net/sockstat is hidden")
@@ -45,33 +43,24 @@ def find_other_netns(
             yield
         counted.append((_count_sockets(_busiest_process(found), proc), found))
     counted.sort(key=lambda pair: -1 if pair[0] is None else pair[0], reverse=True)
-    busiest = tuple(_member(found, sockets) for sockets, found in counted[:MAX_BUSIEST])
+    busiest = []
+    for sockets, found in counted[:MAX_BUSIEST]:
+        yield
+        busiest.append(_member(found, sockets, names))
     total = sum(len(found.processes) for found in others)
-    return OtherNetns(at, len(others), total, busiest, len(counted), unreadable, unmatched)
+    return OtherNetns(at, len(others), total, tuple(busiest), len(counted), unreadable, unmatched)
 
 
-def _busiest_process(found: FoundNetns) -> Process | None:
+def _busiest_process(found: FoundNetns[Process]) -> Process | None:
     """Return the process that holds the most files: the first one of a container often only waits."""
     return max(found.processes, key=lambda row: (row.fds or 0, row.rss, -row.pid), default=None)
 
 
-def _member(found: FoundNetns, sockets: int | None) -> NetnsMember:
+def _member(found: FoundNetns[Process], sockets: int | None, names: NamespaceNames) -> NetnsMember:
     busy = _busiest_process(found)
-    called, argument = _name(found, busy)
+    called, argument = names.name(found)
     pid, name = (busy.pid, busy.name) if busy else (0, "")
     return NetnsMember(pid, name, len(found.processes), sockets, found.inode, called, argument)
-
-
-def _name(found: FoundNetns, busy: Process | None) -> tuple[NetnsName | None, str]:
-    """Return what people call a namespace, and what `--netns` takes for it."""
-    if not found.mounts:
-        return None, ""
-    name, point = given_name(found.mounts[0]), found.mounts[0]
-    called = NetnsName(NAMED, sanitize(name or point))
-    if name and called.name == name and not name.isdecimal():
-        return called, name
-    # A name that is not shown as it is cannot be typed either.
-    return called, "" if busy or sanitize(point) != point else point
 
 
 def _count_sockets(busy: Process | None, proc: int) -> int | None:

@@ -37,7 +37,6 @@ class SysctlReader:
         self._own = NetnsHandle("", OpenedFiles(netns_inode()), "/proc")
         wanted = [key for key in (*ALWAYS_READ, *keys) if not is_limit(key)]
         self._shown = open_netns(netns, tuple(map(sysctl.path, wanted))) if netns else self._own
-        self.netns = netns or ""
         self._boot_id = ""
         with suppress(OSError):
             self._boot_id = boot_id()
@@ -73,7 +72,7 @@ class SysctlReader:
             start_times=starts,
             netns_inode=self._shown.inode,
             boot_id=self._boot_id,
-            netns_spec=self.netns,
+            netns_spec=self._shown.entry,
             memory=self._memory,
         )
 

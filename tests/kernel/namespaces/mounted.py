@@ -13,6 +13,7 @@ import msgspec
 from sockmon.kernel.namespaces.discovery import FoundNetns, find_namespaces
 from sockmon.kernel.netlink import run
 from sockmon.kernel.processes import proc_files
+from sockmon.model.snapshot import Process
 from tests.netns import TOOL_PATH, child_environment
 from tests.snapshots import process
 
@@ -20,11 +21,11 @@ PRIVATE = ("unshare", "--user", "--map-root-user", "--mount", "--net", "sh", "-e
 EMPTY_RUN = "mount -t tmpfs none /run\n"
 
 
-def found_after(script: str) -> list[FoundNetns]:
+def found_after(script: str) -> list[FoundNetns[Process]]:
     """Run the shell `script` in private user, mount and network namespaces with an empty /run; return what
     `find_namespaces` then finds there, of its own process and of the mounts."""
     found = run_after(script, (sys.executable, "-m", __name__))
-    return msgspec.json.decode(found, type=list[FoundNetns])
+    return msgspec.json.decode(found, type=list[FoundNetns[Process]])
 
 
 def run_after(script: str, command: Sequence[str]) -> str:

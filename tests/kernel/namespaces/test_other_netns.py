@@ -14,7 +14,9 @@ from msgspec.structs import replace
 from sockmon.errors import ReadError
 from sockmon.kernel.identity import netns_inode, proc_net_inode
 from sockmon.kernel.namespaces import discovery, other_netns
+from sockmon.kernel.namespaces.names import NamespaceNames
 from sockmon.kernel.namespaces.other_netns import find_other_netns
+from sockmon.kernel.namespaces.state_files import StateFiles
 from sockmon.kernel.netlink import Incremental, run
 from sockmon.kernel.netns import open_current, open_netns
 from sockmon.kernel.processes import proc_files
@@ -70,7 +72,15 @@ def _parent(pid: int) -> int | None:
 
 
 def others(rows: list[Process], proc: int) -> OtherNetns:
-    return run(find_other_netns(rows, {(netns_inode(), proc_net_inode("self", proc))}, proc, 0.0))
+    return run(
+        find_other_netns(
+            rows,
+            {(netns_inode(), proc_net_inode("self", proc))},
+            NamespaceNames(proc, StateFiles("/nowhere")),
+            proc,
+            0.0,
+        )
+    )
 
 
 @pytest.mark.usefixtures("needs_userns")
@@ -96,11 +106,8 @@ def test_a_namespace_is_known_by_the_inode_that_everyone_may_read(proc: int) -> 
 def test_the_namespace_that_is_sampled_is_not_another_one_and_ours_is(proc: int) -> None:
     with namespace(1) as pid:
         rows = family(pid)
-        found = run(
-            find_other_netns(
-                rows, {(netns_inode(f"/proc/{pid}/ns/net"), proc_net_inode(str(pid), proc))}, proc, 0.0
-            )
-        )
+        sampled = {(netns_inode(f"/proc/{pid}/ns/net"), proc_net_inode(str(pid), proc))}
+        found = run(find_other_netns(rows, sampled, NamespaceNames(proc, StateFiles("/nowhere")), proc, 0.0))
     assert [member.pid for member in found.busiest] == [os.getpid()]
 
 
@@ -130,14 +137,14 @@ def test_many_namespaces_are_counted_and_few_are_read(monkeypatch: pytest.Monkey
     monkeypatch.setattr(discovery, "read_nsfs_mounts", no_mounts)
     monkeypatch.setattr(other_netns, "_count_sockets", count)
     rows = [replace(process(pid=pid), fds=None) for pid in range(1, 1001)]
-    found = run(find_other_netns(rows, {(1, 1)}, proc, 0.0))
+    found = run(find_other_netns(rows, {(1, 1)}, NamespaceNames(proc, StateFiles("/nowhere")), proc, 0.0))
     assert (found.total, found.counted, len(read)) == (999, 300, 300)
     assert len(found.busiest) == other_netns.MAX_BUSIEST
 
 
 def test_without_our_own_namespace_no_other_is_counted(proc: int) -> None:
     with pytest.raises(ReadError, match="is not known"):
-        run(find_other_netns([], {(0, 0)}, proc, 0.0))
+        run(find_other_netns([], {(0, 0)}, NamespaceNames(proc, StateFiles("/nowhere")), proc, 0.0))
 
 
 def found_with(
@@ -160,7 +167,15 @@ def found_with(
     monkeypatch.setattr(discovery, "proc_net_inode", lambda pid, _: 70 + int(pid))
     monkeypatch.setattr(discovery, "read_nsfs_mounts", read_mounts)
     monkeypatch.setattr(other_netns, "_count_sockets", lambda row, _: row and row.pid)
-    return run(find_other_netns([process(pid=pid) for pid in (1, 2, 3)], {(1, 71)}, proc, 0.0))
+    return run(
+        find_other_netns(
+            [process(pid=pid) for pid in (1, 2, 3)],
+            {(1, 71)},
+            NamespaceNames(proc, StateFiles("/nowhere")),
+            proc,
+            0.0,
+        )
+    )
 
 
 def test_one_without_a_process_has_the_name_of_its_mount(monkeypatch: pytest.MonkeyPatch, proc: int) -> None:

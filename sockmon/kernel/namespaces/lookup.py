@@ -1,0 +1,144 @@
+"""The network namespace that `--netns` names: that of a container, pod, machine or unit, or a name of ip-netns(8).
+
+A container is in the namespace of its oldest process, whoever made that: containers of a pod share one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from typing import NamedTuple
+
+from sockmon.errors import NoSuchNamespace, ReadError
+from sockmon.kernel.namespaces.cgroup_owner import CgroupOwner
+from sockmon.kernel.namespaces.discovery import FoundNetns, find_namespaces
+from sockmon.kernel.namespaces.names import NamespaceNames
+from sockmon.kernel.namespaces.nsfs_mounts import given_name
+from sockmon.kernel.namespaces.state_files import StateFiles
+from sockmon.kernel.netlink import run
+from sockmon.kernel.processes import proc_files
+from sockmon.model.other_netns import NAMED, NetnsName
+from sockmon.text import sanitize
+
+MIN_ID_DIGITS = 12
+"""Of a container's id, as runtimes print it; a shorter number is a pid."""
+_HEX = frozenset("0123456789abcdef")
+
+
+class _Row(NamedTuple):
+    pid: int
+    start: int
+
+
+class _Match(NamedTuple):
+    """A namespace with the name, and how to reach it: a mount, or a process with its owner."""
+
+    found: FoundNetns[_Row]
+    called: NetnsName
+    exact: bool
+    path: str
+    pid: int = 0
+    owner: CgroupOwner | None = None
+
+
+def is_id(word: str) -> bool:
+    """Return whether a word is the beginning of a container's id, or all of it."""
+    return len(word) >= MIN_ID_DIGITS and _HEX.issuperset(word)
+
+
+class OpenedNetns(NamedTuple):
+    """A descriptor of a network namespace."""
+
+    descriptor: int
+    entry: str
+    """What `ip netns exec` or `nsenter` takes for it: a name, a pid or a path."""
+
+
+def open_named(word: str, proc_root: str = proc_files.PROC, state_root: str = "") -> OpenedNetns | None:
+    """Open the network namespace called `word`; return None if there is none.
+
+    Raise NoSuchNamespace if several are called so, PermissionError if this user may not open it. The descriptor is
+    of the namespace that had the name when it was opened, however fast pids and inodes are reused."""
+    with suppress(ReadError):
+        proc = proc_files.open_proc(proc_root)
+        try:
+            with closing(NamespaceNames(proc, StateFiles(state_root))) as names:
+                return _open_one(word, _matches(word, names, proc), names, proc)
+        finally:
+            os.close(proc)
+    return None
+
+
+def _open_one(word: str, matches: list[_Match], names: NamespaceNames, proc: int) -> OpenedNetns | None:
+    exact = [match for match in matches if match.exact]
+    # Of those in one namespace the first: a mount, or the oldest process.
+    by_inode = {match.found.inode or -match.found.proc_inode: match for match in reversed(exact or matches)}
+    if len(by_inode) > 1:
+        raise _ambiguous(word, list(by_inode.values()))
+    for match in by_inode.values():
+        with suppress(FileNotFoundError, ProcessLookupError):
+            return OpenedNetns(_open(match, names, proc), given_name(match.path) or str(match.pid))
+    return None
+
+
+def _matches(word: str, names: NamespaceNames, proc: int) -> list[_Match]:
+    every = run(find_namespaces(_processes(proc), proc))
+    matches = [
+        _Match(found, NetnsName(NAMED, sanitize(word)), True, point)
+        for found in every
+        for point in found.mounts
+        if given_name(point) == word
+    ]
+    for owner, (row, found) in _oldest_of_owners(every, names).items():
+        called = names.name_of(owner)
+        if called.name == word or owner.pod == word:
+            matches.append(_Match(found, called, True, "", row.pid, owner))
+        elif called.name.rpartition("/")[2] == word or (is_id(word) and owner.id.startswith(word)):
+            matches.append(_Match(found, called, False, "", row.pid, owner))
+    return matches
+
+
+def _processes(proc: int) -> Iterator[_Row]:
+    for name in os.listdir(f"/proc/self/fd/{proc}"):
+        if name.isdecimal():
+            with suppress(OSError, ValueError):
+                stat = proc_files.parse_stat(proc_files.read(f"{name}/stat", proc))
+                if not stat.kernel_thread:
+                    yield _Row(int(name), stat.start)
+
+
+def _oldest_of_owners(
+    every: list[FoundNetns[_Row]], names: NamespaceNames
+) -> dict[CgroupOwner, tuple[_Row, FoundNetns[_Row]]]:
+    """Return the oldest process of each owner, and its namespace."""
+    oldest: dict[CgroupOwner, tuple[_Row, FoundNetns[_Row]]] = {}
+    rows = ((row.start, row.pid, row, found) for found in every for row in found.processes)
+    for _, pid, row, found in sorted(rows, key=lambda entry: entry[:2]):
+        if (owner := names.owner_in(pid, found)) is not None:
+            oldest.setdefault(owner, (row, found))
+    return oldest
+
+
+def _open(match: _Match, names: NamespaceNames, proc: int) -> int:
+    """Open a namespace, then make sure that it is the one that was found: while it is open it keeps its inode."""
+    path = match.path or f"{match.pid}/ns/net"
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=proc)
+    same = os.fstat(descriptor).st_ino == match.found.inode
+    if same and (match.owner is None or names.owner_in(match.pid, match.found) == match.owner):
+        return descriptor
+    os.close(descriptor)
+    raise ProcessLookupError
+
+
+def _ambiguous(word: str, matches: list[_Match]) -> NoSuchNamespace:
+    places = [f"{_label(match)}: --netns {match.path or match.pid}" for match in matches]
+    return NoSuchNamespace(
+        f"{sanitize(word)} is the name of several network namespaces", "; ".join(map(sanitize, sorted(places)))
+    )
+
+
+def _label(match: _Match) -> str:
+    called = match.called
+    digits = f" {called.container[:MIN_ID_DIGITS]}" if called.container else ""
+    return f"{called.kind} {called.name}{f' of {called.runtime}{digits}' if called.runtime else ''}"
