@@ -122,6 +122,7 @@ class NetnsSampler:
         return Netns(
             name=handle.name,
             inode=handle.inode,
+            entry=handle.entry,
             sockstat=stat,
             counters=counters,
             sysctls=read_or_missing(missing, "sysctls", lambda: sysctl.read_all(handle, missing=missing)) or {},

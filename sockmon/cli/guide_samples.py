@@ -45,7 +45,7 @@ def open_samples(spec: str | None, netns: str | None) -> Iterator[Samples]:
     """Open the stream that `--from` names; without it that of this host and of the namespace `netns`."""
     if spec is None:
         with open_sampler(netns, INTERVAL, complete=True) as sampler:
-            yield HostSamples(sampler, _here(netns))
+            yield HostSamples(sampler, _here(netns, sampler.netns[0].handle.entry))
     elif spec.startswith(SCHEME):
         with closing(open_source(spec, INTERVAL, None)) as source:
             console.print_notice(f"waiting for the first sample of {source.title}")
@@ -55,7 +55,7 @@ def open_samples(spec: str | None, netns: str | None) -> Iterator[Samples]:
         yield RecordedSamples(spec)
 
 
-def _here(netns: str | None) -> Place:
+def _here(netns: str | None, entry: str) -> Place:
     from sockmon.tuning.transaction.confinement import state_root
 
     root = os.geteuid() == 0
@@ -66,7 +66,7 @@ def _here(netns: str | None) -> Place:
         state_root()
     except TuningError as error:
         reason = error.message
-    return Place("live", root, reason, command(), not root, netns or "")
+    return Place("live", root, reason, command(), not root, netns or "", entry)
 
 
 class HostSamples:

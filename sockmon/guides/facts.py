@@ -35,6 +35,8 @@ class Place:
     """Whether it takes sudo to get the privilege."""
     netns: str = ""
     """The network namespace of the samples, as `--netns` names it; empty for that of sockmon itself."""
+    entry: str = ""
+    """The same as `ip netns exec` or `nsenter` takes it: the pid of a container."""
 
     @property
     def options(self) -> str:
@@ -49,7 +51,7 @@ class Place:
     @property
     def command_inside(self) -> str:
         """What starts sockmon with privilege inside the namespace, where a change has to be made."""
-        return f"{self._sudo}{netns_prefix(self.netns) if self.netns else ''}{self.program}"
+        return f"{self._sudo}{netns_prefix(self.entry) if self.entry else ''}{self.program}"
 
     @property
     def _sudo(self) -> str:

@@ -220,3 +220,6 @@ class Netns(msgspec.Struct, frozen=True):
     transmit: TransmitQueues | None = None
     queues: TcpQueues | None = None
     """None also if TCP uses less than MIN_PAGES of memory on the whole host: then the sockets are not read."""
+    entry: str = ""
+    """What `ip netns exec` or `nsenter` takes for it: a name, a pid or a path; empty for sockmon's own, and in
+    older recordings."""

@@ -13,7 +13,7 @@ from sockmon.model.snapshot import StateCount, States
 from tests.guides.walks import GUIDE, Sample, begin, follow, full
 from tests.snapshots import netns, process
 
-ELSEWHERE = Place("live", True, "this is another network namespace", sudo=True, netns="web")
+ELSEWHERE = Place("live", True, "this is another network namespace", sudo=True, netns="web", entry="web")
 LEAKED = {"netns": netns(states=States(0.0, {"CLOSE_WAIT": StateCount(100, 100, 0)}))}
 
 
@@ -59,7 +59,7 @@ def test_a_command_is_not_broken() -> None:
 
 
 def test_commands_name_the_namespace() -> None:
-    walk, _ = begin(full(), Place(privileged=False, sudo=True, netns="web"))
+    walk, _ = begin(full(), Place(privileged=False, sudo=True, netns="web", entry="web"))
     assert where_to_run(walk.facts)[0].endswith("sudo sockmon guide toy --netns web")
 
 

@@ -126,4 +126,5 @@ def place_of(source: Source, now: Assessment, cannot_change: str, netns: str = "
         return Place("remote", root, cannot_change, sudo=True)
     if not source.live:
         return Place("recording", root, cannot_change, sudo=True)
-    return Place("live", root, cannot_change, own_command.command(), os.geteuid() != 0, netns)
+    entry = now.snapshot.netns[0].entry if now.snapshot.netns else ""
+    return Place("live", root, cannot_change, own_command.command(), os.geteuid() != 0, netns, entry)
