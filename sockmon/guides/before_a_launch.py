@@ -21,7 +21,7 @@ from sockmon.guides.guide import Act, Branch, Decide, End, Evidence, Finding, Gu
 from sockmon.guides.launch.limits import requirements
 from sockmon.guides.launch.memory import promise, room_for_data
 from sockmon.guides.launch.program import shape_of
-from sockmon.guides.launch.requirement import Requirement, all_settings, line_of, number_of, title_of
+from sockmon.guides.launch.requirement import Requirement, all_settings, line_of, lines_of, number_of, title_of
 from sockmon.guides.launch.shape import BY_ID, SHAPES, Shape
 from sockmon.guides.launch.tasks import MAPS_NOTE
 from sockmon.misconceptions import (
@@ -52,7 +52,7 @@ def _is_too_low(facts: Facts, shape: Shape) -> Finding:
         return undecided("the number of connections was not given, such as 10000", [command])
     rows = _rows(facts, shape)
     short = [row for row in rows if row.short]
-    numbers = [*map(line_of, sorted(rows, key=lambda row: not row.short)), promise(facts, shape)]
+    numbers = [*lines_of(rows), promise(facts, shape)]
     if shape.threads:
         numbers.append(MAPS_NOTE)
     if room := room_for_data(facts, shape, number):
@@ -154,7 +154,6 @@ def _fits_no_alarm(_: Facts) -> str:
 
 
 def _observe(shape: Shape) -> Observe:
-    known = [DESCRIPTORS_OF_CONNECTION, DESCRIPTORS_64K, *([SERVER_PORTS] if not shape.ports else [PORT_RANGE])]
     model = "epoll" if shape.model == "epoll" else "threads"
     return Observe(
         id=shape.id,
@@ -163,7 +162,7 @@ def _observe(shape: Shape) -> Observe:
         evidence=partial(_is_too_low, shape=shape),
         supports="remedy",
         contradicts=NOT_HERE,
-        misconceptions=(*known, *([THREADS_32K] if shape.threads else [TCP_MEM_IDLE])),
+        misconceptions=(THREADS_32K if shape.threads else PORT_RANGE if shape.ports else SERVER_PORTS,),
     )
 
 
@@ -209,12 +208,14 @@ GUIDE = Guide(
             question="Which program holds the connections?",
             branches=tuple(Branch(shape.id, shape.label, _is(shape)) for shape in SHAPES),
             otherwise=SHAPES[0].id,
+            misconceptions=(DESCRIPTORS_OF_CONNECTION,),
         ),
         *map(_observe, SHAPES),
         Decide(
             id="remedy",
             title="The remedy",
             question="Can the limits be raised?",
+            misconceptions=(TCP_MEM_IDLE,),
             branches=(
                 Branch(DO_NOT_TUNE, "this host is too small", _too_small),
                 Branch("raise", "one plan raises the limits", _can_be_raised),
@@ -228,6 +229,7 @@ GUIDE = Guide(
             advice=_words,
             examples=OPEN_FILES,
             done="raised",
+            misconceptions=(DESCRIPTORS_64K,),
         ),
         Verify(
             id="raised",

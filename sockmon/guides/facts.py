@@ -92,6 +92,8 @@ class Facts:
     """Ceiling and subject of the reading that the walk is about, once a step has found it."""
     before: Reading | None = None
     """That reading when the last change was made; None before a change."""
+    first: Snapshot | None = None
+    """The first sample of the walk; None outside of one."""
     moved: Mapping[str, int] = field(default_factory=dict)
     """By how much each counter increased since the sample before."""
 

@@ -7,10 +7,12 @@ from dataclasses import replace
 
 from sockmon.ceilings.evidence import process_label
 from sockmon.document import sentence
-from sockmon.guides.ends import BY_ID, DO_NOT_TUNE, NOT_HERE, OTHER_LIMIT, VERIFIED, verified_and
+from sockmon.guides.descriptor_growth import leak_advice, leaks, still_grows
+from sockmon.guides.ends import BY_ID, DID_NOT_HELP, DO_NOT_TUNE, NOT_HERE, OTHER_LIMIT, VERIFIED, verified_and
 from sockmon.guides.examples import CLOSE_AFTER_PEER, OPEN_FILES, WATCH_FILES
 from sockmon.guides.facts import Facts
 from sockmon.guides.findings import (
+    MOVEMENT_SECONDS,
     advised_settings,
     advises,
     another_alarm_or_unread,
@@ -41,10 +43,29 @@ from sockmon.tuning.planning.step import NR_OPEN
 PROCESS, HOST = ("process-fds",), ("system-fds",)
 USER = ("inotify-instances", "inotify-watches", "fanotify-groups", "fanotify-marks", "epoll-watches")
 OWN = (*PROCESS, *HOST, *USER)
+RATE_SECONDS = 4.0
+"""Time of sampling after which it is known which processes open more descriptors. Whether one soon fills its limit
+takes MOVEMENT_SECONDS."""
 SYSTEMD_SOFT, SYSTEMD_HARD = 1024, 524_288
 """DefaultLimitNOFILE= of systemd since version 240 (systemd-system.conf(5))."""
 KERNEL_HARD = 4096
 """INR_OPEN_MAX, the hard limit that the kernel gives to its first process."""
+
+
+def _used_up(facts: Facts) -> Finding:
+    """Return whether a process is at its limit, or grows so fast that it soon is, which takes some samples."""
+    found = most_urgent(*PROCESS)(facts)
+    gauges = (gauge for (name, _), gauge in facts.now.gauges.items() if name in PROCESS)
+    grows = any((gauge.rate or 0.0) >= 1.0 for gauge in gauges)
+    wait = (MOVEMENT_SECONDS if grows else RATE_SECONDS) - facts.sampled_seconds
+    if (
+        found.verdict == "contradicts"
+        and wait > 0
+        and facts.place.source != "recording"
+        and not facts.alarms(*OWN)
+    ):
+        return undecided("one sample does not show what grows", wait=wait)
+    return found
 
 
 def _which(facts: Facts) -> Finding:
@@ -117,6 +138,11 @@ def _still(facts: Facts) -> Finding:
     return contradicted("the process has free descriptors: its own limit was above fs.nr_open")
 
 
+def _and_what_grows(end: End) -> End:
+    """Return the end with what the descriptors of the process do after the change."""
+    return replace(end, text=lambda facts: [*end.text(facts), *still_grows(facts)])
+
+
 def _not_here(facts: Facts) -> list[str]:
     fullest = [row for row in facts.readings(*OWN) if row.used is not None][:1]
     most = f" the fullest is {numbers_of(fullest[0])}." if fullest else " none of these limits is in use."
@@ -142,8 +168,8 @@ GUIDE = Guide(
             id="process",
             title="Descriptors of a process",
             hypothesis="a process has used up its descriptors (EMFILE)",
-            evidence=most_urgent(*PROCESS),
-            supports="which",
+            evidence=_used_up,
+            supports="growth",
             contradicts="host",
             undecided="host",
             misconceptions=(DESCRIPTORS_64K, DESCRIPTORS_OF_CONNECTION),
@@ -175,6 +201,15 @@ GUIDE = Guide(
             evidence=another_alarm_or_unread(*OWN),
             supports=OTHER_LIMIT,
             contradicts=NOT_HERE,
+        ),
+        Observe(
+            id="growth",
+            title="What grows",
+            hypothesis="it opens descriptors of one kind and does not close them",
+            evidence=leaks,
+            supports="leak",
+            contradicts="which",
+            undecided="which",
         ),
         Observe(
             id="which",
@@ -263,7 +298,9 @@ GUIDE = Guide(
             hold=8,
             within=60,
         ),
-        verified_and(_lasting),
+        _and_what_grows(verified_and(_lasting)),
+        _and_what_grows(BY_ID[DID_NOT_HELP]),
+        End("leak", "Do not tune: close what grows", "do-not-tune", leak_advice),
         replace(BY_ID[DO_NOT_TUNE], title="Do not tune: close the files", examples=CLOSE_AFTER_PEER),
         End(NOT_HERE, "The symptom is not here", "not-here", _not_here),
     ),

@@ -55,6 +55,7 @@ class Walk:
         )
         if progress is not None:
             self.progress = _of_this_version(guide, self.steps, progress)
+        self._first = first.snapshot
         self._counters = counters_of(first.snapshot)
         self._watch: OutcomeWatch | None = None
         self._facts = self._facts_of(first, {})
@@ -207,6 +208,7 @@ class Walk:
             passed=tuple(passed.step for passed in kept.path),
             focus=kept.focus,
             before=kept.before,
+            first=self._first,
             moved=moved,
             proposed=tuple(dict.fromkeys(proposed)),
             refusal=kept.refusal,

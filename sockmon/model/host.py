@@ -136,6 +136,9 @@ class Process(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     (kernel/fork.c)."""
     user_namespace: int = 0
     """Inode of its user namespace; 0: that of sockmon, or not noted in an older recording; UNREADABLE: unknown."""
+    kinds: tuple[tuple[str, int], ...] = ()
+    """What its descriptors refer to, the most frequent kind first, such as `("pipe", 960)`, as of
+    `Processes.owners_at`; empty if it has few, or if that is not known."""
 
 
 class Processes(msgspec.Struct, frozen=True):

@@ -19,7 +19,7 @@ NR_OPEN = 1024
 
 def test_on_its_lab_more_descriptors_are_verified() -> None:
     walk = walk_on_lab(NAME, GUIDE.lab, "--yes")
-    assert path(walk) == ["process", "which", "remedy", "raise", "free", "verified"]
+    assert path(walk) == ["process", "growth", "which", "remedy", "raise", "free", "verified"]
     assert [setting.key for change in walk.changes for setting in change.settings] == ["nofile"]
     assert any("LimitNOFILE=" in line for line in end(walk).advice)
 
@@ -32,7 +32,15 @@ def test_inotify_instances_are_not_descriptors() -> None:
 
 def test_a_leak_is_not_tuned() -> None:
     walk = walk_on_lab(NAME, "close-wait-leak", "--yes")
-    assert path(walk) == ["process", "which", "remedy", "do-not-tune"]
+    assert path(walk) == ["process", "growth", "which", "remedy", "do-not-tune"]
+    assert walk.changes == ()
+
+
+def test_what_grows_is_named_and_not_tuned() -> None:
+    walk = walk_on_lab(NAME, "fast-leak", "--yes")
+    assert path(walk) == ["process", "growth", "leak"]
+    assert walk.outcome == "do-not-tune"
+    assert "more device files" in end(walk).advice[0]
     assert walk.changes == ()
 
 
@@ -70,6 +78,51 @@ HOST_LEAK = _host(1_000_000, rows=(process(fds=900_000, soft=1 << 20, hard=1 << 
 UNREAD = {"rows": (process(fds=None, soft=None),)}
 
 
+def _kinds(fds: int, **kinds: int) -> dict[str, Any]:
+    return _rows(fds, kinds=tuple(kinds.items()))
+
+
+def _growing(*states: dict[str, Any]) -> Walk:
+    """Follow the evidence with samples that are 4 s apart."""
+    walk, stream = begin(states[0], guide=GUIDE)
+    for state in states[1:]:
+        walk.add(stream.next(state, 4))
+    list(follow(walk))
+    return walk
+
+
+LEAKING = [_kinds(900 + 8 * tick, pipe=800 + 8 * tick, socket=100) for tick in range(5)]
+SERVING = [_kinds(900 + 8 * tick, pipe=100, socket=800 + 8 * tick) for tick in range(5)]
+
+
+def test_the_kind_that_grows_is_named() -> None:
+    walk = _growing(*LEAKING)
+    assert walk.step.id == "leak"
+    assert "32 more pipes in 16 s" in walk.advice[0]
+    assert "programs" in walk.advice[1]
+
+
+@pytest.mark.parametrize("states", [SERVING, [_kinds(900, pipe=800, socket=100)] * 5], ids=["sockets", "steady"])
+def test_more_connections_are_no_leak_by_themselves(states: list[dict[str, Any]]) -> None:
+    assert _growing(*states).step.id == "raise"
+
+
+def test_a_leak_that_goes_on_after_the_change_is_named() -> None:
+    full = _kinds(1024, pipe=900, socket=124)
+    walk, stream = begin(full, guide=GUIDE)
+    list(follow(walk))
+    assert walk.step.id == "raise"
+    walk.changed(transaction())
+    for tick in range(20):
+        if walk.suggested:
+            walk.take(walk.suggested.to)
+        if walk.outcome:
+            break
+        walk.add(stream.next(_rows(1024 + 20 * tick, 8192, kinds=(("pipe", 900 + 20 * tick), ("socket", 124))), 2))
+    assert walk.outcome in ("verified", "did-not-help")
+    assert any("more pipes" in line for line in walk.advice)
+
+
 def _walk(state: dict[str, Any]) -> Walk:
     walk, stream = begin(state, guide=GUIDE)
     walk.add(stream.next(state, 10))
@@ -91,7 +144,7 @@ def _steps(state: dict[str, Any]) -> list[str]:
     ],
 )
 def test_which_limit_binds(limits: dict[str, int], verdict: str) -> None:
-    found = _walk(_rows(**limits)).progress.path[1].finding
+    found = _walk(_rows(**limits)).progress.path[2].finding
     assert found
     assert found.verdict == verdict
     assert any("systemd" in line for line in found.numbers) == (limits["hard"] == 524_288)
@@ -152,6 +205,7 @@ def test_the_limit_of_the_process_follows_nr_open() -> None:
 def test_every_branch_is_taken() -> None:
     gone = {"rows": (process(7),)}
     walks = [_walk(state) for state in (LEAK, HOST_LEAK, UNREAD, {}, {"netns": full()}, _inotify(2))]
+    walks += [_growing(*LEAKING), _growing(*SERVING)]
     walks += ends_of_change(GUIDE, _rows(), _rows(soft=4096), gone)
     walks += ends_of_change(GUIDE, _host(999_000), _host(9_000), _host(9_000) | {"files": None})
     walks += ends_of_change(GUIDE, _inotify(128), _inotify(128, 512), {"watches": None})

@@ -254,6 +254,19 @@ def test_rows_get_their_sockets(table: ProcessTable, known: Owners) -> None:
         assert (row.sockets, row.close_wait) == (4, None)
 
 
+def test_the_kinds_of_many_descriptors_are_counted(table: ProcessTable, known: Owners) -> None:
+    code = SOCKETS.format(5) + "import os\npipes = [os.pipe() for _ in range(40)]\n"
+    with sleeper(code) as many, sleeper(SOCKETS.format(5)) as few:
+        processes = table.read(0.0)
+        run(known.refresh(processes.rows))
+        kinds = {row.pid: row.kinds for row in Attribution(known).attribute(processes).rows}
+        kind, count = kinds[many.pid][0]
+        # Its own standard streams may be pipes.
+        assert (kind, count // 80) == ("pipe", 1)
+        assert dict(kinds[many.pid])["socket"] == 5
+        assert kinds[few.pid] == ()
+
+
 def test_amounts_of_sockets_are_added_up_by_process(table: ProcessTable, known: Owners) -> None:
     with sleeper(SOCKETS.format(3)) as one, sleeper(SOCKETS.format(2)) as other:
         run(known.refresh(rows(table, one.pid, other.pid)))

@@ -36,9 +36,9 @@ def bytes_each(facts: Facts, shape: Shape) -> int:
 def promise(facts: Facts, shape: Shape) -> str:
     """Return how many bytes an idle connection takes, how exact that is, and what is not in it."""
     return (
-        f"{bytes_each(facts, shape):,} bytes of memory for each idle connection of {shape.label}, within"
-        f" {fmt.ratio(BYTES_TOLERANCE)} (measured on Linux 6.18, x86_64); the memory of the application, and data"
-        " that waits in buffers, come on top"
+        f"{bytes_each(facts, shape):,} bytes of memory for each idle connection, within"
+        f" {fmt.ratio(BYTES_TOLERANCE)} (measured on Linux 6.18, x86_64); the application and waiting data add"
+        " theirs"
     )
 
 

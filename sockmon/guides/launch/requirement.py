@@ -77,6 +77,20 @@ def line_of(requirement: Requirement) -> str:
     return f"{needs}, {left}: {f'{_amount(row, row.short)} too few' if row.short else 'enough'}"
 
 
+def lines_of(requirements: Sequence[Requirement]) -> list[str]:
+    """Return a line for each limit that is too low or unknown, those that are too low first, and one for all the
+    others: `enough of: memory (39 M of 22 G), epoll watches (10,000 of 5,489,511)`."""
+    short = [row for row in requirements if row.short]
+    unknown = [row for row in requirements if row.unknown]
+    enough = [_use_of(row) for row in requirements if not (row.short or row.unknown)]
+    return [*map(line_of, (*short, *unknown)), *([f"enough of: {', '.join(enough)}"] if enough else [])]
+
+
+def _use_of(row: Requirement) -> str:
+    left = "no limit" if row.free is None else f"{_number(row, row.needed)} of {_number(row, row.free)} left"
+    return f"{row.subject or title_of(row)} ({left})"
+
+
 def _amount(requirement: Requirement, value: int) -> str:
     number = _number(requirement, value)
     return number if requirement.unit == "bytes" else f"{number} {requirement.unit}"

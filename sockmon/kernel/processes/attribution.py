@@ -62,4 +62,5 @@ class Attribution:
             recv_queue=received,
             send_queue=sent,
             sampled=self._owners.is_sampled(row.pid),
+            kinds=self._owners.kinds(row.pid, row.start),
         )

@@ -100,9 +100,11 @@ def read_socket_links(
     numbers: Iterable[str | int],
     inodes: array[int],
     watching: list[tuple[int, str]] | None = None,
+    kinds: Counter[str] | None = None,
 ) -> Incremental[int]:
     """Append the inodes of sockets among the descriptors `numbers`, and to `watching` number and kind of those
-    that are epoll sets, inotify instances, fanotify groups or io_uring; return how many of `numbers` were open."""
+    that are epoll sets, inotify instances, fanotify groups or io_uring; count the others in `kinds`; return how
+    many of `numbers` were open."""
     open_count = 0
     for step, number in enumerate(numbers, 1):
         if step % LINKS_PER_STEP == 0:
@@ -114,8 +116,11 @@ def read_socket_links(
         open_count += 1
         if target.startswith(_SOCKET) and (inode := socket_inode(target)) is not None:
             inodes.append(inode)
-        elif watching is not None and (family := _WATCH_KINDS.get(target)):
+            continue
+        if watching is not None and (family := _WATCH_KINDS.get(target)):
             watching.append((int(number), family))
+        if kinds is not None:
+            kinds[kind(target)] += 1
     return open_count
 
 

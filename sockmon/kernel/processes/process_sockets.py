@@ -6,6 +6,7 @@ import errno
 import os
 import random
 from array import array
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -38,6 +39,8 @@ class ProcessSockets:
     fault: str = ""
     """Why it could not be read, unless permission was refused."""
     watching: list[tuple[int, str]] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)
+    """Descriptors that are no sockets, by kind."""
 
     def owner(self, sockets: int) -> Owner:
         """Return this process as the owner of so many of the sockets that were read."""
@@ -65,7 +68,7 @@ def read_links(held: ProcessSockets, proc: int, sample: int) -> Incremental[None
         if not is_same_process(held.pid, held.start, proc):
             raise ProcessLookupError(errno.ESRCH, "the pid is used again")
         numbers = _numbers_to_read(held, folder, proc, sample)
-        open_count = yield from fds.read_socket_links(folder, numbers, held.inodes, held.watching)
+        open_count = yield from fds.read_socket_links(folder, numbers, held.inodes, held.watching, held.kinds)
         if held.fds is None or held.fds <= sample:
             return
         yield from fds.read_socket_links(folder, range(LOW_DESCRIPTORS), array("Q"), held.watching)

@@ -33,6 +33,8 @@ from sockmon.model.snapshot import Owner, Process
 
 STALE_SECONDS = 60.0
 """Seconds after which a process is read again although the number of its descriptors is the same."""
+MIN_KINDS = 64
+"""Descriptors from which on it is worth a line what they refer to."""
 _UNCLAIMED = -1
 _ROWS_PER_STEP = 256  # processes in one step if nothing of them changed
 
@@ -106,6 +108,16 @@ class Owners:
         if held is None or held.start != start or not held.readable:
             return None
         return round(len(held.inodes) * held.scale)
+
+    def kinds(self, pid: int, start: int) -> tuple[tuple[str, int], ...]:
+        """Return how many descriptors of a process are of each kind, the most frequent first; empty if it was not
+        read, or has fewer than MIN_KINDS."""
+        held = self._held.get(pid)
+        if held is None or held.start != start or not held.readable or (held.fds or 0) < MIN_KINDS:
+            return ()
+        counts = Counter(held.kinds)
+        counts["socket"] = len(held.inodes)
+        return tuple((kind, round(count * held.scale)) for kind, count in counts.most_common() if count)
 
     def is_sampled(self, pid: int) -> bool:
         """Return whether only a sample of the descriptors of a process was read, so that its numbers are
