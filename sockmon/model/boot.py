@@ -31,6 +31,13 @@ class BootRequirement(msgspec.Struct, frozen=True):
     """None if it is not known."""
 
 
+def set_both(key: str, value: str) -> str:
+    """Return how `key` gets `value` at boot before our own file is read, because that has a line that needs it."""
+    return (
+        f"set {key} in the same change, or put `{key} = {value}` in a file of /etc/sysctl.d that sorts before ours"
+    )
+
+
 class BootForecast(msgspec.Struct, frozen=True):
     """What a reboot does to a key, and what else sets it."""
 

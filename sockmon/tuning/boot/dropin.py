@@ -187,8 +187,8 @@ def _udev_hints(settings: Iterable[Setting], root: Path) -> Iterable[str]:
 def _require_no_problem(problems: Sequence[NotSet]) -> None:
     if not problems:
         return
-    ways_out = list(dict.fromkeys(each.way_out for each in problems if each.way_out))
-    hint = f"{', and '.join(ways_out)}; or keep it without --persist" if ways_out else "keep it without --persist"
+    ways_out = dict.fromkeys(each.way_out for each in problems if each.way_out)
+    hint = f"to persist it, {', and '.join(ways_out)}" if ways_out else ""
     raise NotPersisted("; ".join(dict.fromkeys(each.message for each in problems)), hint)
 
 

@@ -18,7 +18,7 @@ from sockmon.model.transaction import Transaction, kept_not_undone
 from sockmon.own_command import with_sudo
 from sockmon.tunables import row_of
 from sockmon.tunables.value import equal
-from sockmon.tuning.boot.at_boot import not_set_at_boot
+from sockmon.tuning.boot.at_boot import NotSet, not_set_at_boot
 from sockmon.tuning.boot.dropin import FILE
 from sockmon.tuning.boot.sysctl_d import path_of, resolve_path
 from sockmon.tuning.boot.this_kernel import this_kernel
@@ -94,25 +94,37 @@ def _drift_of(kept: KeptSetting, current: CurrentSettings, files: BootFiles) -> 
     if setting.pid and current.start_times.get(key) != setting.start:
         return None
     now = current.values.get(key)
-    boot_problems = _boot_problems(setting, files) if one.persisted and not setting.pid else []
+    boot_problems = _boot_problems(setting, files) if one.persisted and not setting.pid else ()
     if now is None:
         problem = f"but cannot be read any more: {current.refused.get(key, 'it does not exist')}"
     elif not equal(row_of(key), now, setting.new):
         problem = f"but is now {now or 'empty'}"
     elif boot_problems:
-        problem = "and is in effect, but will not be after a reboot"
+        problem = f"and is in effect, but {_after_a_reboot(boot_problems)}"
     else:
         return None
     message = f"{key}: kept as {setting.new or 'empty'} by {_format_origin(one)}, {problem}"
-    return Drift(setting.key, setting.new, now, one.id, setting.pid, "; ".join([message, *boot_problems]))
+    return Drift(
+        setting.key,
+        setting.new,
+        now,
+        one.id,
+        setting.pid,
+        "; ".join([message, *(each.message for each in boot_problems)]),
+    )
 
 
-def _boot_problems(setting: Setting, files: BootFiles) -> list[str]:
+def _after_a_reboot(problems: Iterable[NotSet]) -> str:
+    unknown = all(each.unknown for each in problems)
+    return "it is not known whether it will be after a reboot" if unknown else "will not be after a reboot"
+
+
+def _boot_problems(setting: Setting, files: BootFiles) -> tuple[NotSet, ...]:
     """Return the reasons why a value that is in our file would not be set at boot."""
     lines = [line for every in files.lines.values() for line in every if line.file == FILE]
-    problems = [each.message for each in not_set_at_boot([setting], files, this_kernel())]
+    problems = not_set_at_boot([setting], files, this_kernel())
     if problems and not any(resolve_path(line.path) == path_of(setting.key) for line in lines):
-        return [f"{FILE} has no line for it any more", *problems]
+        return (NotSet(setting.key, f"{FILE} has no line for it any more"), *problems)
     return problems
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from sockmon.document import sentence
 from sockmon.limit_origin.limit_value import resource_of
 from sockmon.limit_origin.text import limit_note
-from sockmon.model.boot import BootForecast, BootOverride, BootRequirement
+from sockmon.model.boot import BootForecast, BootOverride, BootRequirement, set_both
 from sockmon.model.writers import Writer
 from sockmon.tunables import process_of, row_of
 from sockmon.tunables.value import equal
@@ -86,7 +86,8 @@ def _obstacles(step: Step, forecast: BootForecast, planned: Mapping[str, str]) -
     for requirement in forecast.requires:
         if why := _unmet(step, requirement, planned):
             against.append(why)
-            ways_out.append(f"persist {requirement.key} in the same change")
+            first = step.new.split()[0]
+            ways_out.append(set_both(requirement.key, first if step.key == PORT_RANGE else f"{first} 65535"))
     return against, list(dict.fromkeys(ways_out))
 
 

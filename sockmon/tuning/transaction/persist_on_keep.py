@@ -52,13 +52,13 @@ def _persist(root: str, journal: Journal) -> list[str]:
         return persist(settings, begin.actor, begin.id, root, begin.begun, before_write)
 
     messages, why = _retry_once(journal, write)
-    return [f"not written to /etc/sysctl.d: {why}; {NOT_PERSISTED}"] if why else messages
+    return [f"not written to /etc/sysctl.d: {why}; {NOT_PERSISTED}", *messages] if why else messages
 
 
 def _undo_edits(root: str, journal: Journal, entries: list[SysctlFileEdit]) -> list[str]:
     messages, why = _retry_once(journal, lambda before_write: restore_lines(entries, root, before_write))
     if why:
-        messages = [f"{FILE} was not changed: {why}; {NOT_PERSISTED}"]
+        messages = [f"{FILE} was not changed: {why}; {NOT_PERSISTED}", *messages]
     return [*messages, *_boot_forecast([entry.key for entry in entries], root)]
 
 
@@ -66,17 +66,17 @@ def _retry_once(journal: Journal, write: Callable[[BeforeWrite], tuple[str, ...]
     """Run `write`, and once more if it fails, because it is idempotent and may have failed after the file was
     written.
 
-    Return its messages, and why it failed."""
-    why = ""
+    Return its messages, and why it failed; then the messages are what to do about that."""
+    why, hint = "", ""
     for _ in range(2):
         try:
             messages = write(lambda entries: journal.append(FileEditPlanned(entries)))
         except (SockmonError, OSError, ValueError) as error:
-            why = error.message if isinstance(error, SockmonError) else str(error)
+            why, hint = (error.message, error.hint) if isinstance(error, SockmonError) else (str(error), "")
             continue
         journal.try_append(FileEditDone())
         return list(messages), ""
-    return [], why
+    return [hint] if hint else [], why
 
 
 def _how_to_persist_limits(recorded: JournalState) -> list[str]:
