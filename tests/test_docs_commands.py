@@ -136,7 +136,7 @@ def named_namespace(command: str, folder: Path) -> None:
 
 @lru_cache
 def transaction() -> dict[str, str]:
-    """As root of a private namespace, without sudo: apply, keep, undo and keep; what each of them left behind."""
+    """As root of a private namespace, without sudo: apply, keep, undo, keep, forget; what each of them left."""
     needs_userns()
     return inside(_transaction)
 
@@ -148,6 +148,11 @@ def _transaction() -> dict[str, str]:
         left["keep"] = values()[SOMAXCONN]
         left["undo"] = _typed(root, "undo")
         assert tune(root, "keep")[0] == 0
+        Path(root, "etc/sysctl.d").mkdir(parents=True)
+        assert tune(root, "apply", "somaxconn=8192", "--yes")[0] == 0
+        assert tune(root, "keep", "--persist")[0] == 0
+        left["forget"] = _typed(root, "forget", "somaxconn")
+        assert os.listdir(Path(root, "etc/sysctl.d")) == []
     return left
 
 
@@ -166,7 +171,7 @@ def _typed(root: str, *words: str) -> str:
 
 def as_root(command: str, folder: Path) -> None:
     verb = argv(command)[1]
-    assert transaction()[verb] == {"apply": "8192", "keep": "8192", "undo": "4096"}[verb]
+    assert transaction()[verb] == {"apply": "8192", "keep": "8192", "undo": "4096", "forget": "8192"}[verb]
 
 
 def make(command: str, folder: Path) -> None:

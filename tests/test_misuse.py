@@ -29,6 +29,7 @@ WRONG_VALUES = {
     "prove": ["nosuchkey"],
     "record": ["x", "--interval", "1e9"],
     "tune apply": ["net.core.somaxconn=8192", "--hold", "1"],
+    "tune forget": ["nosuchkey"],
     "tune plan": ["net.core.somaxconn=-1"],
     "tune show": ["nosuchkey"],
     "tune undo": ["--hold", "nan"],

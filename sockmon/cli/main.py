@@ -17,6 +17,7 @@ from sockmon.cli.intended import intended
 from sockmon.cli.lab import lab
 from sockmon.cli.prove import prove
 from sockmon.cli.tune import tune
+from sockmon.cli.tune_forget import forget
 from sockmon.errors import Misuse, SockmonError, TuningError
 
 
@@ -212,7 +213,7 @@ def record(file: str, interval: float | None, seconds: float | None, netns: str 
     sys.exit(1 if out.lost else 0)
 
 
-for verb in tune_apply.VERBS:
+for verb in (*tune_apply.VERBS, forget):
     tune.add_command(verb)
 sockmon.add_command(tune)
 sockmon.add_command(guide)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MIN_HOLD, DEFAULT_HOLD, MAX_HOLD = 10, 60, 3600
 """Seconds."""
-_ROOT = click.option("--root", hidden=True, default="/", help="Where run, var and etc are.")
+ROOT = click.option("--root", hidden=True, default="/", help="Where run, var and etc are.")
 
 
 _HOLD = click.option(
@@ -34,9 +34,9 @@ _HOLD = click.option(
     metavar="SECONDS",
     help="Roll back after this long unless you keep the change.",
 )
-_YES = click.option("--yes", is_flag=True, help="Do not ask for confirmation; for scripts.")
+YES = click.option("--yes", is_flag=True, help="Do not ask for confirmation; for scripts.")
 _ID = click.argument("change", metavar="[ID]", required=False)
-_JSON = click.option("--json", "json_", is_flag=True, help="Print the result as JSON.")
+JSON = click.option("--json", "json_", is_flag=True, help="Print the result as JSON.")
 
 
 @click.command(
@@ -47,9 +47,9 @@ _JSON = click.option("--json", "json_", is_flag=True, help="Print the result as 
 )
 @click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...")
 @_HOLD
-@_YES
-@_JSON
-@_ROOT
+@YES
+@JSON
+@ROOT
 def apply(settings: tuple[str, ...], hold: float, yes: bool, json_: bool, root: str) -> None:
     """Change values now; they are rolled back automatically unless you run `sockmon tune keep` in time."""
     from sockmon.cli.tune import context_and_observation, format_proposal, parse_assignments
@@ -62,16 +62,17 @@ def apply(settings: tuple[str, ...], hold: float, yes: bool, json_: bool, root: 
     click.echo(format_proposal(found), err=True, color=True)
     if found.plan.settings:
         if not yes:
-            _require_root(root, settings)
+            require_root(root, ["apply", *settings])
         _apply_and_report(with_reasons(found.plan, now.report, now.snapshot), hold, yes, json_, root)
     elif json_:
         click.echo("null")
 
 
-def _require_root(root: str, settings: Sequence[str]) -> None:
-    """Raise TuningError, before the user is asked to confirm, if the change would be refused without root."""
+def require_root(root: str, arguments: Sequence[str]) -> None:
+    """Raise TuningError, before the user is asked to confirm, if the change would be refused without root;
+    `arguments` are those of `sockmon tune`."""
     if root == "/" and os.geteuid() != 0:
-        again = shlex.join(["sudo", command(), "tune", "apply", *settings])
+        again = shlex.join(["sudo", command(), "tune", *arguments])
         raise TuningError("not applied: changing the system takes root", f"run: {again}")
 
 
@@ -85,8 +86,8 @@ def _require_root(root: str, settings: Sequence[str]) -> None:
 )
 @_ID
 @click.option("--persist", is_flag=True, help="Also write it to /etc/sysctl.d, so that it survives a reboot.")
-@_JSON
-@_ROOT
+@JSON
+@ROOT
 def keep(change: str | None, persist: bool, json_: bool, root: str) -> None:
     """Keep the pending change, which is otherwise rolled back when its time is over.
 
@@ -98,7 +99,7 @@ def keep(change: str | None, persist: bool, json_: bool, root: str) -> None:
         lines = outcome_lines(pending) or ["whether it helped was not sampled: the hold is about to end"]
         click.echo("\n".join(lines), err=True)
     kept = decide("keep", root, id=change or "", persist=persist)
-    _print_transaction(kept, json_)
+    print_transaction(kept, json_)
     if kept.state != "kept" or kept.not_kept or not _persisted_as_requested(kept, persist, root):
         sys.exit(1)
 
@@ -118,14 +119,14 @@ def _persisted_as_requested(kept: Transaction, persist: bool, root: str) -> bool
     epilog=usage.exit_codes("0 rolled back", "1 if not, or if there is no pending change"),
 )
 @_ID
-@_JSON
-@_ROOT
+@JSON
+@ROOT
 def revert(change: str | None, json_: bool, root: str) -> None:
     """Roll back the pending change now, or a change that was interrupted because its guard was killed."""
     from sockmon.tuning.transaction.client import decide
 
     reverted = decide("revert", root, id=change or "")
-    _print_transaction(reverted, json_)
+    print_transaction(reverted, json_)
     if reverted.state != "reverted":
         sys.exit(1)
 
@@ -138,9 +139,9 @@ def revert(change: str | None, json_: bool, root: str) -> None:
 )
 @_ID
 @_HOLD
-@_YES
-@_JSON
-@_ROOT
+@YES
+@JSON
+@ROOT
 def undo(change: str | None, hold: float, yes: bool, json_: bool, root: str) -> None:
     """Undo the last change that was kept, or the one with this ID.
 
@@ -158,11 +159,13 @@ def undo(change: str | None, hold: float, yes: bool, json_: bool, root: str) -> 
 def _transaction_to_undo(wanted: str | None, root: str) -> Transaction:
     """Return the kept change with the id `wanted`, or the last one; raise TuningError if there is none."""
     from sockmon.model.transaction import kept_not_undone
+    from sockmon.tuning.planning.undo import require_values
     from sockmon.tuning.transaction.client import history
 
     past = history(root)
     kept = [one for one in past if one.state == "kept" and one.id == wanted] if wanted else kept_not_undone(past)
     if (found := next(iter(kept), None)) is not None:
+        require_values(found)
         return found
     raise TuningError(
         f"no kept change has the id {sanitize(wanted)}" if wanted else "there is no kept change to undo",
@@ -190,7 +193,7 @@ def _drop_ended_processes(kept: Transaction) -> Transaction:
     epilog=usage.exit_codes("0 listed", "1 if the history could not be read"),
 )
 @click.option("--json", "json_", is_flag=True, help="Print one JSON object a line, newest first.")
-@_ROOT
+@ROOT
 def history(json_: bool, root: str) -> None:
     """List the changes and their outcome: the pending one first, then the newest."""
     from sockmon.cli.did_it_help import observe_pending, outcome_lines
@@ -225,7 +228,7 @@ def _apply_and_report(plan: Plan, hold: float, yes: bool, json_: bool, root: str
     if not yes:
         confirm(f"The change is rolled back after {hold:.0f} s unless you keep it.")
     done = apply_plan(plan, current_actor(), hold, root)
-    _print_transaction(done, json_)
+    print_transaction(done, json_)
     if done.state != "holding":
         sys.exit(1)
     if not plan.undoes:
@@ -234,7 +237,7 @@ def _apply_and_report(plan: Plan, hold: float, yes: bool, json_: bool, root: str
     click.echo(f"Pending: it is rolled back in {hold:.0f} s. To keep it, on any terminal: {again}", err=True)
 
 
-def _print_transaction(one: Transaction, json_: bool) -> None:
+def print_transaction(one: Transaction, json_: bool) -> None:
     """Print the id and the stored state, or all of it as JSON, on standard output; messages on standard error."""
     click.echo(_as_json(one) if json_ else sanitize(f"{one.id} {_result(one)}", 2000))
     for message in one.messages:
@@ -242,11 +245,20 @@ def _print_transaction(one: Transaction, json_: bool) -> None:
 
 
 def _result(one: Transaction) -> str:
-    """Return `kept, persisted`, `kept, except net.core.somaxconn` or `not kept`; of another change its state."""
+    """Return `kept, persisted`, `kept, except KEY`, `not kept` or `forgotten`; of another change its state."""
+    if one.plan.forgets:
+        return forget_result(one)
     if one.not_kept and not one.kept_settings:
         return "not kept"
     lost = f", except {', '.join(each.name for each in one.not_kept)}" if one.not_kept else ""
     return f"{one.state}{', persisted' if one.persisted else ''}{lost}"
+
+
+def forget_result(one: Transaction) -> str:
+    """Return what became of the lines that were to be removed."""
+    if one.state != "kept":
+        return one.state
+    return "forgotten" if one.forgotten == one.plan.forgets else "not forgotten"
 
 
 def _as_json(one: Transaction) -> str:
@@ -261,7 +273,8 @@ def _history_line(one: Transaction, undone: bool) -> str:
     from sockmon.model.transaction import STATE_LABELS
 
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one.begun))
-    steps = (f"{each.name} {each.old or 'empty'} → {each.new or 'empty'}" for each in one.plan.settings)
+    steps = [f"{each.name} {each.old or 'empty'} → {each.new or 'empty'}" for each in one.plan.settings]
+    steps += [f"the line of {key} in /etc/sysctl.d/90-sockmon.conf" for key in one.plan.forgets]
     actor = one.actor.login or one.actor.user
     notes = [
         *(["persisted"] if one.persisted else []),
@@ -270,7 +283,8 @@ def _history_line(one: Transaction, undone: bool) -> str:
         *([f"undoes {one.plan.undoes}"] if one.plan.undoes else []),
         *([f"rolled back in {_seconds_left(one):.0f} s"] if one.state == "holding" else []),
     ]
-    state = STATE_LABELS[one.state] if one.kept_settings else "not kept"
+    result = _result(one).partition(",")[0]
+    state = STATE_LABELS[one.state] if result == one.state else result
     note = f" ({', '.join(notes)})" if notes else ""
     return sanitize(f"{one.id}  {when}  {state:<11} {actor:<10} {', '.join(steps)}{note}", 2000)
 

@@ -38,6 +38,8 @@ class Plan(msgspec.Struct, frozen=True):
     plan."""
     reasons: tuple[Reason, ...] = ()
     """The alarms that it is meant to end; empty if there are none, or in a plan of an older version."""
+    forgets: tuple[str, ...] = ()
+    """Keys whose lines are removed from our file in /etc/sysctl.d; such a plan has no settings and is not held."""
 
 
 class PlanWarning(msgspec.Struct, frozen=True):
@@ -86,3 +88,5 @@ class Proposal(msgspec.Struct, frozen=True):
     """Shell commands that do the same as root."""
     rollback_commands: tuple[str, ...] = msgspec.field(name="back")
     """Shell commands that restore the old values, in the reverse order."""
+    left: tuple[str, ...] = ()
+    """What the change does not do: settings that an undo leaves alone, a sentence each."""

@@ -95,6 +95,12 @@ class Transaction(msgspec.Struct, frozen=True):
         lost = {each.name for each in self.not_kept}
         return tuple(setting for setting in self.plan.settings if setting.name not in lost)
 
+    @property
+    def forgotten(self) -> tuple[str, ...]:
+        """The keys whose lines it has removed from our file in /etc/sysctl.d, if that is what it was for."""
+        removed = {entry.key for entry in self.entries}
+        return tuple(key for key in self.plan.forgets if key in removed)
+
 
 def inverse_plan(kept: Transaction, netns: int, boot_id: str) -> Plan:
     """Return the plan that undoes a kept change, last setting first, and its edits in /etc/sysctl.d with it.
@@ -110,7 +116,8 @@ def kept_not_undone(newest_first: Iterable[Transaction]) -> Iterator[Transaction
     """Yield the changes of a history that were kept and not undone since, newest first."""
     past = list(newest_first)
     undone = undone_ids(past)
-    yield from (one for one in past if one.state == "kept" and not one.plan.undoes and one.id not in undone)
+    kept = (one for one in past if one.state == "kept" and not (one.plan.undoes or one.plan.forgets))
+    yield from (one for one in kept if one.id not in undone)
 
 
 def undone_ids(newest_first: Iterable[Transaction]) -> set[str]:

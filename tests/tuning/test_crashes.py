@@ -27,6 +27,7 @@ from tests.tuning.sample_change import (
     NEW,
     OLD,
     OUTCOME,
+    RANGE,
     RESERVED,
     SOMAXCONN,
     journals,
@@ -47,6 +48,9 @@ Note = Callable[[str, object], None]
 FILE = "etc/sysctl.d/90-sockmon.conf"
 FIRST = {SOMAXCONN: "9000"}
 """The value of one key that an earlier, persisted change has set; NEW has another value for it."""
+DRIFTED = {**NEW, SOMAXCONN: OLD[SOMAXCONN]}
+LEFT = {key: value for key, value in NEW.items() if key not in (SOMAXCONN, RANGE)}
+"""What our file sets when two lines are forgotten."""
 
 
 def _apply(root: str) -> None:
@@ -75,6 +79,10 @@ def _undo(root: str) -> None:
         guard.keep()
 
 
+def _forget(root: str) -> None:
+    _guard(Plan((), netns_inode(), boot_id(), forgets=(SOMAXCONN, RANGE)), root)
+
+
 def _guard(made: Plan, root: str) -> Guard | None:
     guard = Guard(made, ACTOR, 60.0, root)
     return guard if guard.apply().state == "holding" else None
@@ -91,6 +99,12 @@ def _from_persisted(root: str) -> None:
         guard = _guard(made, root)
         assert guard is not None
         assert guard.keep(persist=True).persisted
+
+
+def _from_drifted(root: str) -> None:
+    """The same, and another process has changed one of the values since: its line can be removed all the same."""
+    _from_persisted(root)
+    write(DRIFTED)
 
 
 @dataclass(frozen=True)
@@ -112,6 +126,7 @@ ACTS = {
     "keep": Act(_keep, True),
     "persist": Act(_persist, True, filed_new=NEW),
     "revert": Act(_revert, False),
+    "forget": Act(_forget, True, DRIFTED, DRIFTED, NEW, LEFT, _from_drifted),
     "undo": Act(_undo, True, NEW, {**OLD, **FIRST}, NEW, FIRST, _from_persisted),
 }
 

@@ -112,7 +112,8 @@ def test_T14_T24_an_edited_line_stays_and_is_reported() -> None:
     undone, text = inside(changed_by_hand)
     assert (undone.state, "= 12345\n" in text) == ("kept", True)
     assert undone.messages == (
-        f"the line for {SOMAXCONN} in {FILE} was changed since: it was left alone",
+        f"the line for {SOMAXCONN} in {FILE} was changed since: it was left alone; to remove it: sockmon tune"
+        f" forget {SOMAXCONN}",
         f"after a reboot, {SOMAXCONN}: {FILE}:4 sets 12345",
     )
 

@@ -13,7 +13,7 @@ from sockmon.errors import PlanRejected
 from sockmon.model.boot import Drift
 from sockmon.model.helper_protocol import GetHistory, ReadSettings, RequestFailed
 from sockmon.model.plan import Plan, Setting
-from sockmon.model.transaction import Transaction
+from sockmon.model.transaction import ForeignValue, SysctlFileEdit, Transaction
 from sockmon.settings import Settings
 from sockmon.tuning.planning.context import PlanContext
 from sockmon.tuning.planning.undo import OUT_OF_BOUNDS, undo_proposal
@@ -195,8 +195,11 @@ def test_undoing_elsewhere_is_refused() -> None:
 
 
 def test_undoing_what_is_gone_says_why() -> None:
+    found = undo_proposal(KEPT, here(values={RANGE: "1024 65535"}, refused={SOMAXCONN: "no such file"}))
+    assert [setting.key for setting in found.plan.settings] == [RANGE]
+    assert any("no such file" in each for each in found.left)
     with pytest.raises(PlanRejected, match="no such file"):
-        undo_proposal(KEPT, here(values={RANGE: "1024 65535"}, refused={SOMAXCONN: "no such file"}))
+        undo_proposal(KEPT, here(values={}, refused={SOMAXCONN: "no such file", RANGE: "no such file"}))
 
 
 def test_what_was_there_before_comes_back_although_it_would_not_be_planned() -> None:
@@ -216,3 +219,18 @@ def test_the_limit_of_a_process_comes_back_by_its_pid_and_start() -> None:
     assert proposal.plan.settings == (Setting("nofile", "4096:4096", "1024:4096", 1044, 7),)
     with pytest.raises(PlanRejected, match="nofile@1044"):
         undo_proposal(limit, here())
+
+
+async def test_what_was_forgotten_or_not_kept_is_said_and_a_forgotten_line_is_not_undone() -> None:
+    entry = SysctlFileEdit(SOMAXCONN, f"{SOMAXCONN} = 65535\n", "")
+    gone = transaction(
+        Plan((), fake_app.NETNS, BOOT, forgets=(SOMAXCONN,)),
+        "kept",
+        id="20250616T150640-c7daf1e2",
+        entries=(entry,),
+    )
+    lost = transaction(PLAN, "kept", id="20250616T140640-c7daf1e2", not_kept=(ForeignValue(SOMAXCONN, "4096"),))
+    async with play(gone, lost, helper=FakeHelper()) as (app, pilot):
+        await says(app, pilot, "● forgotten", f"the line of {SOMAXCONN}", "▲ kept in part")
+        await pilot.press("u")
+        await until(pilot, lambda: any("set no value" in each.message for each in app._notifications))

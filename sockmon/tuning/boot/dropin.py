@@ -24,7 +24,10 @@ from sockmon.tuning.boot.sysctl_d import UnreadableFile, key_of, path_of, read_f
 from sockmon.tuning.boot.this_kernel import this_kernel
 from sockmon.tuning.boot.winning_line import BootFiles, read_boot_files
 
-__all__ = ["FILE", "NotPersisted", "persist", "restore_lines", "simulate", "udev_rule"]
+__all__ = [
+    "FILE", "NotPersisted", "assignments", "content_without", "persist", "remove_lines",
+    "restore_lines", "simulate", "udev_rule",
+]  # fmt: skip
 
 SIMULATED_VALUE = "sockmon"
 """The value of our lines in a simulation, which no other line has."""
@@ -87,7 +90,33 @@ def restore_lines(
         blocks = {entry.key: entry.before.encode("latin-1") for entry in back}
         warnings = _write_merged(directory, content, blocks, root)
     changed = [entry.key for entry in entries if now[entry.key] not in (entry.before, entry.after)]
-    return (*warnings, *(f"the line for {key} in {FILE} was changed since: it was left alone" for key in changed))
+    left = "was changed since: it was left alone; to remove it: sockmon tune forget"
+    return (*warnings, *(f"the line for {key} in {FILE} {left} {key}" for key in changed))
+
+
+def remove_lines(
+    keys: Sequence[str], root: str | Path = "/", before_write: BeforeWrite = lambda entries: None
+) -> tuple[str, ...]:
+    """Remove our lines for `keys`, whatever they set; return warnings.
+
+    Lines that are not ours are kept; a file without any line of ours is removed. Raise NotPersisted if the file
+    cannot be written. Idempotent."""
+    with SysctlDropinDir(Path(root)) as directory:
+        content = directory.read()
+        ours = _our_lines(content)
+        there = [key for key in keys if path_of(key) in ours]
+        before_write(tuple(SysctlFileEdit(key, ours[path_of(key)], "") for key in there))
+        return _write_merged(directory, content, dict.fromkeys(there, b""), root)
+
+
+def content_without(keys: Iterable[str], content: bytes) -> bytes:
+    """Return the content of our file without our lines for `keys`."""
+    return _merged(content, dict.fromkeys(keys, b""))
+
+
+def assignments(content: bytes) -> dict[str, str]:
+    """Return what our lines set, `net.core.somaxconn = 8192`, by the path below /proc/sys."""
+    return {path: sanitize(lines.splitlines()[-1], 400) for path, lines in _our_lines(content).items()}
 
 
 def _write_merged(

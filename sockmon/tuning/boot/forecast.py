@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,16 +34,20 @@ _MAX_TEXT = 60
 
 
 def boot_forecasts(
-    keys: Iterable[str], root: str | Path = "/", proc: str | Path = "/proc"
+    keys: Iterable[str],
+    root: str | Path = "/",
+    proc: str | Path = "/proc",
+    overlay: Mapping[str, bytes] | None = None,
 ) -> dict[str, BootForecast]:
-    """Return a forecast for each of `keys`, from the files below `root` and the processes in `proc`."""
+    """Return a forecast for each of `keys`, from the files below `root` and the processes in `proc`; `overlay` has
+    the contents of files after a change."""
     wanted = list(keys)
     sysctls = [key for key in wanted if not process_of(key)]
     finder = OriginFinder(str(root), str(proc))
     found = {key: _of_limit(finder, key) for key in wanted if process_of(key)}
     if not sysctls:
         return found
-    kernel, now = this_kernel(proc), read_boot_files(root)
+    kernel, now = this_kernel(proc), read_boot_files(root, overlay or {})
     with_our_lines = simulate(sysctls, root)
     machine = _Machine(
         now,

@@ -46,11 +46,18 @@ def find_drift(root: str = "/") -> tuple[Drift, ...]:
 
 
 def _kept_settings(newest_first: Iterable[Transaction]) -> list[KeptSetting]:
-    """Return for each key the setting that was kept last and not undone."""
+    """Return for each key the setting that was kept last, and neither undone nor forgotten."""
+    past = list(newest_first)
+    forgotten: dict[str, str] = {}
+    for one in past:
+        for key in one.forgotten:
+            forgotten.setdefault(key, one.id)
     found: dict[tuple[str, int, int], KeptSetting] = {}
-    for one in kept_not_undone(newest_first):
+    for one in kept_not_undone(past):
         for setting in one.plan.settings:
-            found.setdefault((setting.key, setting.pid, setting.start), (one, setting))
+            # Ids sort by time.
+            if setting.pid or one.id > forgotten.get(setting.key, ""):
+                found.setdefault((setting.key, setting.pid, setting.start), (one, setting))
     return list(found.values())
 
 

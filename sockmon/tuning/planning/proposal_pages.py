@@ -33,6 +33,8 @@ def pages(proposal: Proposal) -> list[Page]:
     found: list[Page] = [_page(preview) for preview in proposal.previews]
     if proposal.already:
         found.append(("Nothing to change", f"{', '.join(proposal.already)}: the value is already set.", ()))
+    if proposal.left:
+        found.append(("Not undone", " ".join(proposal.left), ()))
     if proposal.rollback:
         found.append(("Rollback", sentence(proposal.rollback), ()))
     return found

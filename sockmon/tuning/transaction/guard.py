@@ -39,6 +39,7 @@ from sockmon.tuning.transaction.targets import (
     open_or_explain,
     require_reversible,
     require_unchanged,
+    validate_forgets,
     validate_setting,
 )
 
@@ -71,7 +72,8 @@ class Guard:
         self.listener: socket.socket | None = None
 
     def apply(self) -> Transaction:
-        """Write the plan's values; return the transaction, `holding` if all of them are written and read back.
+        """Write the plan's values; return the transaction, `holding` if all of them are written and read back,
+        and `kept` if the plan only removes lines from our file.
 
         `refused`: nothing was touched. Any other state: a write failed, and the plan was rolled back."""
         try:
@@ -80,6 +82,8 @@ class Guard:
             return self._refuse(error.message + (f"; {error.hint}" if error.hint else ""))
         except OSError as error:
             return self._refuse(error.strerror or str(error))
+        if self._plan.forgets:
+            return self._forget()
         try:
             for n, setting in enumerate(self._plan.settings):
                 self._write_setting(n, setting)
@@ -88,6 +92,14 @@ class Guard:
             self.messages.append(str(error) if isinstance(error, TuningError) else error.strerror or str(error))
             return self.revert()
         return self.status()
+
+    def _forget(self) -> Transaction:
+        """Remove the lines of the plan from our file. There is nothing to hold: no value changes."""
+        try:
+            return self.keep()
+        except TuningError as error:
+            self.messages.append(error.message)
+            return self.revert()
 
     @property
     def deadline(self) -> float:
@@ -129,7 +141,9 @@ class Guard:
     def _validate_plan(self) -> None:
         plan = self._plan
         _validate_hold(self._hold)
-        if not 0 < len(plan.settings) <= MAX_SETTINGS:
+        if plan.forgets:
+            validate_forgets(plan)
+        elif not 0 < len(plan.settings) <= MAX_SETTINGS:
             raise TuningError(f"the plan has {len(plan.settings)} settings; 1 to {MAX_SETTINGS} are allowed")
         if len(plan.reasons) > MAX_REASONS:
             raise TuningError(f"the plan has {len(plan.reasons)} reasons; at most {MAX_REASONS} are allowed")

@@ -173,6 +173,7 @@ def _audit_line(done: Transaction) -> bytes:
             "who": sanitize_actor(done.actor),
             "netns": done.plan.netns,
             "settings": settings,
+            "forgets": [sanitize(key) for key in done.plan.forgets[:64]],
             "not_kept": [_sanitize_foreign(each) for each in done.not_kept],
             "words": [sanitize(message, _MAX_MESSAGE_CHARS) for message in done.messages],
         }

@@ -15,7 +15,8 @@ from sockmon.limit_origin.origin import find_origin
 from sockmon.limit_origin.text import limit_note, to_last
 from sockmon.model.plan import Setting
 from sockmon.model.transaction import SysctlFileEdit, Transaction
-from sockmon.tuning.boot.dropin import FILE, BeforeWrite, persist, restore_lines
+from sockmon.tunables import BY_KEY
+from sockmon.tuning.boot.dropin import FILE, BeforeWrite, persist, remove_lines, restore_lines
 from sockmon.tuning.boot.forecast import boot_forecasts
 from sockmon.tuning.transaction.journal import FileEditDone, FileEditPlanned, Journal, JournalState
 
@@ -30,6 +31,8 @@ def update_sysctl_d(root: str, journal: Journal, find: Callable[[str], Transacti
     assert begin is not None
     if journal.state.persist:
         return [*_persist(root, journal), *_how_to_persist_limits(journal.state)]
+    if begin.plan.forgets:
+        return _forget(root, journal, begin.plan.forgets)
     if not begin.plan.undoes:
         return []
     kept = find(begin.plan.undoes)
@@ -60,6 +63,13 @@ def _undo_edits(root: str, journal: Journal, entries: list[SysctlFileEdit]) -> l
     if why:
         messages = [f"{FILE} was not changed: {why}; {NOT_PERSISTED}", *messages]
     return [*messages, *_boot_forecast([entry.key for entry in entries], root)]
+
+
+def _forget(root: str, journal: Journal, keys: tuple[str, ...]) -> list[str]:
+    messages, why = _retry_once(journal, lambda before_write: remove_lines(keys, root, before_write))
+    if why:
+        messages = [f"{FILE} was not changed: {why}"]
+    return [*messages, *_boot_forecast(list(keys), root)]
 
 
 def _retry_once(journal: Journal, write: Callable[[BeforeWrite], tuple[str, ...]]) -> tuple[list[str], str]:
@@ -100,5 +110,6 @@ def _how_to_persist_limit(setting: Setting) -> tuple[str, ...]:
 
 def _boot_forecast(keys: list[str], root: str) -> list[str]:
     # /dev/null in place of /proc: only the files decide, and the lock is held.
-    found = boot_forecasts(keys, root, os.devnull)
+    # A line that is removed may be of a key that this version does not know.
+    found = boot_forecasts([key for key in keys if key in BY_KEY], root, os.devnull)
     return [f"after a reboot, {key}: {'; '.join(forecast.sentences)}" for key, forecast in found.items()]

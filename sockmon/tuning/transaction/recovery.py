@@ -134,6 +134,6 @@ def _other_netns_reason(begin: Begin) -> str:
 
 def describe(found: Transaction) -> str:
     """Return a sentence about an interrupted change and its result."""
-    keys = ", ".join(setting.key for setting in found.plan.settings)
+    keys = ", ".join([*(setting.key for setting in found.plan.settings), *found.plan.forgets])
     messages = f": {'; '.join(found.messages)}" if found.messages else ""
     return f"change {found.id} ({keys}) was interrupted; {RESULT_TEXT[found.state]}{messages}"

@@ -13,12 +13,14 @@ from typing import Protocol
 from sockmon.errors import TuningError
 from sockmon.kernel import sysctl
 from sockmon.kernel.processes.proc_files import start_of_living
-from sockmon.model.plan import Setting
+from sockmon.model.plan import Plan, Setting
 from sockmon.port_lists import parse_ranges
 from sockmon.text import sanitize
 from sockmon.tunables import BY_KEY
 
 _KEY = re.compile(r"[a-z0-9_]+(\.[A-Za-z0-9_-]+)+")
+_FILE_KEY = re.compile(r"[a-z0-9_]+([./][A-Za-z0-9_.:@-]+)+")
+MAX_FORGOTTEN, MAX_KEY_CHARACTERS = 64, 400
 _VALUE = re.compile(r"[0-9A-Za-z ,.:_-]*")
 _LIMIT_PAIR = re.compile(r"([0-9]{1,18}|unlimited):([0-9]{1,18}|unlimited)")
 _LIMITS = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
@@ -65,6 +67,17 @@ def validate_setting(setting: Setting) -> None:
     for name, value in (("old", setting.old), ("new", setting.new)):
         if len(value) >= _MAX_VALUE_BYTES or not shape.fullmatch(value):
             raise TuningError(f"{key}: the {name} value is too long, or has characters that are not allowed")
+
+
+def validate_forgets(plan: Plan) -> None:
+    """Raise TuningError unless the plan does nothing but remove lines of valid keys from our file."""
+    if plan.settings or plan.undoes:
+        raise TuningError("a plan that removes lines has no settings")
+    if len(plan.forgets) > MAX_FORGOTTEN:
+        raise TuningError(f"the plan removes {len(plan.forgets)} lines; at most {MAX_FORGOTTEN} are allowed")
+    for key in plan.forgets:
+        if len(key) > MAX_KEY_CHARACTERS or ".." in key or not _FILE_KEY.fullmatch(key):
+            raise TuningError(f"{sanitize(key, 80)}: not a key of a sysctl")
 
 
 class Sysctl:

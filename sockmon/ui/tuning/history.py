@@ -29,7 +29,7 @@ from sockmon.model.helper_protocol import (
 from sockmon.model.transaction import STATE_LABELS, State, Transaction
 from sockmon.text import sanitize
 from sockmon.tuning.planning.plan import keys_to_read
-from sockmon.tuning.planning.undo import undo_proposal
+from sockmon.tuning.planning.undo import require_values, undo_proposal
 from sockmon.ui import keys
 from sockmon.ui.detail.detail_screen import DetailScreen, Page
 from sockmon.ui.tuning.hold_text import actor_label, drift_text, outcome_messages
@@ -200,6 +200,11 @@ class HistoryScreen(DetailScreen):
         if kept.state != "kept":
             self.sockmon.show_message(f"only a kept change can be undone; this one is: {STATE_LABELS[kept.state]}")
             return
+        try:
+            require_values(kept)
+        except SockmonError as error:
+            self.sockmon.show_message(f"{error.message}; {error.hint}")
+            return
         self._undo = kept
         wanted = keys_to_read(setting.name for setting in kept.plan.settings)
         if not self.sockmon.ask_helper(ReadSettings(tuple(wanted))):
@@ -221,7 +226,7 @@ def _columns(room: int) -> list[Column[Transaction]]:
     return [
         Column("WHEN", 11 if short else 19, lambda change: begin_time(change, short), lambda change: change.begun),
         Column("WHO", 8 if short else 16, lambda change: _who(change, short), lambda change: actor_label(change)),
-        Column("STATE", 13, state_label, lambda change: change.state),
+        Column("STATE", 15, state_label, lambda change: change.state),
         *(
             []
             if short
@@ -242,6 +247,9 @@ def _who(change: Transaction, short: bool) -> str:
 
 def state_label(change: Transaction) -> Text:
     """Return `● kept`, or that another process has changed what was kept."""
+    if change.plan.forgets and change.state == "kept":
+        done = change.forgotten == change.plan.forgets
+        return Text("● forgotten" if done else "▲ not forgotten", "sev-ok" if done else "sev-warning")
     if change.not_kept:
         return Text("▲ kept in part" if change.kept_settings else "▲ not kept", "sev-warning")
     return state_text(change.state)
@@ -259,6 +267,9 @@ def settings_text(change: Transaction) -> Text:
         Text.assemble((sanitize(each.name, MAX_CHARACTERS), "strong"), " ", *_step(each.old, each.new))
         for each in change.plan.settings
     ]
+    parts += [
+        Text.assemble("the line of ", (sanitize(key, MAX_CHARACTERS), "strong")) for key in change.plan.forgets
+    ]
     return Text(", ").join(parts)
 
 
@@ -272,11 +283,16 @@ def change_facts(change: Transaction, drift: Iterable[Drift]) -> Iterator[Labell
     for number, each in enumerate(change.plan.settings):
         value = Text.assemble((sanitize(each.name, MAX_CHARACTERS), "strong"), "  ", *_step(each.old, each.new))
         yield Labelled("" if number else "Changed", value, indent=2)
+    for number, key in enumerate(change.plan.forgets):
+        yield Labelled(
+            "" if number else "Forgotten", Text(f"the line of {sanitize(key, MAX_CHARACTERS)}"), indent=2
+        )
     yield Labelled("Persisted", Text("yes, in /etc/sysctl.d/90-sockmon.conf" if change.persisted else "no"))
     who = change.actor
     behind = f" as {who.user}" if who.login and who.login != who.user else ""
     yield Labelled("By", Text(sanitize(f"{actor_label(change)}{behind}, uid {who.uid}", 200)))
-    yield Labelled("Applied", Text(f"{begin_time(change, False)}, pending for at most {change.hold:.0f} s"))
+    held = "" if change.plan.forgets else f", pending for at most {change.hold:.0f} s"
+    yield Labelled("Applied", Text(f"{begin_time(change, False)}{held}"))
     for number, line in enumerate(outcome_messages(change)):
         yield Labelled("" if number else "Outcome", Text(line), indent=2)
     yield Labelled("Namespace", Text(f"net:[{change.plan.netns}]", "muted"))
