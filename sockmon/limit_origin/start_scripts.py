@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Iterable
 
 from sockmon.limit_origin.config_files import ConfigFiles
@@ -53,10 +55,12 @@ def find_ulimit(
 def _is_script(files: ConfigFiles, name: str) -> bool:
     """Return whether a file begins with `#!`: a program of many megabytes is not read."""
     try:
-        with open(files.path(name), "rb", buffering=0) as file:
-            return file.read(2) == b"#!" or name.endswith(".sh")
+        # `bash <(...)` runs a pipe, and a read of it would wait for ever.
+        descriptor = os.open(files.path(name), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
+    with open(descriptor, "rb", buffering=0) as file:
+        return stat.S_ISREG(os.fstat(descriptor).st_mode) and (file.read(2) == b"#!" or name.endswith(".sh"))
 
 
 def _in_line(name: str, number: int, raw: str, resource: Resource, soft: int, hard: int) -> LimitSource | None:

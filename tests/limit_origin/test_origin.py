@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from sockmon.limit_origin.config_files import ConfigFiles
 from sockmon.limit_origin.origin import find_origin
+from sockmon.limit_origin.start_scripts import find_ulimit
 from tests.limit_origin.fake_host import PAM_LIMITS, FakeHost
 
 ETC = "/etc/systemd/system"
@@ -234,3 +236,8 @@ def test_a_file_that_is_no_file_makes_it_unknown(host: FakeHost) -> None:
 
 def test_a_process_that_has_ended_has_no_origin(host: FakeHost) -> None:
     assert find_origin(4711, "nofile", str(host.root), str(host.proc)) is None
+
+
+def test_a_script_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "script.sh")
+    assert find_ulimit(ConfigFiles(tmp_path), ["/script.sh"], "nofile", 1024, 4096) is None
