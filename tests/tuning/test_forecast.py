@@ -232,7 +232,7 @@ def test_s15_a_line_for_another_name_of_the_number_is_shown_too(tmp_path: Path) 
     with pytest.raises(NotPersisted) as refused:
         persist([Setting(MAX, "262144", "393216")], ACTOR, "20270101T000000-0", root)
     assert refused.value.hint.startswith(
-        "change line 1 of /etc/sysctl.d/99-cluster.conf to `net.nf_conntrack_max = 393216`"
+        "to persist it, change line 1 of /etc/sysctl.d/99-cluster.conf to `net.nf_conntrack_max = 393216`"
     )
 
 
