@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterable
 
 from sockmon.format import plural
+from sockmon.model.other_netns import HOST
 from sockmon.model.snapshot import OTHER_NETNS, OUTER_TASKS, Missing, NetnsMember, OtherNetns, Snapshot
 
 
@@ -79,4 +80,5 @@ def _member(member: NetnsMember) -> str:
     process = f"{member.name}[{member.pid}]" if member.pid else "no process"
     if member.called is None:
         return process + sockets
-    return f"{member.called.kind} {member.called.name} ({process}){sockets}"
+    kind = "" if member.called.kind == HOST else f"{member.called.kind} "
+    return f"{kind}{member.called.name} ({process}){sockets}"

@@ -6,15 +6,16 @@ import msgspec
 
 OTHER_NETNS = "other namespaces"
 """The reader of the network namespaces that are not sampled."""
-CONTAINER, POD, MACHINE, UNIT, NAMED = "container", "pod", "machine", "unit", "netns"
-"""What the name of a namespace is the name of; NAMED: ip-netns(8) has a name for it, or it is only mounted."""
+CONTAINER, POD, MACHINE, UNIT, NAMED, HOST = "container", "pod", "machine", "unit", "netns", "host"
+"""What the name of a namespace is the name of. NAMED: ip-netns(8) has a name for it, or it is only mounted. HOST: that
+of process 1."""
 
 
 class NetnsName(msgspec.Struct, frozen=True, omit_defaults=True):
     """What people call a network namespace."""
 
     kind: str
-    """CONTAINER, POD, MACHINE, UNIT or NAMED."""
+    """CONTAINER, POD, MACHINE, UNIT, NAMED or HOST."""
     name: str
     """NAMESPACE/NAME of a pod; the first 12 digits of the id if a container's name is not known."""
     runtime: str = ""

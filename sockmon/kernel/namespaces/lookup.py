@@ -18,7 +18,7 @@ from sockmon.kernel.namespaces.nsfs_mounts import given_name
 from sockmon.kernel.namespaces.state_files import StateFiles
 from sockmon.kernel.netlink import run
 from sockmon.kernel.processes import proc_files
-from sockmon.model.other_netns import NAMED, NetnsName
+from sockmon.model.other_netns import HOST, NAMED, NetnsName
 from sockmon.text import sanitize
 
 MIN_ID_DIGITS = 12
@@ -90,6 +90,8 @@ def _matches(word: str, names: NamespaceNames, proc: int) -> list[_Match]:
         for point in found.mounts
         if given_name(point) == word
     ]
+    first = ((found, row) for found in every for row in found.processes if row.pid == 1 and word == HOST)
+    matches += [_Match(found, NetnsName(HOST, HOST), True, "", row.pid) for found, row in first]
     for owner, (row, found) in _oldest_of_owners(every, names).items():
         called = names.name_of(owner)
         if called.name == word or owner.pod == word:

@@ -21,7 +21,7 @@ from sockmon.kernel.namespaces.nsfs_mounts import given_name
 from sockmon.kernel.namespaces.pod_names import read_pod
 from sockmon.kernel.namespaces.state_files import StateFiles
 from sockmon.kernel.processes import proc_files
-from sockmon.model.other_netns import CONTAINER, MACHINE, NAMED, POD, UNIT, NetnsName
+from sockmon.model.other_netns import CONTAINER, HOST, MACHINE, NAMED, POD, UNIT, NetnsName
 from sockmon.text import sanitize
 
 MAX_ASKED = 4
@@ -51,6 +51,8 @@ class NamespaceNames:
 
     def name(self, found: FoundNetns[P]) -> Named:
         """Return what a namespace is called; None if there is nothing but its processes."""
+        if any(row.pid == 1 for row in found.processes):
+            return Named(NetnsName(HOST, HOST), "1")
         owned = self._owner(found)
         if found.mounts and (owned is None or (given_name(found.mounts[0]) and not owned[1].contains)):
             return _mounted(found)

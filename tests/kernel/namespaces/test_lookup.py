@@ -75,12 +75,12 @@ def test_a_pod_by_its_name_or_uid(word: str, proc: FakeProc, tmp_path: Path) -> 
     assert opened("0" * 12, proc) == (inode(proc, 12), "13")
 
 
-def test_machines_and_units(proc: FakeProc) -> None:
+def test_machines_units_and_the_host(proc: FakeProc) -> None:
     proc.add(1, "/init.scope", "host")
     proc.add(12, "/machine.slice/machine-db.scope/payload", "a")
     proc.add(22, "/system.slice/vpn.service", "b")
     proc.add(32, "/lxc.payload.old", "c")
-    for word, pid in (("db", 12), ("vpn.service", 22), ("old", 32)):
+    for word, pid in (("db", 12), ("vpn.service", 22), ("old", 32), ("host", 1)):
         assert opened(word, proc) == (inode(proc, pid), str(pid))
 
 

@@ -144,3 +144,9 @@ def test_no_descriptor_is_left_open(proc: FakeProc, tmp_path: Path) -> None:
     for pids in ((12,), (13,), (12, 13)):
         named(proc, proc.found(*pids), tmp_path)
     assert os.listdir("/proc/self/fd") == before
+
+
+def test_the_namespace_of_process_1_is_the_hosts_not_that_of_its_services(proc: FakeProc) -> None:
+    proc.add(1, "/init.scope")
+    proc.add(12, "/system.slice/cron.service")
+    assert named(proc, proc.found(1, 12)) == (NetnsName("host", "host"), "1")
