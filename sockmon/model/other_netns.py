@@ -7,8 +7,8 @@ import msgspec
 OTHER_NETNS = "other namespaces"
 """The reader of the network namespaces that are not sampled."""
 CONTAINER, POD, MACHINE, UNIT, NAMED, HOST = "container", "pod", "machine", "unit", "netns", "host"
-"""What the name of a namespace is the name of. NAMED: ip-netns(8) has a name for it, or it is only mounted. HOST: that
-of process 1."""
+"""What the name of a namespace is the name of. NAMED: ip-netns(8) has a name for it, or it is only mounted. HOST:
+that of process 1."""
 
 
 class NetnsName(msgspec.Struct, frozen=True, omit_defaults=True):
