@@ -34,6 +34,9 @@ NOT_ISOLATABLE: dict[str, NotIsolatable] = {
     "net.core.rmem_default": NotIsolatable(
         _HOST_WIDE, "a receive buffer that is full, of a size that its program asks for", ("lab run udp-buffers",)
     ),
+    "net.core.wmem_default": NotIsolatable(
+        _HOST_WIDE, "the largest size that a program may ask for", ("prove net.core.wmem_max",)
+    ),
     "net.ipv4.tcp_mem": _recording("tcp-memory"),
     "net.ipv4.udp_mem": _recording("udp-memory"),
     "net.ipv4.tcp_max_orphans": _recording("tcp-orphans"),

@@ -30,21 +30,29 @@ _STREAM = 2.2
 """A UDP flow in both directions that is older, in seconds, is a stream: nf_conntrack_proto_udp.c."""
 _BEGIN = 20
 _TUPLE_ORIG, _TIMEOUT = 1, 7
-_TUPLE_PROTO, _SOURCE_PORT = 2, 2
+_TUPLE_PROTO = 2
+_NUMBERS = (2, 4, 7)
+"""Attributes of a flow that tell it from others: its source port, the id of ICMP, that of ICMPv6."""
+_ECHO = struct.Struct(">BBHHH")
+_ICMP_ID = 4321
+_UNASSIGNED = 253
+"""A protocol number for experiments: RFC 3692."""
 Flow = Callable[[ExitStack], Iterator[int]]
-"""Brings an entry into its state and yields its source port; each next step sends another packet of the flow, or
-creates another entry if the flow has no more packets."""
+"""Brings an entry into its state and yields its source port, or what else tells it from others; each next step
+sends another packet of the flow, or creates another entry if the flow has no more packets."""
 
 
 def _seconds_left(port: int) -> int | None:
-    """Return the seconds that the entry of the flow from `port` has left; None if it is gone."""
+    """Return the seconds that the entry of the flow from `port` has left, or of the ICMP request with that id; 0
+    is a flow without a number. None if it is gone."""
     found: dict[int, int] = {}
 
     def absorb(messages: bytes, length: int) -> None:
         for at in range(0, len(messages), length):
             entry = _attributes(messages[at : at + length], _BEGIN)
             proto = _attributes(_attributes(entry[_TUPLE_ORIG])[_TUPLE_PROTO])
-            found[struct.unpack(">H", proto[_SOURCE_PORT][:2])[0]] = struct.unpack(">I", entry[_TIMEOUT])[0]
+            number = next((proto[each] for each in _NUMBERS if each in proto), bytes(2))
+            found[struct.unpack(">H", number[:2])[0]] = struct.unpack(">I", entry[_TIMEOUT])[0]
 
     with open_netlink(NETFILTER) as netlink:
         run(dump(netlink, "conntrack table", GET, ANY_FAMILY, absorb, _BEGIN))
@@ -103,6 +111,81 @@ def _fin_wait(held: ExitStack) -> Iterator[int]:
         yield port
 
 
+def _syn_sent(held: ExitStack) -> Iterator[int]:
+    listener = held.enter_context(sockets.listen())
+    drop_incoming(listener)
+    while True:
+        yield _without_more_packets(sockets.start_connect())
+
+
+def _syn_recv(held: ExitStack) -> Iterator[int]:
+    while True:
+        with sockets.listen():
+            client = sockets.start_connect(drop_replies=True)
+            port = _without_more_packets(client)
+        yield port
+
+
+def _without_more_packets(client: socket.socket) -> int:
+    """Close a socket in SYN_SENT, which sends nothing, and return its port."""
+    port: int = client.getsockname()[1]
+    client.close()
+    return port
+
+
+def _last_ack(held: ExitStack) -> Iterator[int]:
+    while True:
+        client, server, port = _pair(held)
+        client.shutdown(socket.SHUT_WR)
+        server.recv(1)
+        # Else the client would send its FIN again.
+        sockets.wait_for_value(partial(sockets.tcp_state, client), sockets.FIN_WAIT2)
+        drop_incoming(client)
+        server.shutdown(socket.SHUT_WR)
+        close_silently(server)
+        yield port
+
+
+def _reset(held: ExitStack) -> Iterator[int]:
+    while True:
+        client, _, port = _pair(held)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        yield port
+
+
+def _unacknowledged(held: ExitStack) -> Iterator[int]:
+    while True:
+        client, server, port = _pair(held)
+        drop_incoming(server)
+        client.send(b"!")
+        # Retransmitted data would be another packet.
+        close_silently(client)
+        yield port
+
+
+def _retransmitted(held: ExitStack) -> Iterator[int]:
+    # With 0 every packet counts as one too many.
+    set_sysctl(f"{_PREFIX}tcp_max_retrans", "0")
+    yield from _established(held)
+
+
+def _ping(held: ExitStack, family: int, protocol: int, request: int, address: str) -> Iterator[int]:
+    pinger = held.enter_context(socket.socket(family, socket.SOCK_RAW, protocol))
+    while True:
+        # The kernel puts in the checksum of ICMPv6.
+        check = 0xFFFF - (request << 8) - _ICMP_ID if family == socket.AF_INET else 0
+        pinger.sendto(_ECHO.pack(request, 0, check, _ICMP_ID, 0), (address, 0))
+        yield _ICMP_ID
+
+
+def _unknown_protocol(held: ExitStack) -> Iterator[int]:
+    sender = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_RAW, _UNASSIGNED))
+    while True:
+        sender.sendto(b"!", (sockets.LOOPBACK, 0))
+        yield 0
+
+
 def _udp(held: ExitStack, replied: bool) -> Iterator[int]:
     server = held.enter_context(socket.socket(type=socket.SOCK_DGRAM))
     client = held.enter_context(socket.socket(type=socket.SOCK_DGRAM))
@@ -124,10 +207,25 @@ _FLOWS: dict[str, tuple[Flow, str]] = {
     "tcp_timeout_time_wait": (_time_wait, "a closed connection"),
     "tcp_timeout_close_wait": (_close_wait, "a connection closed by one side"),
     "tcp_timeout_fin_wait": (_fin_wait, "a connection whose FIN got no reply"),
+    "tcp_timeout_syn_sent": (_syn_sent, "a SYN without an answer"),
+    "tcp_timeout_syn_recv": (_syn_recv, "a handshake without its last ACK"),
+    "tcp_timeout_last_ack": (_last_ack, "a connection whose last FIN got no reply"),
+    "tcp_timeout_close": (_reset, "a connection that was reset"),
+    "tcp_timeout_unacknowledged": (_unacknowledged, "a connection with unacknowledged data"),
+    "tcp_timeout_max_retrans": (_retransmitted, "a connection with too many retransmissions"),
+    "icmp_timeout": (partial(_ping, family=socket.AF_INET, protocol=1, request=8, address="127.0.0.1"), "a ping"),
+    "icmpv6_timeout": (
+        partial(_ping, family=socket.AF_INET6, protocol=58, request=128, address="::1"),
+        "a ping of IPv6",
+    ),
+    "generic_timeout": (_unknown_protocol, "a flow of another protocol"),
     "udp_timeout": (partial(_udp, replied=False), "a UDP flow without a reply"),
     "udp_timeout_stream": (partial(_udp, replied=True), "a two-way UDP flow older than 2 s"),
 }
-_NO_MORE_PACKETS = ("tcp_timeout_time_wait", "tcp_timeout_fin_wait")
+_NO_MORE_PACKETS = tuple(
+    f"tcp_timeout_{state}"
+    for state in ("time_wait", "fin_wait", "syn_sent", "syn_recv", "last_ack", "close", "unacknowledged")
+)
 
 
 def _change_timeout(name: str) -> dict[str, Any]:

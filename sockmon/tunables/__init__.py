@@ -5,6 +5,7 @@ Pure: may import `model`, `document`, `port_lists`, `errors`, `text` and `miscon
 tests/experiments (each effect measured), tests/test_explain.py, tests/test_plain_english.py.
 """
 
+from sockmon.tunables.buffers import BUFFERS
 from sockmon.tunables.conntrack import CONNTRACK
 from sockmon.tunables.core import CORE
 from sockmon.tunables.fanotify import FANOTIFY
@@ -13,11 +14,24 @@ from sockmon.tunables.limits import LIMITS
 from sockmon.tunables.neighbours import NEIGHBOURS
 from sockmon.tunables.ports import PORTS
 from sockmon.tunables.removed import REMOVED
+from sockmon.tunables.retries import RETRIES
 from sockmon.tunables.tasks import TASKS
 from sockmon.tunables.tcp import TCP
 from sockmon.tunables.tunable import Tunable
 
-TUNABLES: tuple[Tunable, ...] = (*PORTS, *TCP, *CORE, *NEIGHBOURS, *CONNTRACK, *FILES, *FANOTIFY, *TASKS, *LIMITS)
+TUNABLES: tuple[Tunable, ...] = (
+    *PORTS,
+    *TCP,
+    *RETRIES,
+    *CORE,
+    *BUFFERS,
+    *NEIGHBOURS,
+    *CONNTRACK,
+    *FILES,
+    *FANOTIFY,
+    *TASKS,
+    *LIMITS,
+)
 
 BY_KEY = {key: tunable for tunable in TUNABLES for key in tunable.keys}
 REMOVED_BY_KEY = {key: gone for gone in REMOVED for key in gone.keys}

@@ -3,6 +3,9 @@
 from sockmon.tunables.cost import per_item
 from sockmon.tunables.tunable import Tunable
 
+_MAX_SECONDS = 2_147_483
+"""More overflows on kernels with 1,000 ticks a second (proc_dointvec_jiffies)."""
+
 
 def _timeout(name: str, default: int, description: str) -> Tunable:
     return Tunable(
@@ -14,7 +17,7 @@ def _timeout(name: str, default: int, description: str) -> Tunable:
         description=description,
         ceilings=("conntrack-table",),
         source="Documentation/networking/nf_conntrack-sysctl.rst",
-        maximum=30 * 86_400,
+        maximum=_MAX_SECONDS,
         unaffected="entries whose last packet has arrived already",
         risk="too short: a flow that pauses loses its entry, and its address translation with it",
     )
@@ -95,11 +98,48 @@ CONNTRACK = (
         "tcp_timeout_fin_wait", 120, "How long a connection whose FIN is not acknowledged yet stays in the table."
     ),
     _timeout(
+        "tcp_timeout_syn_sent",
+        120,
+        "How long a connection whose SYN got no answer stays in the table. Scans and hosts that are down fill it.",
+    ),
+    _timeout(
+        "tcp_timeout_syn_recv",
+        60,
+        "How long a connection whose SYN-ACK got no answer stays in the table. A SYN flood fills it.",
+    ),
+    _timeout(
+        "tcp_timeout_last_ack",
+        30,
+        "How long a connection that both sides have closed stays in the table while the last FIN is not"
+        " acknowledged.",
+    ),
+    _timeout("tcp_timeout_close", 10, "How long a connection that ended with a RST stays in the table."),
+    _timeout(
+        "tcp_timeout_max_retrans",
+        300,
+        "How long a connection stays in the table after as many retransmissions without an answer as"
+        " net.netfilter.nf_conntrack_tcp_max_retrans, or with a window of 0; a shorter timeout of its state"
+        " counts.",
+    ),
+    _timeout(
+        "tcp_timeout_unacknowledged",
+        300,
+        "How long a connection stays in the table while data of it is not acknowledged; a shorter timeout of its"
+        " state counts.",
+    ),
+    _timeout(
         "udp_timeout", 30, "How long a UDP flow stays in the table while it has no reply, and in its first 2 s."
     ),
     _timeout(
         "udp_timeout_stream",
         120,
         "How long a UDP flow with packets in both directions stays in the table, after 2 s.",
+    ),
+    _timeout("icmp_timeout", 30, "How long an ICMP request, such as a ping, stays in the table."),
+    _timeout("icmpv6_timeout", 30, "How long an ICMPv6 request, such as a ping, stays in the table."),
+    _timeout(
+        "generic_timeout",
+        600,
+        "How long a flow of a protocol without a timeout of its own stays in the table.",
     ),
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from sockmon.document import Section, sentence
 from sockmon.tunables.cost import takes_memory
-from sockmon.tunables.tunable import SCOPE_TEXT, Tunable
+from sockmon.tunables.tunable import Tunable
 from sockmon.tunables.untuned import NOT_NETNS, OtherKey, PresentKey, RemovedKey
 from sockmon.tunables.value import describe_allowed
 
@@ -20,7 +20,7 @@ def sections(row: Tunable) -> Iterator[Section]:
         yield Section("Allowed", (sentence(describe_allowed(row)),))
         yield Section("Takes effect", (sentence(row.takes_effect),))
         yield Section("Not affected", (sentence(row.unaffected),))
-        yield Section("Scope", (sentence(SCOPE_TEXT[row.scope]),))
+        yield Section("Scope", (sentence(row.scope_text),))
         yield Section("Risk", (sentence(row.risk),))
         yield Section("Memory", (_memory(row),))
     if row.misconceptions:
@@ -45,6 +45,8 @@ def untuned_sections(about: OtherKey | RemovedKey | PresentKey) -> Iterator[Sect
 
 
 def _memory(row: Tunable) -> str:
+    if row.memory:
+        return row.memory
     if row.cost is None:
         return "Unknown." if takes_memory(row) else "None by itself."
     if row.unit.startswith("pages"):

@@ -18,6 +18,7 @@ SCOPE_TEXT: dict[Scope, str] = {
     "user namespace": "each user namespace has its own value, and those of the namespaces above it apply too",
     "process": "this process only; processes that it starts later inherit it, those that run already do not",
 }
+NETNS_AS_HOST = "each network namespace has its own value, which starts with that of the initial one"
 Kind = Literal["number", "numbers", "range", "ports", "switch", "limit"]
 """How a value is written: one number, several ascending numbers, a first and a last port, a list of ports and
 ranges, one of a few numbers with a meaning each, or the soft and the hard limit of a process."""
@@ -31,6 +32,8 @@ class Tunable:
     """Dotted, as for sysctl(8); for a limit its name, as for prlimit(1)."""
     unit: str
     scope: Scope
+    starts_as_host: bool = False
+    """True if a new network namespace gets the value of the initial one, and not the default."""
     default: str
     """The kernel's own default; a text if it depends on the machine."""
     takes_effect: str
@@ -69,10 +72,17 @@ class Tunable:
     """What can go wrong with a new value."""
     cost: Callable[[Sequence[int], int], int] | None = None
     """Bytes that the kernel takes at most with these numbers; the second argument is the page size."""
+    memory: str = ""
+    """What a value costs, if `cost` cannot say it as a number."""
     related: Sequence[str] = ()
     """Keys that must be considered together with it."""
     may_be_unlimited: bool = False
     """True for a limit that accepts `unlimited`."""
+
+    @property
+    def scope_text(self) -> str:
+        """Return what shares one value."""
+        return NETNS_AS_HOST if self.starts_as_host else SCOPE_TEXT[self.scope]
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sockmon.tunables.tunable import SCOPE_TEXT
+from sockmon.tunables.tunable import NETNS_AS_HOST, SCOPE_TEXT
 
 LIMITS_NOTHING = "It limits no connections."
 
@@ -60,8 +60,8 @@ class PresentKey:
     description: str = "This kernel has this sysctl; sockmon has no page about it."
 
 
+__all__ = ["NETNS_AS_HOST"]
 HOST, NETNS, INITIAL_NETNS = (SCOPE_TEXT[scope] for scope in ("host", "netns", "initial netns"))
-NETNS_AS_HOST = "each network namespace has its own value, which starts with that of the initial one"
 NOT_NETNS = "it does not depend on the network namespace"
 IPC = "each IPC namespace has its own value"
 READ_ONLY_ELSEWHERE = f"{INITIAL_NETNS}; the others show it"

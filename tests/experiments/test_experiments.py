@@ -75,8 +75,9 @@ def test_every_setting_has_an_experiment_or_a_reason_why_not() -> None:
 
 
 def test_an_experiment_changes_only_settings_of_a_namespace() -> None:
-    # The experiment on rmem_max reads the limit and does not change it.
-    assert {key for key in BY_KEY if TUNABLES[key].scope not in OWN} == {"net.core.rmem_max"}
+    # The experiments on rmem_max and wmem_max read the limit and do not change it.
+    host_wide = {"net.core.rmem_max", "net.core.wmem_max"}
+    assert {key for key in BY_KEY if TUNABLES[key].scope not in OWN} == host_wide
     assert {TUNABLES[key].scope for key in NOT_ISOLATABLE} == {"host", "initial netns"}
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from sockmon.tunables import BY_KEY, Tunable
 from sockmon.tuning.boot import kernel_write
 from sockmon.tuning.boot.kernel_write import PORT_RANGE, PORT_START, Kept, Refused, write
-from sockmon.tuning.boot.sysctl_d import key_of
+from sockmon.tuning.boot.sysctl_d import key_of, path_of
 from sockmon.tuning.boot.this_kernel import this_kernel
+from sockmon.tuning.planning.plan import settable_sysctls
 from tests.netns import inside
 
 _TEXTS = (
@@ -52,6 +55,55 @@ def compare_with_the_kernel() -> tuple[int, list[str]]:
                 if now[path]:
                     _write(file, now[path])
     return compared, wrong
+
+
+@pytest.mark.fault("S27", "S8")
+@pytest.mark.usefixtures("needs_userns")
+def test_the_bounds_of_every_rule_are_the_kernels_and_ours_are_inside() -> None:
+    compared, wrong = inside(compare_bounds)
+    assert wrong == []
+    assert compared > 60
+
+
+def compare_bounds() -> tuple[int, list[str]]:
+    """Write the least and the greatest value of each row, those of the kernel, and one outside on each side.
+
+    Return how many were written, and those that the kernel takes or refuses against its rule or row."""
+    compared, wrong = 0, []
+    for key in settable_sysctls():
+        path, row = path_of(key), BY_KEY[key]
+        file, rule = Path("/proc/sys", path), kernel_write.rule_of(path)
+        ours = key.startswith("net.") and path != PORT_START and os.access(file, os.W_OK)
+        if row.kind not in ("number", "numbers") or not ours:
+            continue
+        if rule is None:
+            wrong.append(f"{key}: no rule")
+            continue
+        before = file.read_text()
+        for value, accepted in _around(row, rule):
+            text = " ".join([str(value)] * rule.count)
+            refused = _write(file, text)
+            kept = " ".join(file.read_text().split()) == text
+            compared += 1
+            if (not refused and kept) != accepted:
+                wrong.append(f"{key} = {text}: {refused or 'accepted'}")
+        _write(file, before.strip())
+    return compared, wrong
+
+
+def _around(row: Tunable, rule: kernel_write.Rule) -> Iterator[tuple[int, bool]]:
+    """Yield values, and whether the kernel accepts each."""
+    yield row.minimum, True
+    yield row.maximum, True
+    if rule.handler == "seconds":
+        # Every kernel takes as much, and none takes so much: how much is between depends on its ticks.
+        yield kernel_write.INT_MAX // 1000, True
+        yield kernel_write.INT_MAX, False
+        return
+    yield rule.minimum, True
+    yield rule.minimum - 1, False
+    yield rule.maximum, True
+    yield rule.maximum + 1, False
 
 
 def _begin(port_start: str) -> None:

@@ -94,7 +94,7 @@ def test_the_nearest_names_are_suggested() -> None:
 
 
 def test_what_was_renamed_points_to_a_key_that_can_be_set() -> None:
-    assert all(find_key(row.replaced_by, [row.replaced_by]) for row in REMOVED if row.replaced_by)
+    assert all(find_key(row.replaced_by) for row in REMOVED if row.replaced_by)
 
 
 def sockmon(*argv: str) -> subprocess.CompletedProcess[str]:

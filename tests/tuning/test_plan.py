@@ -469,7 +469,11 @@ def bounds_inside() -> list[str]:
         row = BY_KEY[key]
         if not key.startswith("net.") or key in space.refused or key == UNPRIVILEGED_START:
             continue
-        tries = [str(row.minimum), str(row.maximum)] if row.kind == "number" else list(map(str, row.allowed))
+        tries = list(map(str, row.allowed))
+        if row.kind in ("number", "numbers"):
+            tries = [
+                " ".join([bound] * max(len(row.field_names), 1)) for bound in (f"{row.minimum}", f"{row.maximum}")
+            ]
         for value in (*tries, space.values[key]):
             try:
                 write(key, value)

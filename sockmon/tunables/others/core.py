@@ -67,6 +67,12 @@ CORE_KEYS = (
         "net.core.",
         NETNS,
         {
+            "optmem_max": (
+                "The memory of one socket for its options and for what accompanies a message: filters, multicast"
+                " groups, control data, notifications of MSG_ZEROCOPY. Before Linux 6.8 it was one value for the"
+                " host.",
+                "It limits no connections: above it setsockopt() and sendmsg() fail with ENOBUFS or ENOMEM.",
+            ),
             "rps_default_mask": "The processors that receive for new devices (RPS).",
             "tstamp_allow_data": "Whether a time stamp may be returned with its packet to unprivileged programs.",
             "txrehash": "Whether a connection without progress changes its path.",

@@ -52,6 +52,28 @@ NETFILTER_KEYS = (
     ),
     *others(
         "net.netfilter.nf_conntrack_",
+        NETNS,
+        {
+            "gre_timeout": "How long a GRE flow stays in the table while it has no reply, in seconds.",
+            "gre_timeout_stream": "How long a GRE flow in both directions stays in the table, in seconds.",
+            **{
+                f"sctp_timeout_{state}": f"How long an SCTP association {text} stays in the table, in seconds."
+                for state, text in (
+                    ("closed", "that is closed"),
+                    ("cookie_wait", "whose INIT got no answer"),
+                    ("cookie_echoed", "whose COOKIE ECHO got no answer"),
+                    ("established", "that is open"),
+                    ("heartbeat_sent", "whose heartbeat got no answer"),
+                    ("shutdown_sent", "whose SHUTDOWN got no answer"),
+                    ("shutdown_recd", "whose SHUTDOWN has been received"),
+                    ("shutdown_ack_sent", "whose SHUTDOWN ACK has been sent"),
+                )
+            },
+        },
+        f"{_NOT_THE_TABLE} Entries that stay long take room in it.",
+    ),
+    *others(
+        "net.netfilter.nf_conntrack_",
         READ_ONLY_ELSEWHERE,
         {
             "expect_max": (

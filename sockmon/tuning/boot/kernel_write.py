@@ -75,12 +75,23 @@ _RULES = {
     "net/ipv4/tcp_abort_on_overflow": _U8,
     "net/ipv4/tcp_orphan_retries": _U8,
     "net/ipv4/tcp_max_orphans": _INT,
+    "net/ipv4/tcp_keepalive_time": _SECONDS,
+    "net/ipv4/tcp_keepalive_intvl": _SECONDS,
+    "net/ipv4/tcp_keepalive_probes": _U8,
+    "net/ipv4/tcp_syn_retries": Rule(handler="u8", minimum=1, maximum=127),
+    "net/ipv4/tcp_synack_retries": _U8,
+    "net/ipv4/tcp_retries2": _U8,
+    "net/ipv4/tcp_notsent_lowat": Rule(handler="ulong", minimum=0, maximum=2**32 - 1),
+    "net/ipv4/tcp_rmem": Rule(minimum=1, count=3),
+    "net/ipv4/tcp_wmem": Rule(minimum=1, count=3),
     "net/ipv4/tcp_mem": _MEM,
     "net/ipv4/udp_mem": _MEM,
     "net/core/somaxconn": _NOT_NEGATIVE,
     "net/core/netdev_max_backlog": _INT,
     "net/core/rmem_default": Rule(minimum=2304),
     "net/core/rmem_max": Rule(minimum=2304),
+    "net/core/wmem_default": Rule(minimum=4608),
+    "net/core/wmem_max": Rule(minimum=4608),
     "net/unix/max_dgram_qlen": _INT,
     **{f"net/ipv{v}/neigh/default/gc_thresh{n}": _NOT_NEGATIVE for v in (4, 6) for n in (1, 2, 3)},
     "net/netfilter/nf_conntrack_max": _NOT_NEGATIVE,
@@ -159,6 +170,11 @@ def depends_on(path: str) -> str:
     return {PORT_RANGE: PORT_START, PORT_START: PORT_RANGE}.get(path, "")
 
 
+def rule_of(path: str) -> Rule | None:
+    """Return what the kernel accepts for `path`; None if that is not known."""
+    return _SECONDS if _CONNTRACK_TIMEOUT.fullmatch(path) else _RULES.get(path)
+
+
 def write(path: str, text: bytes, now: Mapping[str, str | None], kernel: Kernel | None = None) -> Outcome:
     """Return what happens when `text` and a line feed are written to `path`, one of `same_number`'s first.
 
@@ -166,7 +182,7 @@ def write(path: str, text: bytes, now: Mapping[str, str | None], kernel: Kernel 
     kernel = kernel or Kernel()
     if path in kernel.missing:
         return Refused("ENOENT", f"this kernel has no such file: {kernel.missing[path]}")
-    rule = _SECONDS if _CONNTRACK_TIMEOUT.fullmatch(path) else _RULES.get(path)
+    rule = rule_of(path)
     if rule is None:
         return _without_a_rule(path, text)
     if len(text) + 1 >= _PAGE:

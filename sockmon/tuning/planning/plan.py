@@ -9,7 +9,6 @@ from sockmon.errors import Misuse, PlanRejected
 from sockmon.model.plan import Plan, PlanWarning, Preview, Proposal, Setting
 from sockmon.text import sanitize
 from sockmon.tunables import TUNABLES, Tunable, process_of, row_of
-from sockmon.tunables.tunable import SCOPE_TEXT
 from sockmon.tunables.value import equal, parse, with_hard_limit
 from sockmon.tuning.planning.context import PlanContext
 from sockmon.tuning.planning.effects import effect_text, memory_cost, unaffected
@@ -146,7 +145,7 @@ def _preview(
         effect=effect_text(step, after, context),
         takes_effect=step.row.takes_effect,
         unaffected=unaffected(step, after, context),
-        scope=SCOPE_TEXT[step.row.scope],
+        scope=step.row.scope_text,
         risk=step.row.risk,
         memory=memory_cost(step, context),
         warnings=tuple(each for each in warnings_for(step, after, context) if each not in given),
