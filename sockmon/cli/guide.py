@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 @click.option("--yes", is_flag=True, help="Make the change without confirmation, and keep it if it is verified.")
 @click.option("--json", "json_", is_flag=True, help="Print JSON; its schema is docs/guide.schema.json.")
 @click.option("--examples", is_flag=True, help="Print the guide's examples for each application, and exit.")
+@click.option(
+    "--keep-no-progress", hidden=True, is_flag=True, help="Neither resume a walk nor keep how far it is."
+)
 @click.option("--report", metavar="FILE", help="Write the summary of the walk to a new file, as Markdown.")
 def guide(
     name: str | None,
@@ -40,6 +43,7 @@ def guide(
     yes: bool,
     json_: bool,
     examples: bool,
+    keep_no_progress: bool,
     report: str | None,
 ) -> None:
     """Walk through the guide NAME on live data: from the symptom to the limit, to the remedy, through the change,
@@ -70,7 +74,7 @@ def guide(
     if lab:
         sys.exit(_on_lab(found, number, yes, json_, report))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    _walk(found, number or "", source, netns, yes, json_, report)
+    _walk(found, number or "", source, netns, yes, json_, report, not keep_no_progress)
 
 
 def _print_examples(found: Guide) -> None:
@@ -106,8 +110,16 @@ def _list(source: str | None, netns: str | None, json_: bool) -> None:
 
 
 def _walk(
-    found: Guide, number: str, source: str | None, netns: str | None, yes: bool, json_: bool, report: str | None
+    found: Guide,
+    number: str,
+    source: str | None,
+    netns: str | None,
+    yes: bool,
+    json_: bool,
+    report: str | None,
+    resumes: bool,
 ) -> None:
+    from sockmon.cli.guide_progress import KeptProgress
     from sockmon.cli.guide_samples import open_samples
     from sockmon.cli.guide_walk import EvidenceWalk, TerminalWalk
     from sockmon.document import json_text
@@ -115,15 +127,17 @@ def _walk(
     from sockmon.guides.walk import Walk
 
     interactive = sys.stdin.isatty() and sys.stdout.isatty() and not (json_ or yes)
-    if found.asks_number and not number and interactive:
-        number = _ask_number(found)
+    kept = KeptProgress(found) if interactive and resumes else None
     with open_samples(source, netns) as samples:
         # Before anything is changed; a source that cannot be read leaves no empty file.
         file = new_file.create(report) if report else None
-        walk = Walk(found, samples.first, samples.place, number)
+        walk = kept.resume(samples, number) if kept else None
+        if walk is None:
+            number = number or (_ask_number(found) if interactive else "")
+            walk = Walk(found, samples.first, samples.place, number)
         try:
             if interactive:
-                TerminalWalk(walk, samples, console.width()).run()
+                TerminalWalk(walk, samples, console.width(), kept).run()
             else:
                 EvidenceWalk(walk, samples, yes, console.width(), quiet=json_).run()
         finally:
@@ -135,6 +149,8 @@ def _walk(
 
 
 def _ask_number(found: Guide) -> str:
+    if not found.asks_number:
+        return ""
     number: str = click.prompt(found.question, default="", show_default=False, prompt_suffix=" ")
     if number:
         _check_number(found, number)
@@ -161,7 +177,7 @@ def _on_lab(found: Guide, number: str | None, yes: bool, json_: bool, report: st
         number = found.lab_number or str(expected[1] if expected else "")
     # The working directory inside is another one.
     path = ["--report", str(Path(report).absolute())] if report else []
-    options = [*(["--json"] if json_ else []), *path]
+    options = ["--keep-no-progress", *(["--json"] if json_ else []), *path]
     free_tasks.require(free_tasks.SANDBOX, "a lab")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with console.progress_bar() as progress, run_lab(scenario, progress) as running:

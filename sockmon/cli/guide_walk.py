@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 from sockmon.cli.guide_change import carry_out, is_pending, propose, settle
+from sockmon.cli.guide_progress import KeptProgress
 from sockmon.cli.guide_samples import Samples
 from sockmon.cli.guide_text import (
     EXAMPLES_KEY,
@@ -80,20 +81,27 @@ class EvidenceWalk:
 class TerminalWalk:
     """Walks with a person, who takes the suggested exit with Enter or another one with a letter."""
 
-    def __init__(self, walk: Walk, samples: Samples, width: int) -> None:
-        self._walk, self._samples, self._width = walk, samples, width
+    def __init__(self, walk: Walk, samples: Samples, width: int, kept: KeptProgress | None = None) -> None:
+        """`kept` takes the progress after each step; None: it is not kept."""
+        self._walk, self._samples, self._width, self._kept = walk, samples, width, kept
 
     def run(self) -> None:
         """Walk until the end, or until the person quits."""
         walk = self._walk
         self._print(head_lines(walk.guide, walk.progress.number, self._width))
         while walk.outcome is None:
+            self._save()
             self._print(step_lines(walk, self._width))
             if not self._leave_step():
                 break
         else:
             self._print(step_lines(walk, self._width))
         self._settle()
+        self._save()
+
+    def _save(self) -> None:
+        if self._kept:
+            self._kept.save(self._walk)
 
     def _leave_step(self) -> bool:
         """Stay at a step until the person goes on; return False to quit."""

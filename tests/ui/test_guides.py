@@ -11,10 +11,10 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from sockmon.guides import GUIDES, guides_to
+from sockmon.kept_walks import directory
 from sockmon.ui.app import SockmonApp
 from sockmon.ui.detail.ceiling import CeilingScreen
 from sockmon.ui.guiding.guide_list import GuideList
-from sockmon.ui.guiding.kept_walks import directory
 from sockmon.ui.guiding.prompt import PromptScreen
 from sockmon.ui.guiding.walk_screen import WalkScreen
 from sockmon.ui.help import HelpScreen

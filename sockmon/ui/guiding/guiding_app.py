@@ -8,13 +8,13 @@ from functools import partial
 from sockmon.assess import Assessment
 from sockmon.guides import Guide
 from sockmon.guides.facts import Place
+from sockmon.kept_walks import KeptWalks
 from sockmon.model.helper_protocol import GetHistory
 from sockmon.model.plan import Proposal
 from sockmon.model.report import Reading
 from sockmon.model.transaction import Actor, Transaction
 from sockmon.sources import Source
 from sockmon.ui.guiding.guide_list import GuideList
-from sockmon.ui.guiding.kept_walks import KeptWalks
 from sockmon.ui.guiding.prompt import PromptScreen, number_fault
 from sockmon.ui.guiding.session import GuideSession, place_of
 from sockmon.ui.guiding.walk_screen import WalkScreen

@@ -13,10 +13,10 @@ from sockmon.guides.fitting import fitting
 from sockmon.guides.guide import Act, End
 from sockmon.guides.progress import Progress
 from sockmon.guides.walk import FAILED_STATES, Walk, step_of
+from sockmon.kept_walks import KeptWalks
 from sockmon.model.snapshot import Snapshot
 from sockmon.model.transaction import Transaction
 from sockmon.sources import Source
-from sockmon.ui.guiding.kept_walks import KeptWalks
 
 
 class GuideSession:

@@ -8,10 +8,15 @@ from pathlib import Path
 import pytest
 
 from sockmon.guides.progress import Progress, encode
-from sockmon.ui.guiding.kept_walks import MAX_BYTES, KeptWalks, directory
+from sockmon.kept_walks import MAX_BYTES, KeptWalks, directory
 from tests.guides.walks import begin, follow, full
 
 NAME = "toy"
+
+
+@pytest.fixture(autouse=True)
+def _own_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
 def progress() -> Progress:
