@@ -122,6 +122,8 @@ class NetnsSampler:
         return Netns(
             name=handle.name,
             inode=handle.inode,
+            kind=handle.called.kind if handle.called else "",
+            container=handle.called.container if handle.called else "",
             entry=handle.entry,
             sockstat=stat,
             counters=counters,

@@ -12,7 +12,7 @@ from sockmon.assess.unjudged import unjudged
 from sockmon.ceilings import CEILINGS, Ceiling
 from sockmon.ceilings.ceiling import Measure, Window
 from sockmon.fault_log import FAULTS
-from sockmon.model.report import Reading, Remedy, Report
+from sockmon.model.report import Reading, ReadingNetns, Remedy, Report
 from sockmon.model.severity import URGENCY, Severity
 from sockmon.model.snapshot import Missing, Netns, Snapshot
 
@@ -73,7 +73,12 @@ def _reading(item: Verdict, window: Window) -> Reading:
         missing=missing,
         warning=_rounded(gauge.warning, 4),
         critical=_rounded(gauge.critical, 4),
+        netns=_netns(window.netns) if ceiling.of_netns else None,
     )
+
+
+def _netns(netns: Netns) -> ReadingNetns:
+    return ReadingNetns(netns.inode, netns.name, netns.kind, netns.container)
 
 
 def _entries_of(missing: Missing | None, now: Snapshot) -> tuple[Missing, ...]:

@@ -136,3 +136,8 @@ class Ceiling:
     """Measured on the processes in /proc: with hidepid it is unknown for those of other users."""
     change_key: Callable[[Snapshot], object] | None = None
     """Returns what changes if there is something new to measure; None: every Snapshot is new."""
+
+    @property
+    def of_netns(self) -> bool:
+        """Return whether it is that of a network namespace or of its sockets; /proc shows the processes of all."""
+        return self.scope == "netns" or (self.scope == "process" and not self.from_processes)

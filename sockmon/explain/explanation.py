@@ -99,15 +99,10 @@ def _ceiling(row: Ceiling, now: Observation, labs: Sequence[str]) -> Explanation
 
 def _not_sampled(ids: Iterable[str], now: Observation) -> list[Section]:
     """Return the network namespaces that are not sampled, if one of the ceilings is read in a namespace."""
-    if now.report is None or not any(_in_namespace(BY_ID[name]) for name in ids):
+    if now.report is None or not any(BY_ID[name].of_netns for name in ids):
         return []
     reasons = (entry.reason for entry in now.report.missing if entry.reader == OTHER_NETNS)
     return _optional_section("Not sampled", map(sentence, reasons))
-
-
-def _in_namespace(row: Ceiling) -> bool:
-    """Return whether a ceiling is that of a namespace, or of its sockets: /proc shows the processes of all."""
-    return row.scope == "netns" or (row.scope == "process" and not row.from_processes)
 
 
 def _key(named: NamedKey, now: Observation) -> Explanation:

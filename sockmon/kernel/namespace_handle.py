@@ -22,6 +22,7 @@ from sockmon.kernel.probes import Probes, open_probes
 from sockmon.kernel.setns import OpenedFiles
 from sockmon.kernel.sockets import proc_net
 from sockmon.kernel.sockets.sock_diag import Diag
+from sockmon.model.other_netns import NetnsName
 
 RETRY_SECONDS = 10.0
 """Seconds after a failed attempt until a file is opened again: its module may have been loaded since."""
@@ -133,6 +134,8 @@ class NetnsHandle:
         """Take over what was `opened`. `proc` is where an absent file is opened again; None if the namespace is
         not ours. `keeps_open`: False opens each file for one read, and one socket for dumps that never overlap."""
         self.name = name
+        self.called: NetnsName | None = None
+        """What people call it; None if it was opened by a pid or a path."""
         self.entry = ""
         """What `ip netns exec` or `nsenter` takes for it: a name, a pid or a path; empty for our own."""
         self.inode = opened.inode

@@ -12,6 +12,7 @@ from sockmon.kernel.identity import OWN_NETNS
 from sockmon.kernel.namespace_handle import SOCKETS, NetnsHandle, open_files, open_for_visitors
 from sockmon.kernel.namespaces.lookup import OpenedNetns, is_id, open_named
 from sockmon.kernel.setns import EntryRefused, open_in_netns
+from sockmon.model.other_netns import HOST, NetnsName
 from sockmon.text import sanitize
 
 NETNS_FILES = (
@@ -37,7 +38,9 @@ def open_current(proc: str = "/proc", keeps_open: bool = True) -> NetnsHandle:
     opened = open_files(NETNS_FILES + HOST_FILES if keeps_open else (), proc, SOCKETS if keeps_open else ())
     initial = sysctl.path("net.ipv4.tcp_mem")
     known = initial in opened.files if keeps_open else os.path.exists(f"{proc}/{initial}")
-    return NetnsHandle("host" if known else f"net:[{opened.inode}]", opened, proc, keeps_open)
+    handle = NetnsHandle(HOST if known else f"net:[{opened.inode}]", opened, proc, keeps_open)
+    handle.called = NetnsName(HOST, HOST) if known else None
+    return handle
 
 
 def open_netns(spec: str, more: tuple[str, ...] = (), most: int | None = None) -> NetnsHandle:
@@ -48,7 +51,7 @@ def open_netns(spec: str, more: tuple[str, ...] = (), most: int | None = None) -
     Digits only are a PID if they are fewer than those of an id; a namespace whose name is a number is opened by
     its path."""
     title = sanitize(spec) or "(no name)"
-    namespace, entry = _open_namespace(spec, title)
+    namespace, entry, called = _open_namespace(spec, title)
     try:
         paths = tuple(dict.fromkeys(NETNS_FILES + more))
         opened = open_in_netns(namespace, lambda: open_for_visitors(paths, most))
@@ -56,8 +59,8 @@ def open_netns(spec: str, more: tuple[str, ...] = (), most: int | None = None) -
         os.close(namespace)
     if isinstance(opened, EntryRefused):
         raise _not_entered(title, opened.code)
-    handle = NetnsHandle(title, opened, keeps_open=most is None)
-    handle.entry = entry
+    handle = NetnsHandle(called.name if called else title, opened, keeps_open=most is None)
+    handle.entry, handle.called = entry, called
     return handle
 
 

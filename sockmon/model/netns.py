@@ -220,6 +220,10 @@ class Netns(msgspec.Struct, frozen=True):
     transmit: TransmitQueues | None = None
     queues: TcpQueues | None = None
     """None also if TCP uses less than MIN_PAGES of memory on the whole host: then the sockets are not read."""
+    kind: str = ""
+    """What `name` is the name of, as `NetnsName.kind`; empty if it is a pid or a path, and in older recordings."""
+    container: str = ""
+    """The id of its container; empty if it has none, and in older recordings."""
     entry: str = ""
     """What `ip netns exec` or `nsenter` takes for it: a name, a pid or a path; empty for sockmon's own, and in
     older recordings."""

@@ -29,6 +29,18 @@ class Remedy(msgspec.Struct, frozen=True, omit_defaults=True):
     have to be looked at, if it is "application". None if there is no such process, or it is not known."""
 
 
+class ReadingNetns(msgspec.Struct, frozen=True):
+    """The network namespace that a Reading is about."""
+
+    inode: int
+    """That of /proc/PID/ns/net; 0 if unknown."""
+    name: str
+    kind: str
+    """What has the name: container, pod, machine, unit, netns (a name of `ip netns`) or host; empty if unknown."""
+    container: str
+    """The id of the container; empty if there is none, or if it is unknown."""
+
+
 class Reading(msgspec.Struct, frozen=True, omit_defaults=True):
     """One ceiling for one subject: its use, growth, time left, evidence and remedies."""
 
@@ -53,6 +65,8 @@ class Reading(msgspec.Struct, frozen=True, omit_defaults=True):
     """The ratio from which on it is a warning: the default, or what the user set; None if unknown."""
     critical: float | None = None
     """The same for critical; None also if it is never critical."""
+    netns: ReadingNetns | None = None
+    """The network namespace whose limit or sockets it is about; None if it is about the host or its processes."""
 
     @property
     def key(self) -> tuple[str, str]:

@@ -53,6 +53,7 @@ class OpenedNetns(NamedTuple):
     descriptor: int
     entry: str
     """What `ip netns exec` or `nsenter` takes for it: a name, a pid or a path."""
+    called: NetnsName | None = None
 
 
 def open_named(word: str, proc_root: str = proc_files.PROC, state_root: str = "") -> OpenedNetns | None:
@@ -78,7 +79,8 @@ def _open_one(word: str, matches: list[_Match], names: NamespaceNames, proc: int
         raise _ambiguous(word, list(by_inode.values()))
     for match in by_inode.values():
         with suppress(FileNotFoundError, ProcessLookupError):
-            return OpenedNetns(_open(match, names, proc), given_name(match.path) or str(match.pid))
+            entry = given_name(match.path) or str(match.pid)
+            return OpenedNetns(_open(match, names, proc), entry, match.called)
     return None
 
 
