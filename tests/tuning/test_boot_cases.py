@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from sockmon.tuning.boot.forecast import boot_forecasts
-from sockmon.tuning.boot.near_misses import near_misses
+from sockmon.tuning.boot.near_misses import NearMisses
 from sockmon.tuning.boot.winning_line import read_boot_files
 from tests.netns import child_environment, inside
 from tests.tuning.sysctl_programs import (
@@ -228,7 +228,7 @@ def test_a_line_that_looks_as_if_it_set_a_key(
     tmp_path: Path, file: str, content: bytes, key: str, why: str
 ) -> None:
     root = root_with(tmp_path, {file: content})
-    found = near_misses(key, read_boot_files(root), root)
+    found = NearMisses(read_boot_files(root), root).of(key)
     assert bool(found) == bool(why), found
     assert why in " ".join(found)
     assert boot_forecasts([key], root, tmp_path / "proc")[key].hints == found

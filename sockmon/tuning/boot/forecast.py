@@ -18,7 +18,7 @@ from sockmon.tunables import process_of
 from sockmon.tuning.boot.dropin import FILE, SIMULATED_VALUE, simulate
 from sockmon.tuning.boot.kernel_write import STARTS_WITH, Kernel, depends_on, same_number
 from sockmon.tuning.boot.modules import late_module
-from sockmon.tuning.boot.near_misses import near_misses
+from sockmon.tuning.boot.near_misses import NearMisses
 from sockmon.tuning.boot.other_writers import other_writers, process_names
 from sockmon.tuning.boot.replay import BootWrite, KeyReplay, RefusedWrite, Replay, Step, paths_for, replay
 from sockmon.tuning.boot.sysctl_d import PROCPS, PROGRAMS, SYSTEMD, SysctlProgram, key_of, path_of
@@ -51,6 +51,7 @@ def boot_forecasts(
     with_our_lines = simulate(sysctls, root)
     machine = _Machine(
         now,
+        NearMisses(now, Path(root)),
         now.replays(sysctls, kernel),
         with_our_lines,
         {program: replay(_assumed(with_our_lines, program, sysctls), kernel) for program in PROGRAMS},
@@ -92,6 +93,7 @@ class _Machine:
     """The files as they are and with our lines, what a boot makes of them, and the program that boot runs."""
 
     files: BootFiles
+    near_misses: NearMisses
     replays: dict[SysctlProgram, Replay]
     files_with_ours: BootFiles
     with_ours: dict[SysctlProgram, Replay]
@@ -115,7 +117,7 @@ class _Machine:
             unread=self.files.unread,
             unknown=unknown,
             differs=not unknown and len(values) > 1,
-            hints=near_misses(key, self.files, self.root) if unset else (),
+            hints=self.near_misses.of(key) if unset else (),
             requires=tuple(self._requirements(key)),
             module=late_module(key, self.root),
         )

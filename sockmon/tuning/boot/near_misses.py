@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from difflib import SequenceMatcher
 from pathlib import Path
+
+import msgspec
 
 from sockmon.text import sanitize
 from sockmon.tunables import BY_KEY
@@ -27,28 +29,61 @@ _WRONG_DIRECTORIES = ("etc/sysctl.conf.d", "etc/sysctl", "etc/sysctld", "etc/sys
 _MAX_HINTS = 4
 _MAX_FILES = 200
 _MIN_SIMILARITY = 0.88
+_COMMAND = re.compile(rb"(?:sudo\s+)?(?:/\S*/)?sysctl\s+(?:-\S+\s+)*")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def near_misses(key: str, files: BootFiles, root: Path) -> tuple[str, ...]:
-    """Return each line below `root` that looks as if it set `key`, with the reason why it does not, a sentence
-    each; `files` are those that count."""
-    names = same_number(path_of(key))
-    found = [*_hidden(names, files, root), *_in_files(names, root)]
-    return tuple(dict.fromkeys(f"{at} looks as if it set it, but {why}" for at, why in found))[:_MAX_HINTS]
+class _Mention(msgspec.Struct, frozen=True):
+    """A line that is about a key, and does not set it."""
+
+    at: str
+    path: str
+    """What stands where the key does, as a path below /proc/sys."""
+    word: str
+    """The same as it stands there."""
+    why: str
+    """Why it does not set that key; empty if it is written as it should be, and is no key."""
+    is_key: bool = True
+    """Whether there is such a key."""
 
 
-def _hidden(names: Iterable[str], files: BootFiles, root: Path) -> Iterator[tuple[str, str]]:
+class NearMisses:
+    """The lines below a root that look as if they set keys, and do not."""
+
+    def __init__(self, files: BootFiles, root: Path) -> None:
+        """`files` are those that count."""
+        self._mentions = [*_hidden(files, root), *_in_files(root)]
+
+    def of(self, key: str) -> tuple[str, ...]:
+        """Return each line that looks as if it set `key`, with the reason why it does not, a sentence each."""
+        names = same_number(path_of(key))
+        found = ((each.at, _why(each, names)) for each in self._mentions)
+        return tuple(dict.fromkeys(f"{at} looks as if it set it, but {why}" for at, why in found if why))[
+            :_MAX_HINTS
+        ]
+
+
+def _why(mention: _Mention, names: tuple[str, ...]) -> str:
+    """Return why the line does not set one of `names`; empty if it is not about them."""
+    if mention.path in names:
+        return mention.why
+    near = (
+        None if _is_a_key(mention.path) else next((each for each in names if _is_alike(mention.path, each)), None)
+    )
+    return f"`{sanitize(mention.word, 80)}` is not the key: that is {key_of(near)}" if near else ""
+
+
+def _hidden(files: BootFiles, root: Path) -> Iterator[_Mention]:
     for program in PROGRAMS:
         for each in files.hidden[program]:
-            if each.line.path in names and each.line.value is not None:
+            if each.line.value is not None:
                 masked = _is_null(root / each.hidden_by.lstrip("/"))
                 why = (
                     "which is a link to /dev/null, hides its file"
                     if masked
                     else "of the same name, is read instead"
                 )
-                yield each.line.at, f"{each.hidden_by}, {why}"
+                yield _Mention(each.line.at, each.line.path, each.line.path, f"{each.hidden_by}, {why}")
 
 
 def _is_null(file: Path) -> bool:
@@ -57,13 +92,17 @@ def _is_null(file: Path) -> bool:
     return False
 
 
-def _in_files(names: tuple[str, ...], root: Path) -> Iterator[tuple[str, str]]:
+def _in_files(root: Path) -> Iterator[_Mention]:
+    """Yield the lines that do not set the key that they name, and all that name no key."""
     for file, unread_why in _candidates(root):
         with suppress(OSError, UnreadableFile):
             for number, line in enumerate(read_file(root / file).split(b"\n"), 1):
-                why = _why_not(line, names)
-                if why is not None and (why or unread_why):
-                    yield f"{sanitize(os.fsencode(f'/{file}'), 4096)}:{number}", unread_why or why
+                word, why = _parse(line)
+                path = _path(word)
+                is_key = bool(word) and _is_a_key(path)
+                if word and (unread_why or why or not is_key):
+                    at = f"{sanitize(os.fsencode(f'/{file}'), 4096)}:{number}"
+                    yield _Mention(at, path, word, unread_why or why, is_key)
 
 
 def _candidates(root: Path) -> Iterator[tuple[str, str]]:
@@ -91,26 +130,22 @@ def _names(directory: Path) -> list[str]:
     return []
 
 
-def _why_not(line: bytes, names: tuple[str, ...]) -> str | None:
-    """Return why a line that is about one of `names` does not set it; empty if it does; None if it is about
-    something else."""
+def _parse(line: bytes) -> tuple[str, str]:
+    """Return what stands where the key does, empty without one, and why the line does not set that key; empty if
+    it is written as it should be."""
     text = line.strip(b" \t\r")
     if not text or text[:1] in b"#;":
-        return None
+        return "", ""
     marked = text.startswith(_BYTE_ORDER_MARK)
     text = text.removeprefix(_BYTE_ORDER_MARK)
-    command = re.match(rb"(?:sudo\s+)?(?:/\S*/)?sysctl\s+(?:-\S+\s+)*", text)
+    command = _COMMAND.match(text)
     assignment = text[command.end() :] if command else text
     word = re.split(rb"[ \t=:]", assignment.removeprefix(b"-").strip())[0].decode("utf-8", "replace")
-    path = _path(word)
-    if path not in names:
-        near = next((name for name in names if _is_alike(path, name)), None)
-        return None if near is None else f"`{sanitize(word, 80)}` is not the key: that is {key_of(near)}"
     if command:
-        return "it is a command, not a line of such a file: remove what stands before the key"
+        return word, "it is a command, not a line of such a file: remove what stands before the key"
     if marked:
-        return "a byte order mark stands before the key, and belongs to it"
-    return "" if b"=" in text else "it has no `=`"
+        return word, "a byte order mark stands before the key, and belongs to it"
+    return word, "" if b"=" in text or text.startswith(b"-") else "it has no `=`"
 
 
 def _path(word: str) -> str:
@@ -126,7 +161,7 @@ def _is_alike(path: str, name: str) -> bool:
     wanted_head, _, wanted = name.rpartition("/")
     close = SequenceMatcher(None, path, name).ratio() >= _MIN_SIMILARITY
     # gc_thresh1 is no misspelt gc_thresh2, and tcp_rmem no misspelt tcp_wmem.
-    return close and path != name and not _is_a_key(path) and (head == wanted_head or tail == wanted)
+    return close and path != name and (head == wanted_head or tail == wanted)
 
 
 def _is_a_key(path: str) -> bool:
