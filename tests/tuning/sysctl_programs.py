@@ -11,14 +11,19 @@ import socket
 import struct
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+from sockmon.model.plan import Setting
+from sockmon.model.transaction import SysctlFileEdit
 from sockmon.sandbox.namespaces import TOOL_PATH
 from sockmon.tunables import BY_KEY
+from sockmon.tuning.boot.dropin import FILE, NotPersisted, persist, restore_lines
 from sockmon.tuning.boot.kernel_write import same_number
 from sockmon.tuning.boot.replay import KeyReplay, replay
 from sockmon.tuning.boot.sysctl_d import DIRECTORIES, PROCPS, SYSTEMD, SysctlProgram, path_of
 from sockmon.tuning.boot.winning_line import read_boot_files
+from tests.tuning.sample_change import ACTOR
 
 _CLONE_NEWNS = 0x00020000
 _MS_RDONLY, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 0x1, 0x20, 0x1000, 0x4000, 0x40000
@@ -415,3 +420,48 @@ def host_disagreements(program: SysctlProgram, first: int, count: int) -> tuple[
             if real[key] != _predicted(found.of(key), HOST_START[key])
         ]
     return moved, wrong
+
+
+_PERSISTED = (
+    {PORT_START: "900", "net.ipv4.ip_local_port_range": "900 64000"},
+    {PORT_START: "2000", "net.ipv4.ip_local_port_range": "5000 61000"},
+    {"net.ipv4.ip_local_port_range": "1024 65000"},
+    {"net.ipv4.ip_local_port_range": "40000 60000", PORT_START: "33000"},
+    {PORT_START: "80"},
+    {"net.core.somaxconn": "777", "net.ipv4.tcp_fin_timeout": "33"},
+)
+
+
+def persisted_and_lost(program: SysctlProgram, first: int, count: int) -> tuple[int, list[str]]:
+    """Persist two changes over each tree, and undo the second; return how often a change was persisted, and which
+    value of a persisted one the real program did not leave. Runs in a private namespace."""
+    directories = hide_the_machines()
+    rename_loopback()
+    Path("/etc/sysctl.d").mkdir(exist_ok=True)
+    persisted, lost = 0, []
+    for seed in range(first, first + count):
+        chance = random.Random(seed)
+        plant(
+            {path: text for path, text in random_tree(seed, directories).items() if path != FILE[1:]}, directories
+        )
+        kept: dict[str, str] = {}
+        edits: list[SysctlFileEdit] = []
+        for number in range(2):
+            wanted = chance.choice(_PERSISTED)
+            edits = []
+            with suppress(NotPersisted):
+                settings = [Setting(key, START[key], value) for key, value in wanted.items()]
+                persist(settings, ACTOR, f"t{number}", before_write=edits.extend)
+                persisted += 1
+                kept |= wanted
+                left = values_after_run(program)
+                lost += [f"tree {seed}: {key} is {left[key]!r}, persisted {value!r}" for key, value in kept.items()
+                         if left[key] != value]  # fmt: skip
+        restore_lines(edits)
+        predicted, left = predicted_values(program), values_after_run(program)
+        lost += [
+            f"tree {seed}: after undo {key} is {left[key]!r}, predicted {predicted[key]!r}"
+            for key in kept
+            if left[key] != predicted[key]
+        ]
+    return persisted, lost

@@ -10,7 +10,7 @@ import pytest
 from sockmon.tuning.boot.sysctl_d import PROCPS, PROGRAMS, SYSTEMD, SysctlProgram, path_of
 from sockmon.tuning.boot.winning_line import read_boot_files
 from tests.netns import inside
-from tests.tuning.sysctl_programs import COMMANDS, disagreements, host_disagreements
+from tests.tuning.sysctl_programs import COMMANDS, disagreements, host_disagreements, persisted_and_lost
 
 _TREES = int(os.environ.get("SOCKMON_TREES", "120"))
 _BATCH = 500
@@ -63,6 +63,22 @@ def test_S15_S28_generated_trees_about_several_names_of_one_number(program: Sysc
         assert not wrong, "\n".join(wrong[:5])
         moved += some
     assert moved > _TREES / 2
+
+
+@pytest.mark.fault("S26")
+@pytest.mark.usefixtures("needs_userns")
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_S26_what_was_persisted_over_generated_trees_is_what_the_real_programs_leave(
+    program: SysctlProgram,
+) -> None:
+    if COMMANDS[program] is None:
+        pytest.skip(f"{program} is not installed")
+    persisted = 0
+    for first in range(0, _TREES // 2, _BATCH):
+        some, lost = inside(persisted_and_lost, program, first, min(_BATCH, _TREES // 2 - first))
+        assert not lost, "\n".join(lost[:5])
+        persisted += some
+    assert persisted > _TREES // 4
 
 
 @pytest.mark.fault("S25")
