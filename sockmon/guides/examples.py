@@ -7,10 +7,13 @@ from sockmon.guides.guide import Example
 KEEP_ALIVE = (
     Example("nginx", 'upstream: keepalive 64; location: proxy_http_version 1.1; proxy_set_header Connection "";'),
     Example("HAProxy", "backend: http-reuse always"),
-    Example("Envoy", "cluster: leave max_requests_per_connection unset; 1 closes after each request"),
+    Example(
+        "Envoy",
+        "common_http_protocol_options: leave max_requests_per_connection unset; 1 closes after each request",
+    ),
     Example("Go", "http.Transport{MaxIdleConnsPerHost: 100}, the default is 2; read each body to its end"),
     Example("Java", "one HttpClient for the process; HikariCP (maximumPoolSize) for JDBC"),
-    Example("Node", "new http.Agent({ keepAlive: true }), which is the default from Node 19 on"),
+    Example("Node", "new http.Agent({ keepAlive: true }); http.globalAgent does so from Node 19 on"),
     Example("Python", "one connection for many requests, in a pool", "keep_alive.py"),
     Example("PostgreSQL", "PgBouncer with pool_mode = transaction between the clients and the server"),
 )
@@ -88,7 +91,10 @@ WATCH_FILES = (
     Example("Go", "one fsnotify.NewWatcher() for the program; Add() each directory to it"),
     Example("Java", "one FileSystems.getDefault().newWatchService() for the program; register() each directory"),
     Example("Node", "chokidar.watch(directory, { ignored: /node_modules/ })"),
-    Example("Python", "watchdog: one schedule(directory, recursive=True); each schedule() takes an instance"),
+    Example(
+        "Python",
+        "watchdog: one schedule(directory, recursive=True); up to version 6 each schedule() takes an instance",
+    ),
 )
 """Fewer instances and watches of inotify for the same files."""
 FEWER_ENTRIES = (
@@ -141,9 +147,9 @@ RESOLVER = (
     Example(
         "nginx", "resolver 127.0.0.53 valid=30s ipv6=off; sends one query for each name, and keeps the answer"
     ),
-    Example("Envoy", "cluster: dns_lookup_family: V4_ONLY"),
+    Example("Envoy", "dns_lookup_family: V4_ONLY in the cluster, or in its DnsCluster if it has one"),
     Example("Go", "its resolver reads single-request and use-vc in resolv.conf; GODEBUG=netdns=go selects it"),
-    Example("Java", "java.security: networkaddress.cache.ttl=30, so that fewer names are looked up"),
+    Example("Java", "java.security: networkaddress.cache.ttl=300 (30 s by default): fewer lookups"),
     Example("Node", "dns.lookup() calls getaddrinfo(), so that the options of resolv.conf apply"),
     Example("Python", "getaddrinfo(host, port, family=AF_INET) sends one query instead of two"),
 )

@@ -72,7 +72,7 @@ def _first(walk: Walk, refused: bool) -> Choice:
         return Choice("take", label, walk.suggested.to, suggested=True)
     if isinstance(walk.step, Act):
         if not walk.wanted:
-            return Choice("wait", "Change the application, then choose one of these:")
+            return Choice("wait", "change the application, then:")
         if refused:
             return Choice("refuse", "go on without the change", suggested=True)
         return Choice("plan", "make the change", "preview, confirm, apply", suggested=True)
