@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import replace
 
-from sockmon.cli.names import keys_present
+from sockmon.cli.names import boot_lines, keys_present
 from sockmon.cli.port_use import port_use
 from sockmon.errors import NoSuchNamespace, ReadError, SockmonError
 from sockmon.explain.evidence import PORT_SYMPTOMS
@@ -20,12 +20,16 @@ from sockmon.kernel.netns import open_current, open_netns
 from sockmon.labs import LABS
 from sockmon.limit_origin.configured import find_configured
 from sockmon.observe import observe_once
+from sockmon.tunables import Tunable
+from sockmon.tuning.planning.naming import NamedKey
 
 
 def explain(text: str, netns: str | None = None) -> Explanation:
     """Return the explanation of what `text` names, with the values of `netns`; raise NoSuchName."""
     topic = find(text, keys_present(text))
     now = observe(netns, sysctls_of(topic))
+    if isinstance(topic, NamedKey) and not isinstance(topic.about, Tunable):
+        now = replace(now, boot_lines=boot_lines(topic.key, topic.about, netns, now.sysctls[topic.key]))
     if not isinstance(topic, Symptom) or not is_log_line(text, topic):
         return build_explanation(topic, now, _lab_commands())
     line = read_log_line(text.strip()[:MAX_TOPIC_CHARS])

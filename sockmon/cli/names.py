@@ -37,16 +37,25 @@ def untuned_page(key: str, about: Untuned, netns: str | None) -> str:
     from sockmon.cli.explain import read_sysctls
     from sockmon.cli.text_page import render_page, terminal_width_and_colour
     from sockmon.tunables.sections import untuned_sections
-    from sockmon.tuning.boot.lines_about import lines_about
 
     value = read_sysctls([key], netns)[key]
-    lines = lines_about(key, isinstance(about, RemovedKey))
     sections = (
         Section("Now", (format_sysctl(key, value),)),
-        Section("At boot", lines.sentences(absent=isinstance(value, NotPresent))),
+        Section("At boot", boot_lines(key, about, netns, value)),
         *untuned_sections(about),
     )
     return render_page(key, about.description, sections, *terminal_width_and_colour())
+
+
+def boot_lines(key: str, about: Untuned, netns: str | None, value: str | ReadError) -> tuple[str, ...]:
+    """Return what the files of sysctl.d have about a key whose value is `value` now."""
+    from sockmon.tuning.boot.lines_about import lines_about
+    from sockmon.tuning.planning.reboot_note import NO_FILE_APPLIES
+
+    if netns and key.startswith("net.") and not isinstance(about, RemovedKey):
+        return (NO_FILE_APPLIES,)
+    lines = lines_about(key, isinstance(about, RemovedKey))
+    return lines.sentences(absent=isinstance(value, NotPresent))
 
 
 def untuned_json(named: NamedKey, about: Untuned, netns: str | None) -> str:

@@ -115,6 +115,7 @@ def _key(named: NamedKey, now: Observation) -> Explanation:
         named.about.description,
         (
             Section("Now", (format_sysctl(named.key, now.sysctls.get(named.key)),)),
+            *_optional_section("At boot", now.boot_lines),
             *untuned_sections(named.about),
         ),
     )

@@ -53,6 +53,8 @@ class Observation:
     """By key: the value, or the error if it cannot be read."""
     queries: Mapping[tuple[str, str], DetailQuery] = field(default_factory=dict)
     """(ceiling, subject) → the process, port group or listener that a reading is about."""
+    boot_lines: tuple[str, ...] = ()
+    """What the files of sysctl.d have about a key that sockmon does not tune, if one is explained."""
     port: PortUse | None = None
     """The port that a line of a log names, if it was looked up."""
 

@@ -84,12 +84,12 @@ REMOVED: tuple[RemovedKey, ...] = (
         " connections.",
         "commit b118509076b3 (netfilter: remove nf_conntrack_helper sysctl and modparam toggles)",
     ),
-    _removed(
-        "net.ipv4.route.secret_interval",
-        "How often the routing cache of IPv4 was emptied, in seconds.",
-        "2.6.36",
-        "Nothing: IPv4 has no routing cache since Linux 3.6.",
-        "net/ipv4/route.c",
+    RemovedKey(
+        key="net.ipv4.route.secret_interval",
+        description="How often the routing cache of IPv4 was emptied, in seconds.",
+        removed="no kernel since Linux 3.6 has it, nor a routing cache of IPv4",
+        instead="Nothing: there is no such cache to tune.",
+        source="net/ipv4/route.c",
     ),
     _removed(
         "net.ipv4.rt_cache_rebuild_count",
@@ -102,10 +102,10 @@ REMOVED: tuple[RemovedKey, ...] = (
         key="net.ipv4.inet_peer_gc_mintime",
         other_names=("net.ipv4.inet_peer_gc_maxtime",),
         description="How often the kernel looked for old entries among the hosts that it remembers, in seconds.",
-        removed="Linux 3.1 removed both",
+        removed="no kernel since Linux 3.1 has them",
         instead="Nothing: net.ipv4.inet_peer_threshold, inet_peer_minttl and inet_peer_maxttl are left, and none"
         " limits connections.",
-        source="net/ipv4/inetpeer.c",
+        source="commit 4b9d9be839fd (inetpeer: remove unused list)",
     ),
     _removed(
         "net.ipv4.tcp_frto_response",

@@ -255,7 +255,7 @@ def test_s29_a_key_of_a_module_may_come_too_late(tmp_path: Path) -> None:
 
 def test_a_namespace_that_no_boot_sets_up(tmp_path: Path) -> None:
     said = at_boot(forecast_of(root_with(tmp_path, {})), netns_spec="blue")
-    assert said == reboot_note._NO_FILE_APPLIES
+    assert said == reboot_note.NO_FILE_APPLIES
 
 
 @pytest.mark.fault("U1")

@@ -121,6 +121,25 @@ async def test_a_filter_narrows_and_escape_ends_it(name: str) -> None:
         assert len(lines(app)) == every
 
 
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("net.ipv4.tcp_tw_recycle", "Linux 4.12 removed it"),
+        ("net.ipv4.conf.eth0.rp_filter", "on asymmetric paths it drops"),
+        ("vm.swapiness", "vm.swappiness"),
+    ],
+)
+async def test_a_filter_that_matches_no_setting_shows_the_page_of_the_key_or_the_nearest(
+    typed: str, shown: str
+) -> None:
+    async with running_app(FakeHelper()) as (app, pilot):
+        await panel(app, pilot)
+        await pilot.press("slash")
+        await type_text(app, pilot, typed)
+        assert lines(app) == []
+        await until(pilot, lambda: shown in " ".join(screen_text(app).split()))
+
+
 async def test_a_look_is_asked_for_again_when_one_comes_back() -> None:
     helper = FakeHelper()
     async with running_app(helper) as (app, pilot):

@@ -16,7 +16,7 @@ from sockmon.tunables.value import equal
 from sockmon.tuning.planning.context import PORT_RANGE, PlanContext
 from sockmon.tuning.planning.step import Step
 
-_NO_FILE_APPLIES = (
+NO_FILE_APPLIES = (
     "No sysctl.d file applies to this network namespace: set the value in whatever creates the namespace."
 )
 
@@ -29,7 +29,7 @@ def note_for_step(step: Step, planned: Mapping[str, str], context: PlanContext) 
     if step.row.kind == "limit":
         return limit_note(resource_of(step.key), forecast.origin if forecast else None, step.new)
     if context.netns_spec and step.row.scope == "netns":
-        return (_NO_FILE_APPLIES,)
+        return (NO_FILE_APPLIES,)
     return tuple(map(sentence, _sysctl_note(step, forecast, planned))) if forecast else ()
 
 
@@ -37,7 +37,7 @@ def note_for_key(key: str, value: str, context: PlanContext) -> tuple[str, ...]:
     """Return what a reboot does to `key` as things are now; for a limit, how `value` would persist."""
     forecast, limit = context.forecasts.get(key), process_of(key)
     if context.netns_spec and row_of(key).scope == "netns":
-        return (_NO_FILE_APPLIES,)
+        return (NO_FILE_APPLIES,)
     if limit and forecast:
         return limit_note(resource_of(key), forecast.origin, value)
     if forecast is None:

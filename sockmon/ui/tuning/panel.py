@@ -36,7 +36,7 @@ from sockmon.ui.detail.section_facts import GUTTER
 from sockmon.ui.filtering.filter import MAX_CHARACTERS
 from sockmon.ui.tuning.edit import MAX_VALUE_CHARACTERS, EditScreen
 from sockmon.ui.tuning.panel_rows import PanelRow, columns, panel_rows
-from sockmon.ui.tuning.panel_text import plan_summary, setting_facts
+from sockmon.ui.tuning.panel_text import plan_summary, setting_facts, unlisted_facts
 from sockmon.ui.widgets.column import cut_middle
 from sockmon.ui.widgets.frame import Frame
 from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
@@ -191,10 +191,14 @@ class TuningPanel(DetailScreen):
     def _draw_about(self, here: PlanContext | None) -> None:
         line = self.selected
         frame = self.query_one("#about", Frame)
-        if line is None or here is None:
+        typed = self.query_one(NarrowInput).value.strip()
+        if here is None or (line is None and not typed):
             self.query_one("#facts", LabelledList).show(Labelled("", Text("Reading the values.", "muted")))
             return
-        title, facts = setting_facts(line, here, self._result.proposal)
+        if line is None:
+            title, facts = unlisted_facts(typed)
+        else:
+            title, facts = setting_facts(line, here, self._result.proposal)
         if frame.border_title != title:
             frame.border_title = Content(title)
         self.query_one("#facts", LabelledList).show(*facts)

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from rich.text import Text
 
 from sockmon import format
-from sockmon.document import sentence
+from sockmon.document import Section, sentence
 from sockmon.model.plan import Proposal
-from sockmon.tuning.planning import catalog
+from sockmon.tunables import Tunable
+from sockmon.tunables.sections import untuned_sections
+from sockmon.tuning.planning import catalog, naming
 from sockmon.tuning.planning.context import PlanContext
 from sockmon.tuning.planning.draft import DraftResult
 from sockmon.tuning.planning.proposal_pages import format_value, warning_sections
@@ -32,6 +34,22 @@ def setting_facts(line: PanelRow, here: PlanContext, proposal: Proposal | None) 
         elif section.kind not in NOT_IN_PANEL:
             facts += section_facts([section])
     return title, facts
+
+
+def unlisted_facts(typed: str) -> tuple[str, list[Labelled]]:
+    """Return title and facts for a filter that no setting matches: about the key that it names, which sockmon does
+    not tune, or the nearest keys."""
+    found = naming.matching_keys(typed)
+    about = found[0].about if len(found) == 1 else None
+    if about is not None and not isinstance(about, Tunable):
+        sections = [section for section in untuned_sections(about) if section.kind not in NOT_IN_PANEL]
+        now = Section("Now", ("The panel does not read its value.",))
+        return found[0].key, [Labelled("", Text(about.description)), *section_facts([now, *sections])]
+    near = [each.key for each in found] or naming.nearest_keys(typed)
+    facts = [Labelled("", Text("No setting matches the filter."))]
+    if near:
+        facts.append(Labelled("Nearest", Text(", ".join(near))))
+    return "Selected setting", facts
 
 
 def _planned_facts(line: PanelRow, proposal: Proposal | None) -> Iterator[Labelled]:
