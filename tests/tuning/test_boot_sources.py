@@ -214,12 +214,12 @@ def test_a_credential_that_cannot_be_read_may_set_anything(tmp_path: Path) -> No
     tree(root, {UNIT: IMPORT})
     found = credential_file(root)
     assert found
-    assert found.unread == "/run/credentials/@encrypted/sysctl.extra: it is encrypted"
+    assert found.unread == "/run/credentials/@encrypted/sysctl.extra cannot be read: it is encrypted"
     (root / "run/credentials/@system").mkdir()
     os.mkfifo(root / "run/credentials/@system/sysctl.extra")
     found = credential_file(root)
     assert found
-    assert found.unread == "/run/credentials/@system/sysctl.extra: not a regular file"
+    assert found.unread == "/run/credentials/@system/sysctl.extra cannot be read: not a regular file"
 
 
 @pytest.mark.usefixtures("needs_userns")

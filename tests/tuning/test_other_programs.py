@@ -11,11 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from sockmon.model.plan import Setting
 from sockmon.sandbox.namespaces import TOOL_PATH
+from sockmon.tuning.boot.atomic_file import FILE, NotPersisted
+from sockmon.tuning.boot.dropin import persist
+from sockmon.tuning.boot.forecast import boot_forecasts
 from sockmon.tuning.boot.other_programs import ALPINE, OPENRC, PROCPS3, Program, other_program, other_steps
 from sockmon.tuning.boot.replay import BootWrite, UnreadWrites
 from sockmon.tuning.boot.sysctl_d import path_of
 from tests.netns import inside
+from tests.tuning.sample_change import ACTOR
 from tests.tuning.sysctl_programs import START, hide_the_machines, random_tree, rename_loopback
 from tests.tuning.writer_trees import SOMAXCONN, tree
 
@@ -87,7 +92,7 @@ def test_what_cannot_be_read_is_a_place_where_anything_may_be_written(tmp_path: 
     os.mkfifo(root / "etc/sysctl.d/50-a.conf")
     for program in (PROCPS3, ALPINE, OPENRC):
         unread, write = other_steps(program, PATHS, root)
-        assert unread == UnreadWrites("/etc/sysctl.d/50-a.conf: not a regular file")
+        assert unread == UnreadWrites("/etc/sysctl.d/50-a.conf cannot be read: not a regular file")
         assert isinstance(write, BootWrite)
 
 
@@ -185,3 +190,35 @@ def reset() -> None:
 
 def values() -> dict[str, str]:
     return {key: " ".join(Path("/proc/sys", path_of(key)).read_text().split()) for key in START}
+
+
+def test_the_forecast_is_that_of_the_procps_that_is_installed(tmp_path: Path) -> None:
+    files = {"etc/sysctl.d/50-a.conf": "net.core.somax* = 5\n", "sbin/sysctl": "procps-ng 3.3.17\0"}
+    root = tree(tmp_path, files)
+    assert sentences(root) == (
+        "under systemd-sysctl: /etc/sysctl.d/50-a.conf:1 sets 5",
+        "under sysctl --system: no file sets it",
+        "it is not known which of the two runs here at boot",
+    )
+    persist([Setting(SOMAXCONN, "4096", "8192")], ACTOR, "20270101T000000-0", root)
+    assert sentences(root) == (f"{FILE}:4 sets 8192",)
+    # It reads /etc/sysctl.conf last, and our own file is judged before it is written.
+    tree(root, {"etc/sysctl.conf": "net.core.somaxconn = 6\n"})
+    with pytest.raises(NotPersisted, match=r"/etc/sysctl.conf:1 wins at boot"):
+        persist([Setting(SOMAXCONN, "4096", "9000")], ACTOR, "20270101T000000-1", root)
+
+
+def test_the_forecast_where_busybox_applies_the_files(tmp_path: Path) -> None:
+    files = {
+        "bin/sysctl": "BusyBox v1.36\n",
+        "etc/init.d/sysctl": "Ignoring $f due to\n",
+        "etc/sysctl.d/50-a.conf": "net.ipv4.tcp_tw_reuse = 9\nnet.core.somaxconn = 5\n",
+    }
+    assert sentences(tree(tmp_path, files)) == (
+        "under busybox, which runs here at boot: no file sets it",
+        "under systemd-sysctl: /etc/sysctl.d/50-a.conf:2 sets 5",
+    )
+
+
+def sentences(root: Path) -> tuple[str, ...]:
+    return boot_forecasts([SOMAXCONN], root, root / "proc")[SOMAXCONN].sentences

@@ -307,3 +307,17 @@ def test_a_program_that_leaves_the_value_alone_ends_nothing(tmp_path: Path) -> N
     lower = at_boot(root, key, "1024", "512")
     assert any("until lxd writes it again (when it starts)" in line for line in lower)
     assert "No file of sysctl.d holds against lxd." in lower
+
+
+def test_a_file_in_run_is_gone_after_a_reboot(tmp_path: Path) -> None:
+    key = "net.ipv4.ip_forward"
+    lines = {f"run/sysctl.d/{name}.conf": f"{SOMAXCONN} = 1\n" for name in ("10-netavark-podman0", "99-mine")}
+    found = forecast(tree(tmp_path, lines), SOMAXCONN).managers
+    assert found == (
+        "/run/sysctl.d/10-netavark-podman0.conf is gone after a reboot, unless podman writes it again",
+        "/run/sysctl.d/99-mine.conf is gone after a reboot, unless something writes it again",
+    )
+    assert forecast(tmp_path, MAX).managers == ()
+    assert sentences(key, tmp_path, "aardvark-dns") == [
+        "when it creates a bridge network, podman may set 1 (an internal network does not)"
+    ]

@@ -19,7 +19,8 @@ from sockmon.tuning.boot.dropin import FILE, SIMULATED_VALUE, simulate
 from sockmon.tuning.boot.kernel_write import STARTS_WITH, Kernel, depends_on, same_number
 from sockmon.tuning.boot.modules import late_module
 from sockmon.tuning.boot.near_misses import NearMisses
-from sockmon.tuning.boot.other_writers import other_writers, process_names
+from sockmon.tuning.boot.other_programs import ALPINE, OPENRC
+from sockmon.tuning.boot.other_writers import other_writers, process_names, run_file_writer
 from sockmon.tuning.boot.replay import BootWrite, KeyReplay, RefusedWrite, Replay, Step, paths_for, replay
 from sockmon.tuning.boot.sysctl_d import PROCPS, PROGRAMS, SYSTEMD, SysctlProgram, key_of, path_of
 from sockmon.tuning.boot.this_kernel import this_kernel
@@ -130,14 +131,20 @@ class _Machine:
             return
         for program in sorted(texts, key=lambda program: program != self.program):
             runs = ", which runs here at boot" if program == self.program else ""
-            yield f"under {program}{runs}: {texts[program]}"
+            yield f"under {self._name(program)}{runs}: {texts[program]}"
         if self.program is None:
             yield "it is not known which of the two runs here at boot"
+
+    def _name(self, program: SysctlProgram) -> str:
+        return "busybox" if program == PROCPS and self.files.other in (ALPINE, OPENRC) else program
 
     def _managers(self, key: str, writers: tuple[Writer, ...]) -> Iterator[str]:
         for file in dict.fromkeys(line.file for line in self.files.lines_about(key)):
             if tool := self.files.written_by.get(file):
                 yield f"{file} is written by {tool}, which will write it again"
+            elif file.startswith("/run/"):
+                writer = run_file_writer(file) or "something"
+                yield f"{file} is gone after a reboot, unless {writer} writes it again"
         yield from map(sentence_of, writers)
 
     def _overrides(self, key: str) -> Iterator[BootOverride]:

@@ -12,7 +12,9 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +22,7 @@ import msgspec
 
 from sockmon.text import sanitize
 from sockmon.tuning.boot.replay import BootWrite, Step, UnreadWrites, replay
-from sockmon.tuning.boot.sysctl_d import UnreadableFile, read_file
+from sockmon.tuning.boot.sysctl_d import UnreadableFile, read_file, unread_reason
 
 Program = Literal["procps 3", "busybox with Alpine's script", "busybox with OpenRC's script"]
 PROCPS3: Program = "procps 3"
@@ -50,10 +52,34 @@ def other_program(root: str | Path = "/") -> Program | None:
     return ALPINE if b"Ignoring $f due to" in script else None
 
 
-def other_steps(program: Program, paths: Collection[str], root: str | Path = "/") -> list[Step]:
-    """Return all that `program` writes to `paths`, in the order of the writes."""
+def other_steps(
+    program: Program, paths: Collection[str], root: str | Path = "/", overlay: Mapping[str, bytes] | None = None
+) -> list[Step]:
+    """Return all that `program` writes to `paths`, in the order of the writes; `overlay` has the contents of files
+    after a change."""
     reader = {PROCPS3: _procps3, ALPINE: _alpine, OPENRC: _openrc}[program]
-    return [step for step in reader(Path(root), paths) if isinstance(step, UnreadWrites) or step.path in paths]
+    found = reader(_Tree(Path(root), overlay or {}), paths)
+    return [step for step in found if isinstance(step, UnreadWrites) or step.path in paths]
+
+
+@dataclass(frozen=True)
+class _Tree:
+    """The files below `root`, some of them with other contents."""
+
+    root: Path
+    overlay: Mapping[str, bytes]
+
+    def names(self, directory: str, hidden: bool) -> list[str]:
+        """Return the names in `directory` that end in .conf, in order; raise OSError if it cannot be read."""
+        found = {os.path.basename(file) for file in self.overlay if os.path.dirname(file) == f"/{directory}"}
+        with suppress(FileNotFoundError, NotADirectoryError):
+            found.update(os.listdir(self.root / directory))
+        names = (name for name in found if name.endswith(".conf") and (hidden or not name.startswith(".")))
+        return sorted(names, key=os.fsencode)
+
+    def content(self, file: str) -> bytes:
+        """Return the content of `file`; raise OSError or UnreadableFile."""
+        return self.overlay[file] if file in self.overlay else read_file(self.root / file.lstrip("/"))
 
 
 def _first(root: Path, names: Iterable[str]) -> bytes:
@@ -67,20 +93,10 @@ def _first(root: Path, names: Iterable[str]) -> bytes:
     return b""
 
 
-def _names(root: Path, directory: str, hidden: bool) -> list[str]:
-    """Return the names in `directory` that end in .conf, in order; raise OSError if it cannot be read."""
-    try:
-        found = os.listdir(root / directory)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return sorted(name for name in found if name.endswith(".conf") and (hidden or not name.startswith(".")))
-
-
-def _lines(root: Path, file: str) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines of `file` with their numbers, those that end in a backslash with the next; raise OSError or
-    UnreadableFile."""
+def _lines(raw: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines with their numbers, those that end in a backslash with the next."""
     waiting, first = b"", 1
-    for number, line in enumerate(read_file(root / file.lstrip("/")).split(b"\n"), 1):
+    for number, line in enumerate(raw.split(b"\n"), 1):
         first = first if waiting else number
         waiting += line.removesuffix(b"\\")
         if not line.endswith(b"\\"):
@@ -88,28 +104,27 @@ def _lines(root: Path, file: str) -> Iterator[tuple[int, bytes]]:
             waiting = b""
 
 
-def _reason(place: str, error: OSError | UnreadableFile) -> UnreadWrites:
-    why = error.strerror if isinstance(error, OSError) else str(error)
-    return UnreadWrites(f"{sanitize(place, 4096)}: {why}")
+def _unread(place: str, error: Exception) -> UnreadWrites:
+    return UnreadWrites(unread_reason(place, error))
 
 
-def _procps3(root: Path, paths: Collection[str]) -> Iterator[Step]:
-    version = re.search(rb"procps-ng 3\.3\.(\d+)", _first(root, _SYSCTL_PATHS))
+def _procps3(tree: _Tree, paths: Collection[str]) -> Iterator[Step]:
+    version = re.search(rb"procps-ng 3\.3\.(\d+)", _first(tree.root, _SYSCTL_PATHS))
     run_first = version is not None and int(version[1]) < 17
     first: dict[str, str] = {}
     for directory in (*((_RUN, _ETC) if run_first else (_ETC, _RUN)), *_VENDOR):
         try:
-            for name in _names(root, directory, hidden=True):
+            for name in tree.names(directory, hidden=True):
                 first.setdefault(name, f"/{directory}/{name}")
         except OSError as error:
-            yield _reason(f"/{directory}", error)
+            yield _unread(f"/{directory}", error)
     for file in (*(first[name] for name in sorted(first, key=os.fsencode)), _CONF):
         try:
-            raw = read_file(root / file.lstrip("/"))
+            raw = tree.content(file)
         except FileNotFoundError:
             continue
         except (OSError, UnreadableFile) as error:
-            yield _reason(file, error)
+            yield _unread(file, error)
             continue
         for number, line in enumerate(raw.split(b"\n"), 1):
             yield from _procps3_line(file, number, line)
@@ -125,7 +140,7 @@ def _procps3_line(file: str, number: int, raw: bytes) -> Iterator[BootWrite]:
     name = name.strip(_SPACE).removeprefix(b"-")
     if name and value:
         path = _posix(name if _first_sign(name) == b"/" else name.translate(_SWAP))
-        yield BootWrite(path, value, f"{sanitize(file, 4096)}:{number}", file=sanitize(file, 4096))
+        yield BootWrite(path, value, f"{sanitize(file, 4096)}:{number}", sanitize(file, 4096), number)
 
 
 def _first_sign(name: bytes) -> bytes:
@@ -136,15 +151,15 @@ def _posix(path: bytes) -> str:
     return sanitize(b"/".join(part for part in path.split(b"/") if part not in (b"", b".")), 4096)
 
 
-def _alpine(root: Path, paths: Collection[str]) -> Iterator[Step]:
+def _alpine(tree: _Tree, paths: Collection[str]) -> Iterator[Step]:
     steps: list[Step] = []
-    for file in _alpine_files(root, steps):
+    for file in _alpine_files(tree, steps):
         try:
-            lines = list(_lines(root, file))
+            lines = list(_lines(tree.content(file)))
         except FileNotFoundError:
             continue
         except (OSError, UnreadableFile) as error:
-            steps.append(_reason(file, error))
+            steps.append(_unread(file, error))
             continue
         _run_busybox(file, lines, paths, steps)
     yield from steps
@@ -165,14 +180,14 @@ def _run_busybox(file: str, lines: list[tuple[int, bytes]], paths: Collection[st
             doubt = f"busybox ends where the kernel refuses a value, which may be at {step.source}"
 
 
-def _alpine_files(root: Path, steps: list[Step]) -> list[str]:
+def _alpine_files(tree: _Tree, steps: list[Step]) -> list[str]:
     names: dict[str, list[str]] = {}
     for directory in ("lib/sysctl.d", "usr/lib/sysctl.d", _ETC, _RUN):
         try:
-            names[directory] = _names(root, directory, hidden=False)
+            names[directory] = tree.names(directory, hidden=False)
         except OSError as error:
             names[directory] = []
-            steps.append(_reason(f"/{directory}", error))
+            steps.append(_unread(f"/{directory}", error))
     later = {*names[_ETC], *names[_RUN]}
     vendor = [f"/{place}/{name}" for place in ("lib/sysctl.d", "usr/lib/sysctl.d") for name in names[place]]
     return [
@@ -191,7 +206,7 @@ def _busybox_line(file: str, number: int, raw: bytes, paths: Collection[str]) ->
     if not equals or not name or not value or line[:1] in (b"#", b";"):
         return None
     path = _busybox_path(name.decode("utf-8", "replace"), paths)
-    return BootWrite(path, value, f"{sanitize(file, 4096)}:{number}", file=sanitize(file, 4096))
+    return BootWrite(path, value, f"{sanitize(file, 4096)}:{number}", sanitize(file, 4096), number)
 
 
 def _busybox_path(name: str, paths: Collection[str]) -> str:
@@ -214,21 +229,21 @@ def _single(signs: str) -> str:
     return signs if signs == "/../" else "/"
 
 
-def _openrc(root: Path, paths: Collection[str]) -> Iterator[Step]:
-    if not os.path.lexists(root / _CONF.lstrip("/")):
+def _openrc(tree: _Tree, paths: Collection[str]) -> Iterator[Step]:
+    if not os.path.exists(tree.root / _CONF.lstrip("/")):
         return
     try:
-        files = [_CONF, *(f"/{_ETC}/{name}" for name in _names(root, _ETC, hidden=False))]
+        files = [_CONF, *(f"/{_ETC}/{name}" for name in tree.names(_ETC, hidden=False))]
     except OSError as error:
         files = [_CONF]
-        yield _reason(f"/{_ETC}", error)
+        yield _unread(f"/{_ETC}", error)
     for file in files:
         try:
-            raw = read_file(root / file.lstrip("/"))
+            raw = tree.content(file)
         except FileNotFoundError:
             continue
         except (OSError, UnreadableFile) as error:
-            yield _reason(file, error)
+            yield _unread(file, error)
             continue
         for number, line in enumerate(raw.split(b"\n"), 1):
             # sed 's/ = /=/', then the first word of what is left.
@@ -236,4 +251,4 @@ def _openrc(root: Path, paths: Collection[str]) -> Iterator[Step]:
             name, equals, value = word[0].partition(b"=") if word else (b"", b"", b"")
             if equals and name and not name.startswith(b"#"):
                 path = _busybox_path(name.decode("utf-8", "replace"), paths)
-                yield BootWrite(path, value, f"{sanitize(file, 4096)}:{number}", file=sanitize(file, 4096))
+                yield BootWrite(path, value, f"{sanitize(file, 4096)}:{number}", sanitize(file, 4096), number)

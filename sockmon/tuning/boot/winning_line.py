@@ -18,6 +18,7 @@ import msgspec
 
 from sockmon.text import sanitize
 from sockmon.tuning.boot.kernel_write import Kernel, same_number
+from sockmon.tuning.boot.other_programs import Program, other_program, other_steps
 from sockmon.tuning.boot.replay import BootWrite, Replay, Step, UnreadWrites, paths_for, replay
 from sockmon.tuning.boot.sources import steps_after, steps_before
 from sockmon.tuning.boot.sources.credential import credential_file
@@ -78,6 +79,10 @@ class BootFiles(msgspec.Struct, frozen=True):
     """What else is written at boot before the files are read."""
     after: tuple[Step, ...] = ()
     """What else is written at boot later."""
+    other: Program | None = None
+    """What this machine has in place of procps 4, which reads the files in another way."""
+    root: str = "/"
+    overlay: Mapping[str, bytes] = {}
 
     def replays(self, keys: Iterable[str], kernel: Kernel | None = None) -> dict[SysctlProgram, Replay]:
         """Return what a boot leaves of `keys` under each of the two programs."""
@@ -95,6 +100,9 @@ class BootFiles(msgspec.Struct, frozen=True):
         """Return all that a boot with `program` writes to `paths`, in the order of the writes; no pattern matches
         others."""
         wanted = sorted(paths)
+        if program == PROCPS and self.other:
+            found = other_steps(self.other, wanted, self.root, self.overlay)
+            return [*_about(self.before, wanted), *found, *_about(self.after, wanted)]
         every = _last_lines(self.lines[program]) if program == SYSTEMD else self.lines[program]
         order = {id(line): place for place, line in enumerate(self.lines[program])}
         unread = list(self.unread_after[program])
@@ -159,6 +167,9 @@ def read_boot_files(root: str | Path = "/", overlay: Mapping[str, bytes] | None 
         _procps_has_fnmatch(Path(root)),
         tuple(steps_before(root)),
         tuple(steps_after(root)),
+        other_program(root),
+        str(root),
+        overlay or {},
     )
 
 

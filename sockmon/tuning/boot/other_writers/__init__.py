@@ -21,6 +21,15 @@ from sockmon.tuning.boot.sysctl_d import path_of
 
 WRITERS: tuple[Row, ...] = (*CONTAINERS, *FIREWALLS, *SERVICES)
 
+_RUN_FILES = {"/run/sysctl.d/zz-lxd.conf": "lxd", "/run/sysctl.d/10-netavark-": "podman"}
+"""By the start of its name, who writes a file that a reboot removes: lxd snapcraft/commands/daemon.start, netavark
+src/network/sysctl.rs."""
+
+
+def run_file_writer(file: str) -> str:
+    """Return the program that writes a file in /run; empty if it is not known."""
+    return next((name for start, name in _RUN_FILES.items() if file.startswith(start)), "")
+
 
 def process_names(proc: str | Path = "/proc") -> frozenset[str]:
     """Return the names of the processes in `proc` (/proc/PID/comm)."""
@@ -56,4 +65,4 @@ def _writer(row: Row, write: KeyWrite) -> Writer:
     return Writer(row.name, write.action, value, when, sanitize(write.setting, 4096), certain=write.certain)
 
 
-__all__ = ["WRITERS", "KeyWrite", "Row", "Writer", "other_writers", "process_names"]
+__all__ = ["WRITERS", "KeyWrite", "Row", "Writer", "other_writers", "process_names", "run_file_writer"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from sockmon.tuning.boot.sysctl_d import SysctlFile, UnreadableFile, read_file
+from sockmon.tuning.boot.sysctl_d import SysctlFile, UnreadableFile, read_file, unread_reason
 
 NAME = "sysctl.extra"
 _UNITS = tuple(
@@ -43,10 +43,9 @@ def credential_file(root: str | Path = "/") -> SysctlFile | None:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except (OSError, UnreadableFile) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            return SysctlFile(name, b"", unread=f"{name}: {reason}")
+            return SysctlFile(name, b"", unread=unread_reason(name, error))
         if directory in _ENCRYPTED:
-            return SysctlFile(name, b"", unread=f"{name}: it is encrypted")
+            return SysctlFile(name, b"", unread=f"{name} cannot be read: it is encrypted")
         return SysctlFile(name, raw)
     return None
 
