@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sockmon.document import Section, sentence
 from sockmon.tunables.cost import takes_memory
 from sockmon.tunables.tunable import Tunable
-from sockmon.tunables.untuned import NOT_NETNS, OtherKey, PresentKey, RemovedKey
+from sockmon.tunables.untuned import NETNS, NETNS_AS_HOST, NOT_NETNS, OtherKey, PresentKey, RemovedKey
 from sockmon.tunables.value import describe_allowed
 
 
@@ -41,7 +41,9 @@ def untuned_sections(about: OtherKey | RemovedKey | PresentKey) -> Iterator[Sect
     yield Section("Not tuned", ("sockmon does not change it.",))
     scope = about.scope_text or ("" if about.key.startswith("net.") else NOT_NETNS)
     scope = scope or "it is not known whether each network namespace has its own value"
-    yield Section("Scope", (sentence(scope),))
+    measured = ("Measured on Linux 6.18; on older kernels it may be one value for the host.",)
+    own = isinstance(about, OtherKey) and about.scope_text in (NETNS, NETNS_AS_HOST)
+    yield Section("Scope", (sentence(scope), *(measured if own else ())))
 
 
 def _memory(row: Tunable) -> str:

@@ -114,7 +114,8 @@ def test_the_scope_of_every_key_of_net_is_what_a_fresh_namespace_shows() -> None
 
 
 def file_of(row: OtherKey) -> Path:
-    return Path("/proc", path(row.key.replace("*", "lo" if ".neigh." in row.key else "all")))
+    name = "lo" if ".neigh." in row.key else "all" if ".conf." in row.key else "0"
+    return Path("/proc", path(row.key.replace("*", name)))
 
 
 def wrong_scopes(here: list[str]) -> list[str]:
@@ -177,6 +178,7 @@ def test_a_misspelt_key_gets_the_nearest(typed: str, meant: str) -> None:
 
 def test_the_name_of_an_interface_stays_as_it_is() -> None:
     assert find_key("/proc/sys/net/ipv4/conf/Eth0.5/rp_filter").key == "net.ipv4.conf.Eth0/5.rp_filter"
+    assert find_key("net.netfilter.nf_log.10").about is find_key("net.netfilter.nf_log.2").about
     for name in (
         "net.ipv4.conf.//.rp_filter",
         "/proc/sys/net/ipv4/conf/../rp_filter",

@@ -79,6 +79,31 @@ def boot_of(key: str) -> tuple[str | None, str]:
     return row["boot"], " ".join(row["outlook"]["boot"])
 
 
+def keys_that_are_gone() -> None:
+    empty_machine()
+    Path("/etc/sysctl.conf").write_text("# old\nnet.ipv4.tcp_tw_recycle = 1\nnet.ipv4.ip_conntrack_max = 65536\n")
+    for key, line, gone, instead in (
+        ("net.ipv4.tcp_tw_recycle", 2, "Linux 4.12", "net.ipv4.tcp_tw_reuse = 1"),
+        ("net.ipv4.ip_conntrack_max", 3, "Linux 2.6.22", "net.netfilter.nf_conntrack_max"),
+    ):
+        code, said = tune("show", key)
+        assert code == 0
+        assert said.startswith(f"{key} ")
+        assert f"/etc/sysctl.conf:{line} sets" in said
+        assert "this line does nothing" in said
+        assert gone in said
+        assert instead in said
+        assert not any(empty in said for empty in ("Allowed", "Risk", "Not affected", "Commands", "tune plan"))
+    after_boot()
+    assert not Path("/proc/sys/net/ipv4/tcp_tw_recycle").exists()
+    assert not Path("/proc/sys/net/ipv4/ip_conntrack_max").exists()
+
+
+@_needs_userns
+def test_a_key_that_is_gone_says_so_and_that_its_line_does_nothing() -> None:
+    inside(keys_that_are_gone)
+
+
 def values_that_depend_on_each_other() -> None:
     empty_machine()
     apply(f"{RANGE}=3000 64000")

@@ -52,7 +52,7 @@ IPV6_KEYS = (
                 _ROUTES,
             ),
             "seg6_flowlabel": "Which flow label packets with a segment route have.",
-            "xfrm6_gc_thresh": ("IPsec: it once limited cached routes.", "It has no effect."),
+            "xfrm6_gc_thresh": ("IPsec: the number of cached routes.", "Since Linux 4.14 it has no effect."),
         },
     ),
     *others(
@@ -77,7 +77,7 @@ IPV6_KEYS = (
         {
             "calipso_cache_bucket_size": "Security labels (CALIPSO): entries in each bucket of their cache.",
             "calipso_cache_enable": "Security labels (CALIPSO): whether they are cached.",
-            "ip6frag_secret_interval": ("It once set how often a hash was changed.", "It has no effect."),
+            "ip6frag_secret_interval": ("How often a hash is changed.", "Since Linux 3.17 it has no effect."),
             "mld_max_msf": (
                 "The source addresses of one multicast group of a socket.",
                 "It limits multicast, not connections: above it setsockopt() fails with ENOBUFS.",

@@ -3,14 +3,18 @@
 from sockmon.tunables.untuned import INITIAL_NETNS, NETNS, NETNS_AS_HOST, READ_ONLY_ELSEWHERE, others
 
 _THROUGHPUT = "It changes the throughput of a connection; it limits no connections."
-_NO_EFFECT = "It has no effect, and limits no connections."
+
+
+def _without_effect(since: str) -> str:
+    return f"Since Linux {since} it has no effect. It limits no connections."
+
 
 TCP_KEYS = (
     *others(
         "net.ipv4.tcp_",
         NETNS,
         {
-            "adv_win_scale": ("It once set the share of a receive buffer that the window may use.", _NO_EFFECT),
+            "adv_win_scale": ("The share of a receive buffer that the window may use.", _without_effect("6.6")),
             "app_win": "The share of the window that is kept for the application's own buffer.",
             "autocorking": "Whether small writes are joined while an earlier packet still waits in the device.",
             "backlog_ack_defer": "Whether the ACKs for a backlog of packets of one socket are sent as one.",
@@ -27,7 +31,7 @@ TCP_KEYS = (
             "ecn_fallback": "Whether a connection continues without ECN if the network changes its marks.",
             "ecn_option": "Whether AccECN sends its TCP option.",
             "ecn_option_beacon": "How often AccECN sends its TCP option at least, in each round trip.",
-            "fack": ("It once turned on forward acknowledgment.", _NO_EFFECT),
+            "fack": ("Whether forward acknowledgment is used.", _without_effect("4.15")),
             "fastopen": (
                 "TCP Fast Open, a sum of bits: 1 lets clients send data in the SYN, 2 lets servers accept it. A"
                 " program must ask for it as well.",
@@ -154,7 +158,7 @@ TCP_KEYS = (
         INITIAL_NETNS,
         {
             "available_ulp": "It is read-only: the protocols above TCP that are loaded, such as tls.",
-            "low_latency": ("It once turned off a queue of TCP, which Linux 4.14 removed.", _NO_EFFECT),
+            "low_latency": ("Whether TCP does without a queue that Linux 4.14 removed.", _without_effect("4.14")),
         },
     ),
 )

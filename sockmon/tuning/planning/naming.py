@@ -20,7 +20,7 @@ from sockmon.tunables.untuned import OtherKey, PresentKey, RemovedKey
 _LIMIT = re.compile(r"([a-z]+)(?:@([1-9][0-9]{0,9}))?")
 _PROC = re.compile(r"^/*(proc/+)?sys/+", re.IGNORECASE)
 _WHOLE_KEY = re.compile(r"(?:abi|crypto|debug|dev|fs|kernel|net|sunrpc|user|vm)(?:[./][\w:/@+-]+)+", re.IGNORECASE)
-_INTERFACE = re.compile(r"(net\.ipv[46]\.(?:conf|neigh))\.((?!/+\.)[^.]{1,32})\.([a-z0-9_]+)", re.IGNORECASE)
+_INTERFACE = re.compile(r"(net\.ipv[46]\.(?:conf|neigh))\.([^.]{1,32})\.([a-z0-9_]+)", re.IGNORECASE)
 _MIN_SIMILARITY, _MIN_END_SIMILARITY, _MAX_SUGGESTIONS = 0.6, 0.8, 4
 
 KeyInfo = Tunable | OtherKey | RemovedKey | PresentKey
@@ -69,7 +69,7 @@ def matching_keys(name: str, present: Collection[str] = ()) -> tuple[NamedKey, .
     wanted = _normalize_key(typed)
     if not wanted:
         return ()
-    if whole := _known_keys().get(wanted) or _of_interface(typed, present):
+    if whole := _known_keys().get(wanted) or _of_many(typed, present):
         return (whole,)
     end = f".{wanted}"
     found = [named for key, named in _known_keys().items() if key.endswith(end)]
@@ -164,21 +164,31 @@ def _known_keys() -> Mapping[str, NamedKey]:
     return {_normalize_key(name): each for name, each in zip(names, named, strict=True)}
 
 
-def _of_interface(typed: str, present: Collection[str]) -> NamedKey | None:
-    """Return the key of one interface, whose name keeps its capital letters."""
-    if (match := _INTERFACE.fullmatch(typed)) is None or match[2].strip("/") == "":
-        return None
-    key = f"{match[1].lower()}.{match[2]}.{match[3].lower()}"
-    of_all = f"{match[1].lower()}.*.{match[3].lower()}"
-    if row := next((row for row in _MANY if row.key == of_all), None):
-        return NamedKey(key, row)
-    others = (of_all.replace("*", name) for name in ("all", "default"))
-    return NamedKey(key, PresentKey(key=key)) if any(other in present for other in others) else None
+def _of_many(typed: str, present: Collection[str]) -> NamedKey | None:
+    """Return a key of which there are many, such as one of each interface; its name keeps its capital letters."""
+    for row in _MANY:
+        start, end = row.key.split("*")
+        middle = typed[len(start) : len(typed) - len(end)]
+        if _is_name(middle) and f"{start}{middle}{end}".lower() == typed.lower():
+            return NamedKey(f"{start}{middle}{end}", row)
+    if (match := _INTERFACE.fullmatch(typed)) and _is_name(match[2]):
+        start, end = match[1].lower(), match[3].lower()
+        if any(f"{start}.{name}.{end}" in present for name in ("all", "default")):
+            key = f"{start}.{match[2]}.{end}"
+            return NamedKey(key, PresentKey(key=key))
+    return None
+
+
+def _is_name(text: str) -> bool:
+    """Return whether `text` may be the name of an interface: `//` would lead out of its folder."""
+    return bool(text.strip("/")) and "." not in text
 
 
 def _readable(key: str) -> str:
     """Return a key that can be read instead of one that stands for many: `net.ipv4.conf.all.rp_filter`."""
-    return key.replace("*", "default" if ".neigh." in key else "all")
+    if ".neigh." in key or ".conf." in key:
+        return key.replace("*", "default" if ".neigh." in key else "all")
+    return key.replace("*", "0")
 
 
 def _settings_of(name: str) -> tuple[NamedKey, ...]:
