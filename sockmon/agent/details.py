@@ -8,7 +8,7 @@ from time import CLOCK_BOOTTIME, clock_gettime
 from msgspec.structs import replace
 
 from sockmon.agent.netns_sampler import NetnsSampler
-from sockmon.agent.part import to_missing
+from sockmon.agent.part import read_or_missing, to_missing
 from sockmon.agent.sampler import Sampler
 from sockmon.errors import ReadError
 from sockmon.kernel.namespace_handle import NetnsHandle
@@ -68,6 +68,7 @@ def _process(sampler: Sampler, query: ProcessQuery) -> Incremental[Detail]:
     rows = yield from _rows_or_missing(
         missing, sockets_by_inode(sampler.netns[0].handle.query_socket, set(found.inodes), MAX_SOCKETS)
     )
+    origins = read_or_missing(missing, "limit origins", lambda: sampler.limit_origins.of(query.pid, query.start))
     return ProcessDetail(
         at=clock_gettime(CLOCK_BOOTTIME),
         query=query,
@@ -83,6 +84,7 @@ def _process(sampler: Sampler, query: ProcessQuery) -> Incremental[Detail]:
         # Sockets of another network namespace are not found.
         recv_queue=rows.recv_queue if rows.total else None,
         send_queue=rows.send_queue if rows.total else None,
+        origins=origins or (),
     )
 
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from sockmon.agent.budget import Budget, BudgetedTask
 from sockmon.agent.host_sysctls import read_host_sysctls
+from sockmon.agent.limit_origins import LimitOrigins
 from sockmon.agent.listener_owners import unreadable_descriptors
 from sockmon.agent.netns_sampler import NetnsSampler
 from sockmon.agent.other_netns import other_netns_task
@@ -59,6 +60,7 @@ PROCESSES, OWNERS = Budget(0.005, 2.0), Budget(0.004, 2.0)
 CGROUPS, MAPS, LOCKED = Budget(0.002, 2.0), Budget(0.0015, 2.0), Budget(0.0005, 2.0)
 WATCHES, NEIGHBOURS = Budget(0.001, 5.0), Budget(0.001, 5.0)
 ACCEPTORS = Budget(0.001, 2.0)
+ORIGINS = Budget(0.0005, 10.0)
 COST_WINDOW_SECONDS = 60.0
 NAME_SERVICE_SECONDS = 0.5
 """Time that a complete sample waits for the names of users, once."""
@@ -111,6 +113,8 @@ class Sampler:
         locked = LockedMemoryReader(self.table.proc, self.owners)
         self._locked_task = BudgetedTask("locked memory", lambda: locked.steps(self.rows(), boottime()), LOCKED)
         self._acceptor_task = BudgetedTask("acceptors", self._read_acceptors, ACCEPTORS)
+        self.limit_origins = LimitOrigins()
+        self._origin_task = BudgetedTask("limit origins", lambda: self.limit_origins.steps(self.rows()), ORIGINS)
         self._permanent_task = BudgetedTask("neighbours", lambda: neighbours.count_permanent(own), NEIGHBOURS)
         self._names = NamespaceNames(self.table.proc, StateFiles())
         self._other_task = other_netns_task(self.rows, handles, self._names, self.table.proc)
@@ -126,6 +130,7 @@ class Sampler:
             self._acceptor_task,
             self._other_task,
             self._permanent_task,
+            self._origin_task,
         )
         self._visible_tasks = 0
         self._started = (boottime(), time.process_time())
@@ -186,6 +191,7 @@ class Sampler:
             cgroups=self._cgroup_task.value,
             other_netns=self._other_task.value,
             locked=self._locked_task.value,
+            limit_origins=self._origin_task.value or (),
         )
 
     def _missing_of_tasks(self) -> list[Missing]:
@@ -205,7 +211,7 @@ class Sampler:
             ),
             *(
                 Missing(task.reader, task.reason)
-                for task in (self._owner_task, self._permanent_task, self._other_task)
+                for task in (self._owner_task, self._permanent_task, self._other_task, self._origin_task)
                 if task.reason
             ),
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from sockmon.model.limit_origin import LimitOrigin
 from sockmon.model.snapshot import Listener, Missing, Owner, Process
 
 MAX_SOCKETS = 500
@@ -98,6 +99,8 @@ class ProcessDetail(msgspec.Struct, frozen=True, tag="process-detail", tag_field
     be read."""
     send_queue: int | None = None
     """Bytes that it has written and the peers have not acknowledged, or the device has not sent."""
+    origins: tuple[LimitOrigin, ...] = ()
+    """What set its limits nofile, nproc and memlock, and where a change of them lasts."""
 
 
 class GroupDetail(msgspec.Struct, frozen=True, tag="group-detail", tag_field="type"):

@@ -35,6 +35,7 @@ from sockmon.model.host import (
     UserWatches,
     Watches,
 )
+from sockmon.model.limit_origin import LimitOrigin
 from sockmon.model.netns import (
     Conntrack,
     DatagramQueue,
@@ -137,3 +138,5 @@ class Snapshot(msgspec.Struct, frozen=True, tag="snapshot", tag_field="type"):
     locked: LockedMemory | None = None
     available_memory: int | None = None
     """Bytes that the host can allocate without swapping: MemAvailable of /proc/meminfo."""
+    limit_origins: tuple[LimitOrigin, ...] = ()
+    """What set the limits that are more than half in use: nofile of a process, nproc of a user."""

@@ -14,7 +14,11 @@ from sockmon import format
 from sockmon.assess import Assessment, Gauge, Point
 from sockmon.ceilings.evidence import process_label
 from sockmon.ceilings.queues import format_listener
+from sockmon.document import sentence
+from sockmon.limit_origin.limit_value import NAMES
+from sockmon.limit_origin.text import describe, to_last
 from sockmon.model.detail import DetailQuery, Limit, ProcessDetail, ProcessQuery
+from sockmon.model.limit_origin import LimitOrigin
 from sockmon.model.snapshot import UNLIMITED, Listener, Process, Snapshot
 from sockmon.ui.appearance.styles import SEVERITY_STYLES
 from sockmon.ui.detail.detail_screen import severity_text
@@ -111,7 +115,7 @@ class ProcessScreen(PollingScreen[ProcessQuery, ProcessDetail]):
         trail = assessment.series_of("process-fds", focus) or tuple(self._own_points)
         severity = gauge.severity if gauge else "ok" if process.fds is not None else "unknown"
         self.query_one("#descriptors", LabelledList).show(
-            Labelled("", descriptor_usage(process, limit, gauge, assessment.snapshot))
+            Labelled("", descriptor_usage(process, limit, gauge, assessment.snapshot)),
         )
         self.query_one("#trend", Trend).show(trail, limit, assessment.snapshot.at, severity)
 
@@ -132,6 +136,9 @@ class ProcessScreen(PollingScreen[ProcessQuery, ProcessDetail]):
     def opens(self, table: Table[Any], row: Any) -> DetailQuery | str | None:
         """Return a message for a limit: it has no page."""
         if isinstance(row, Limit):
+            origin = origin_of(row, self.detail)
+            if origin:
+                return " ".join((f"{row.name}: {sentence(describe(origin))}", *to_last(origin)))
             how = f"prlimit --pid {self.target.pid} shows and sets it"
             return f"{row.name}: soft {format.limit(row.soft)}, hard {format.limit(row.hard)}; {how}"
         return super().opens(table, row)
@@ -142,6 +149,20 @@ class ProcessScreen(PollingScreen[ProcessQuery, ProcessDetail]):
             self.query_one(SocketTable).focus()
             return None
         return f"{name}: list them with: ls -l /proc/{self.target.pid}/fd"
+
+
+def origin_of(row: Limit, detail: ProcessDetail | None) -> LimitOrigin | None:
+    """Return what set this limit; None for a limit whose origin is not looked for."""
+    origins = detail.origins if detail else ()
+    return next((each for each in origins if NAMES[each.resource].proc == row.name), None)
+
+
+def origin_fact(detail: ProcessDetail | None) -> Labelled:
+    """Return what set the limit of descriptors, and what to change so that it lasts."""
+    origin = next((each for each in detail.origins if each.resource == "nofile"), None) if detail else None
+    if origin is None:
+        return Labelled("Limit", Text(format.UNKNOWN, "muted"))
+    return Labelled("Limit", Text.assemble(sentence(describe(origin)), (f" {' '.join(to_last(origin))}", "muted")))
 
 
 def by_importance(limits: Iterable[Limit]) -> list[Limit]:
@@ -158,7 +179,7 @@ def descriptor_limit(process: Process, snapshot: Snapshot) -> int | None:
 
 
 def identity_facts(process: Process, detail: ProcessDetail | None, snapshot: Snapshot) -> list[Labelled]:
-    """Return the process, its command and its cgroup, in three lines."""
+    """Return the process, its command, its cgroup, and what set its limit of descriptors."""
     maps = detail.maps if detail else None
     started = snapshot.at - process.start / USER_HZ
     parts = [
@@ -178,6 +199,7 @@ def identity_facts(process: Process, detail: ProcessDetail | None, snapshot: Sna
         Labelled("Process", join_dots(parts)),
         Labelled("Command", Text(process.command)),
         Labelled("Cgroup", Text(detail.cgroup) if detail and detail.cgroup else Text(format.UNKNOWN, "muted")),
+        origin_fact(detail),
     ]
 
 
