@@ -11,6 +11,7 @@ from sockmon.ceilings.maps import MAX_MAP_COUNT
 from sockmon.ceilings.measuring import sysctl_number
 from sockmon.explain.log_line import LogLine
 from sockmon.explain.observation import Observation
+from sockmon.limit_origin.text import limit_note
 from sockmon.model.limit_origin import ConfiguredLimits
 from sockmon.model.snapshot import Process, ProcessMaps
 
@@ -28,9 +29,9 @@ def process_evidence(line: LogLine, now: Observation, symptom: str) -> Found:
     files = now.snapshot.files if now.snapshot else None
     if symptom == "EMFILE":
         nr_open = files.nr_open if files else None
-        return _use(
-            "fds", "descriptors", [(row, row.fds, soft_limit(row, nr_open)) for row in _processes(line, now)]
-        )
+        rows = list(_processes(line, now))
+        keys, text = _use("fds", "descriptors", [(row, row.fds, soft_limit(row, nr_open)) for row in rows])
+        return keys, (*text, *_origins(rows, now))
     if symptom == "ENOMEM":
         limit = sysctl_number(now.snapshot.sysctls, MAX_MAP_COUNT) if now.snapshot else None
         return _use("maps", "memory maps", [(row, row.maps, limit) for row in _maps(line, now)])
@@ -52,6 +53,15 @@ def _limits_conf(nr_open: int, configured: ConfiguredLimits | None) -> tuple[str
     then = "the session ends" if configured.refuses_login else "the session keeps the limits that it had before"
     asks = "asks" if len(rows) == 1 else "ask"
     return (f"{most}: {fmt.first_names(rows)} {asks} for more, and {then}.", *unread)
+
+
+def _origins(rows: list[Process], now: Observation) -> Iterator[str]:
+    """Yield who set the limits of the first of these processes that is near it, and what to change to last."""
+    pids = {row.pid: row.start for row in rows}
+    for origin in now.snapshot.limit_origins if now.snapshot else ():
+        if origin.resource == "nofile" and pids.get(origin.pid) == origin.start:
+            yield from limit_note("nofile", origin)
+            return
 
 
 def _use(key: str, unit: str, rows: list[tuple[Process | ProcessMaps, int | None, int | None]]) -> Found:

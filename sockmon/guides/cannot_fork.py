@@ -25,7 +25,8 @@ from sockmon.guides.findings import (
     where_to_run,
 )
 from sockmon.guides.guide import Act, Branch, Decide, End, Finding, Guide, Observe, Verify
-from sockmon.guides.started_by import CONTAINERS, Place, how_to_persist, process_of, process_with
+from sockmon.guides.started_by import how_to_persist, process_of, process_with
+from sockmon.limit_origin.unit_name import container_of_cgroup
 from sockmon.misconceptions import LIMITS_CONF, NPROC_ROOT, NPROC_SCOPE, PID_NAMESPACE, STACK_MEMORY, THREADS_32K
 from sockmon.model.report import Remedy
 from sockmon.model.snapshot import Process
@@ -95,7 +96,7 @@ def _cgroup_commands(facts: Facts) -> list[str]:
         return []
     path = facts.reading.subject
     name = path.rpartition("/")[2]
-    if any(word in path for word in CONTAINERS):
+    if container_of_cgroup(path):
         return [
             f"docker update --pids-limit {remedy.value} NAME, or podPidsLimit: {remedy.value} of the kubelet; the"
             f" cgroup is {path}"
@@ -120,8 +121,7 @@ def _lasting(facts: Facts) -> Sequence[str]:
     if process is None or process.nproc is None:
         return []
     value = wanted[0].value.partition(":")[0] if wanted else str(process.nproc)
-    place = Place(f"LimitNPROC={value}", f"`USER - nproc {value}`", f"--ulimit nproc={value}")
-    return how_to_persist(facts, process_label(process), process.pid, place)
+    return how_to_persist(facts, process, "nproc", value)
 
 
 def _run_commands(facts: Facts) -> Sequence[str]:

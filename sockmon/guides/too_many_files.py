@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sockmon.ceilings.evidence import process_label
 from sockmon.document import sentence
 from sockmon.guides.descriptor_growth import leak_advice, leaks, still_grows
 from sockmon.guides.ends import BY_ID, DID_NOT_HELP, DO_NOT_TUNE, NOT_HERE, OTHER_LIMIT, VERIFIED, verified_and
@@ -28,7 +27,8 @@ from sockmon.guides.findings import (
     undecided,
 )
 from sockmon.guides.guide import Act, Branch, Decide, End, Finding, Guide, Observe, Verify
-from sockmon.guides.started_by import Place, how_to_persist, process_of
+from sockmon.guides.started_by import how_to_persist, origin_of, process_of
+from sockmon.limit_origin.text import set_by
 from sockmon.misconceptions import (
     DESCRIPTORS_64K,
     DESCRIPTORS_OF_CONNECTION,
@@ -88,8 +88,10 @@ def _number(limit: int) -> str:
 
 
 def _origin(facts: Facts) -> list[str]:
-    """Return what set these limits, if the numbers show it."""
+    """Return what set these limits, if the sample or the numbers show it."""
     process = process_of(facts)
+    if process and (origin := origin_of(facts, process, "nofile")):
+        return [f"set by {set_by(origin)}"]
     limits = (process.soft, process.hard) if process else ()
     if limits == (SYSTEMD_SOFT, SYSTEMD_HARD):
         return ["these are the defaults of systemd (DefaultLimitNOFILE=): they were not set for this program"]
@@ -109,10 +111,7 @@ def _lasting(facts: Facts) -> Sequence[str]:
     if process is None or process.soft is None or process.hard is None:
         return []
     value = wanted[0].value if wanted else f"{_plain(process.soft)}:{_plain(process.hard)}"
-    soft, _, hard = value.partition(":")
-    login = f"`USER soft nofile {soft}` and `USER hard nofile {hard}`"
-    place = Place(f"LimitNOFILE={value}", login, f"--ulimit nofile={value}")
-    return how_to_persist(facts, process_label(process), process.pid, place)
+    return how_to_persist(facts, process, "nofile", value)
 
 
 def _plain(limit: int) -> str:

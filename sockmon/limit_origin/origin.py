@@ -89,6 +89,10 @@ class OriginFinder:
             return LimitSource("unknown", start.starter.name, given.soft.file, soft=live[0], hard=live[1])
         below = chain[: start.place]
         same = next((place for place, link in enumerate(below) if link.limit(resource) != live), len(below))
+        parent = chain[start.place] if start.place < len(chain) else None
+        if start.starter.kind == "login" and same == len(below) and parent and parent.limit(resource) == live:
+            # The kernel has refused what limits.conf asks for, or the login is older than its line.
+            return LimitSource("inherited", parent.label, soft=live[0], hard=live[1])
         if same > 1:
             return LimitSource("inherited", below[same - 1].label, soft=live[0], hard=live[1])
         return LimitSource("program", chain[0].label, soft=live[0], hard=live[1])

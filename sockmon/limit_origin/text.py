@@ -7,11 +7,10 @@ import shlex
 from sockmon import format as fmt
 from sockmon.document import sentence
 from sockmon.limit_origin.limit_value import NAMES
-from sockmon.limit_origin.unit_name import USER_PREFIX
+from sockmon.limit_origin.unit_name import USER_PREFIX, container_of_cgroup, unit_of_cgroup
 from sockmon.model.limit_origin import LimitOrigin, LimitSource, Resource, Starter
 from sockmon.model.snapshot import UNLIMITED
 
-DROP_IN = "90-sockmon.conf"
 _OWN_FOLDERS = ("/etc/systemd/", "/etc/security/")
 """Where a line may be changed; a file of a package in another folder is overridden instead."""
 _ENGINE_DEFAULTS = {
@@ -64,6 +63,22 @@ def limit_note(resource: Resource, origin: LimitOrigin | None, value: str = "") 
     return (sentence(describe(origin)), *to_last(origin, value))
 
 
+def to_last_of_cgroup(resource: Resource, path: str, value: str = "") -> tuple[str, ...]:
+    """Return what to change for a process of which only the cgroup is known."""
+    return _to_last(resource, _starter_of_cgroup(path), value, LimitSource("unknown"))
+
+
+def _starter_of_cgroup(path: str) -> Starter:
+    if container := container_of_cgroup(path):
+        return Starter("container", container.id or container.engine, engine=container.engine)
+    unit = unit_of_cgroup(path)
+    if unit.startswith("session-"):
+        return Starter("login")
+    if not unit.endswith(".service"):
+        return Starter()
+    return Starter("user unit" if unit.startswith(USER_PREFIX) else "unit", unit.removeprefix(USER_PREFIX))
+
+
 def unit_of(starter: Starter) -> str:
     """Return the unit as systemctl takes it: `nginx.service`, `--user web.service`; empty if it is no unit."""
     prefix = {"unit": "", "user unit": USER_PREFIX}.get(starter.kind)
@@ -93,7 +108,7 @@ def _source(origin: LimitOrigin, source: LimitSource) -> str:
         "engine": f"{_container(start)}, default of {source.name}: {setting}",
         "script": f"`{source.text}` in {source.at}",
         "inherited": f"inherited from {source.name}",
-        "program": f"{source.name} itself (setrlimit), or prlimit{_own_setting(origin)}",
+        "program": f"{source.name} itself (setrlimit), its start script, or prlimit{_own_setting(origin)}",
         "unknown": _unknown(origin, source),
     }
     return texts[source.kind]
@@ -168,12 +183,9 @@ def _unit_lines(resource: Resource, starter: Starter, value: str, source: LimitS
         to = f" to {setting}" if value else ""
         how = f"{systemctl}daemon-reload && {systemctl}restart {unit}"
         return (f"To last: change {source.at}{to} ({systemctl}edit {unit}), then {how}.",)
-    place = f"{'~/.config/systemd/user' if user else '/etc/systemd/system'}/{starter.name}.d/{DROP_IN}"
     return (
-        f"To last: {systemctl}edit {unit}, or write {place}:",
-        "[Service]",
-        setting,
-        f"Then {systemctl}daemon-reload && {systemctl}restart {unit}. limits.conf has no effect on a unit.",
+        f"To last: {systemctl}edit {unit}, add {setting} below [Service], then {systemctl}restart {unit};"
+        " limits.conf has no effect on it.",
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from sockmon.guides.too_many_files import GUIDE
 from sockmon.guides.walk import Walk
+from sockmon.model.limit_origin import LimitOrigin, LimitSource, Starter
 from sockmon.model.snapshot import UNLIMITED, Cgroups, Files, Owner, PidsCgroup, UserWatches, Watches
 from tests.guides.lab_walks import end, named, path, walk_on_lab
 from tests.guides.walks import begin, branches, ends_of_change, follow, full, taken, transaction
@@ -21,7 +22,7 @@ def test_on_its_lab_more_descriptors_are_verified() -> None:
     walk = walk_on_lab(NAME, GUIDE.lab, "--yes")
     assert path(walk) == ["process", "growth", "which", "remedy", "raise", "free", "verified"]
     assert [setting.key for change in walk.changes for setting in change.settings] == ["nofile"]
-    assert any("LimitNOFILE=" in line for line in end(walk).advice)
+    assert any("To last: " in line for line in end(walk).advice)
 
 
 def test_inotify_instances_are_not_descriptors() -> None:
@@ -154,16 +155,28 @@ def test_which_limit_binds(limits: dict[str, int], verdict: str) -> None:
     ("group", "advice"),
     [
         ("/system.slice/nginx.service", "systemctl edit nginx.service, add LimitNOFILE="),
-        ("/web.slice/$(id).service", "systemctl edit '$(id).service', add LimitNOFILE="),
+        ("/web.slice/a\\x2db.service", "systemctl edit 'a\\x2db.service', add LimitNOFILE="),
         ("/user.slice/user-33.slice/session-4.scope", "/etc/security/limits.d"),
         ("/system.slice/docker-5f0c.scope", "--ulimit nofile="),
-        ("/elsewhere", "systemctl status 1044"),
+        ("/elsewhere", "what started it is not known"),
     ],
 )
 def test_the_limit_is_set_where_the_process_was_started(group: str, advice: str) -> None:
     own = Cgroups(0.0, (PidsCgroup(group, 20, 4915, 0, "nginx[1044]", 1),), (), False)
     walk = _walk({**_rows(), "cgroups": own})
     assert advice in walk.advice[0]
+    assert "tune show nofile@1044 names what set the limit" in walk.advice[1]
+
+
+def test_the_guide_names_what_set_the_limit() -> None:
+    line = LimitSource("unit", "nginx.service", "/etc/systemd/system/nginx.service", 7, "LimitNOFILE=1024")
+    origin = LimitOrigin(1044, 7, "nofile", 1024, 1024, line, line, Starter("unit", "nginx.service"))
+    walk = _walk({**_rows(), "limit_origins": (origin,)})
+    which = walk.progress.path[1].finding
+    assert which
+    assert "set by nginx.service, LimitNOFILE=1024 in /etc/systemd/system/nginx.service:7" in which.numbers
+    assert walk.advice[0].startswith("1,024 soft, 1,024 hard: nginx.service, LimitNOFILE=1024 in")
+    assert "To last: change /etc/systemd/system/nginx.service:7 to LimitNOFILE=" in walk.advice[1]
 
 
 def test_files_of_the_host() -> None:

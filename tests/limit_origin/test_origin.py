@@ -39,7 +39,7 @@ def test_a_unit_of_a_package_is_not_to_be_edited_in_its_place(host: FakeHost) ->
     host.service()
     text = host.text(value="8192:8192")
     assert "LimitNOFILE=1024:524288 in /usr/lib/systemd/system/web.service:2" in text
-    assert f"write {ETC}/web.service.d/90-sockmon.conf:\n[Service]\nLimitNOFILE=8192:8192\n" in text
+    assert "systemctl edit web.service, add LimitNOFILE=8192:8192 below [Service]" in text
 
 
 def test_the_default_of_the_manager_and_that_of_systemd(host: FakeHost) -> None:
@@ -73,7 +73,7 @@ def test_a_program_that_raised_its_soft_limit(host: FakeHost) -> None:
     origin = host.origin()
     assert (origin.soft_source.kind, origin.hard_source.kind) == ("program", "unit")
     text = host.text()
-    assert "soft by web[44] itself (setrlimit), or prlimit; hard by web.service, LimitNOFILE=1024:4096" in text
+    assert "soft by web[44] itself (setrlimit), its start script, or prlimit; hard by web.service, Limit" in text
     assert "The next start gets 1,024:4,096" in text
 
 
@@ -213,7 +213,7 @@ def test_inside_of_a_container_without_its_engine(host: FakeHost) -> None:
     host.process(50, "web", 1, "/", nofile=(1048576, 1048576))
     assert "docker container, as its process 1 was started" in host.text(50)
     host.process(51, "web", 50, "/", nofile=(5, 6))
-    assert "web[51] itself (setrlimit), or prlimit" in host.text(51)
+    assert "web[51] itself (setrlimit), its start script, or prlimit" in host.text(51)
     assert "Set it in whatever starts it" in host.text(51)
 
 

@@ -157,8 +157,7 @@ def test_how_a_limit_lasts_is_in_the_preview() -> None:
     service = replace(here(), forecasts={NOFILE: BootForecast(None, (), origin=origin)})
     text = "\n".join(preview({NOFILE: "8192"}, service).at_boot)
     assert "systemctl edit nginx.service" in text
-    assert "/etc/systemd/system/nginx.service.d/90-sockmon.conf" in text
-    assert "\n[Service]\nLimitNOFILE=8192:8192\n" in text
+    assert "systemctl edit nginx.service, add LimitNOFILE=8192:8192 below [Service]" in text
     assert "1,024 soft, 4,096 hard: nginx.service sets none: the default of systemd" in text
     assert "what started it is not known" in preview({NOFILE: "8192"}).at_boot[0]
 

@@ -147,9 +147,9 @@ def _sections(row: CatalogRow, tunable: Tunable, context: PlanContext) -> Iterat
     else:
         why = f"No value. {sentence(row.reason)}" if row.reason else "No value: no alarm is about this setting."
         yield Section("Advised", (why,), "advice")
-    boot = note_for_key(row.key, row.advised or "SOFT:HARD", context)
+    boot = note_for_key(row.key, row.advised or "", context)
     if boot:
-        yield Section("At boot", boot)
+        yield Section("Origin" if tunable.kind == "limit" else "At boot", boot)
     yield from tunable_sections(tunable)
     if tunable.related:
         yield Section("Related", tuple(format_sysctl(key, context.values.get(key)) for key in tunable.related))

@@ -80,7 +80,7 @@ def _sections(preview: Preview) -> Iterator[Section]:
     yield Section("Risk", (sentence(preview.risk),))
     yield Section("Memory", (_memory(preview.memory),))
     if preview.at_boot:
-        yield Section("At boot", preview.at_boot)
+        yield Section("Origin" if preview.setting.pid else "At boot", preview.at_boot)
 
 
 def warning_sections(warnings: tuple[PlanWarning, ...]) -> Iterator[Section]:
