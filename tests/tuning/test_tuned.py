@@ -134,6 +134,7 @@ def test_what_it_applies_again(tmp_path: Path, files: dict[str, str], value: str
         ("[sysctl]\nNet.core.somaxconn = 1\n", None),
         # The lower priority is applied first.
         ("[a]\ntype=sysctl\npriority=5\nnet.core.somaxconn=1\n[sysctl]\nnet.core.somaxconn=2\n", "1"),
+        ("[a]\ntype=sysctl\nnet.core.somaxconn=1\n[sysctl]\npriority=-1\nnet.core.somaxconn=2\n", "1"),
         ("[variables]\nn = 7\n[sysctl]\nnet.core.somaxconn=${n}000\n", "7000"),
         ("[variables]\nn = 7\nm = ${n}1\n[sysctl]\nnet.core.somaxconn=${m}\n", "71"),
     ],

@@ -19,7 +19,8 @@ from sockmon.tuning.boot.other_writers.services import SERVICES
 from sockmon.tuning.boot.other_writers.tuned import tuned_writers
 from sockmon.tuning.boot.sysctl_d import path_of
 
-WRITERS: tuple[Row, ...] = (*CONTAINERS, *FIREWALLS, *SERVICES)
+WRITERS: tuple[Row, ...] = (*FIREWALLS, *CONTAINERS, *SERVICES)
+"""First what writes again soonest, because a narrow screen shows the first."""
 
 _RUN_FILES = {"/run/sysctl.d/zz-lxd.conf": "lxd", "/run/sysctl.d/10-netavark-": "podman"}
 """By the start of its name, who writes a file that a reboot removes: lxd snapcraft/commands/daemon.start, netavark

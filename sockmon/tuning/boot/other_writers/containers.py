@@ -25,11 +25,10 @@ _IP_FORWARD = ("net.ipv4.ip_forward", "net.ipv4.conf.all.forwarding")
 def _kube_proxy(machine: Machine, files: Sequence[str] = ()) -> Iterator[KeyWrite]:
     """Yield what kube-proxy writes with the flags in `files`; its own configuration is a ConfigMap of the cluster,
     so without files its defaults may not hold."""
-    per_core, place = _flag(machine, files, "conntrack-max-per-core")
-    floor, floor_place = _flag(machine, files, "conntrack-min")
-    value = _conntrack_max(machine.cpus, per_core, floor)
-    for key in _CONNTRACK_MAX if per_core != "0" else ():
-        yield KeyWrite(key, value, place or floor_place or "--conntrack-max-per-core", certain=bool(files))
+    per_core, floor = (_flag(machine, files, f"conntrack-{name}") for name in ("max-per-core", "min"))
+    value, setting = _conntrack_max(machine.cpus, per_core, floor)
+    for key in _CONNTRACK_MAX if per_core[0] != "0" else ():
+        yield KeyWrite(key, value, setting, certain=bool(files))
     for key, flag, default in _TIMEOUTS:
         given, place = _flag(machine, files, flag)
         if given in ("0", "0s"):
@@ -38,12 +37,15 @@ def _kube_proxy(machine: Machine, files: Sequence[str] = ()) -> Iterator[KeyWrit
         yield KeyWrite(key, seconds, place or f"--{flag}", certain=bool(given or (files and default)))
 
 
-def _conntrack_max(cpus: int, per_core: str, floor: str) -> str | None:
-    if not (per_core or "0").isdecimal() or not (floor or "0").isdecimal():
-        return None
-    if cpus > _CAP_CPUS:
-        return None
-    return str(max(int(floor or _MIN), int(per_core or _PER_CORE) * cpus))
+def _conntrack_max(cpus: int, per_core: tuple[str, str], floor: tuple[str, str]) -> tuple[str | None, str]:
+    """Return the limit from the two flags, each with its place, and which of them decides it; None if it is not
+    known."""
+    each, least = per_core[0] or str(_PER_CORE), floor[0] or str(_MIN)
+    if cpus > _CAP_CPUS or not each.isdecimal() or not least.isdecimal():
+        return None, per_core[1] or "--conntrack-max-per-core"
+    if int(each) * cpus > int(least):
+        return str(int(each) * cpus), per_core[1] or "--conntrack-max-per-core"
+    return least, floor[1] or "--conntrack-min"
 
 
 def _flag(machine: Machine, files: Sequence[str], name: str) -> tuple[str, str]:

@@ -71,6 +71,13 @@ def _pve_writes(host: Mapping[str, tuple[str, str]], known: bool) -> Iterator[Ke
 
 FIREWALLS = (
     Row(
+        "pve-firewall",
+        "every 10 s",
+        _pve,
+        "pve-firewall src/PVE/Firewall.pm: update_nf_conntrack_max() and others, src/PVE/Service/pve_firewall.pm",
+        ("pve-firewall",),
+    ),
+    Row(
         "ufw",
         "when it starts or reloads",
         _ufw,
@@ -85,12 +92,5 @@ FIREWALLS = (
         ),
         "firewalld src/firewall/functions.py: enable_ip_forwarding(), core/fw_policy.py",
         ("firewalld",),
-    ),
-    Row(
-        "pve-firewall",
-        "every 10 s",
-        _pve,
-        "pve-firewall src/PVE/Firewall.pm: update_nf_conntrack_max() and others, src/PVE/Service/pve_firewall.pm",
-        ("pve-firewall",),
     ),
 )

@@ -157,7 +157,7 @@ def _merge_unit(
     unit = Unit(
         items.get("type", section),
         items.get("enabled", "1") in _TRUE,
-        int(priority) if priority.isdecimal() else None,
+        int(priority) if re.fullmatch(r"[+-]?[0-9]+", priority) else None,
         any(name in items for name in _UNIT_CONDITIONS),
         options,
     )
