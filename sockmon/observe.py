@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
@@ -17,6 +17,7 @@ from sockmon.agent.queue_samples import pause_and_sample, sample_first
 from sockmon.agent.sampler import open_sampler
 from sockmon.assess import Assessment, Assessor
 from sockmon.assess.selection import Selection
+from sockmon.assess.several import HostAssessor
 from sockmon.ceilings import CEILINGS
 from sockmon.ceilings.level_rules import LevelRules
 from sockmon.errors import BadRecording, BadSettings
@@ -46,9 +47,9 @@ SETTINGS = "config.toml"
 """The reader in `missing` for levels in the config file that could not be used."""
 
 
-def current_report(netns: str | None = None, watch: float = 0.0, selection: Selection = EVERYTHING) -> Report:
-    """Return what is selected of the Report after `watch` seconds; without `watch`, `missing` names the limits
-    that need more samples."""
+def current_report(netns: Sequence[str] = (), watch: float = 0.0, selection: Selection = EVERYTHING) -> Report:
+    """Return what is selected of the Report of the network namespaces `netns`, by default our own, after `watch`
+    seconds; without `watch`, `missing` names the limits that need more samples."""
     found = observe_once(netns, watch)
     report = selection.apply(found.report)
     return report if watch else without_movement(report, found.snapshot.wall - found.started)
@@ -74,12 +75,12 @@ def without_movement(report: Report, seconds: float) -> Report:
     return _with_missing(report, [Missing(MOVEMENT, reason, short=short)])
 
 
-def observe_once(netns: str | None = None, watch: float = 0.0) -> Assessment:
+def observe_once(netns: str | Sequence[str] | None = None, watch: float = 0.0) -> Assessment:
     """Return the Assessment after `watch` seconds; with 0 after one sample, or two if a queue or a counter needs
     it. Rates and time left need `watch`."""
     with open_sampler(netns, max(min(INTERVAL, watch / 4), 0.25), complete=True) as kernel:
         levels, refused = configured_levels()
-        assessor = Assessor(max(watch + INTERVAL, 1.0), levels)
+        assessor = HostAssessor(max(watch + INTERVAL, 1.0), levels)
         sample_first(kernel.netns)
         assessment = assessor.add(kernel.sample(complete=True))
         if not watch and (assessor.has_overfull_queue() or assessor.has_hit_counters()):

@@ -16,6 +16,7 @@ from sockmon.agent.listener_owners import unreadable_descriptors
 from sockmon.agent.netns_sampler import NetnsSampler
 from sockmon.agent.other_netns import other_netns_task
 from sockmon.agent.part import read_or_missing
+from sockmon.agent.wanted_netns import open_wanted
 from sockmon.errors import ReadError
 from sockmon.kernel import host, meminfo, neighbours, own_descriptors, sockstat, softnet
 from sockmon.kernel.cgroups.cgroups import CgroupReader
@@ -23,7 +24,7 @@ from sockmon.kernel.namespace_handle import NetnsHandle
 from sockmon.kernel.namespaces.names import NamespaceNames
 from sockmon.kernel.namespaces.state_files import StateFiles
 from sockmon.kernel.netlink import Incremental
-from sockmon.kernel.netns import open_current, open_netns
+from sockmon.kernel.netns import open_current
 from sockmon.kernel.processes.acceptors import read_acceptors
 from sockmon.kernel.processes.attribution import Attribution
 from sockmon.kernel.processes.epoll_inotify import WatchCounter
@@ -45,6 +46,7 @@ from sockmon.model.snapshot import (
     Memory,
     Missing,
     Neighbours,
+    Netns,
     Owner,
     Process,
     Processes,
@@ -72,17 +74,19 @@ def boottime() -> float:
 
 
 @contextmanager
-def open_sampler(netns: str | None, interval: float, complete: bool = False) -> Iterator[Sampler]:
+def open_sampler(netns: str | Sequence[str] | None, interval: float, complete: bool = False) -> Iterator[Sampler]:
     """Open a Sampler of this host and of the namespace `netns`, by default our own; raise NoSuchNamespace if there
-    is no such namespace. `complete`: only complete samples are taken, for which few descriptors are enough."""
+    is no such namespace. `complete`: only complete samples are taken, for which few descriptors are enough, and
+    `netns` may be several, and shell patterns."""
+    wanted = (netns,) if isinstance(netns, str) else tuple(netns or ())
     require_descriptors(MIN_DESCRIPTORS if complete else AGENT_DESCRIPTORS)
     with ExitStack() as stack:
         scarce = complete and descriptors_are_scarce()
-        budget = own_descriptors.budget(netns is not None) if scarce else own_descriptors.UNLIMITED
+        budget = own_descriptors.budget(bool(wanted)) if scarce else own_descriptors.UNLIMITED
         own = stack.enter_context(closing(open_current(keeps_open=not scarce)))
-        handle = stack.enter_context(closing(open_netns(netns, most=budget.most))) if netns is not None else own
-        sampler = Sampler([handle], own, interval)
-        sampler.shortage = budget.missing
+        found = open_wanted(wanted, not isinstance(netns, str), budget.most, stack)
+        sampler = Sampler(found.handles or [own], own, interval)
+        sampler.shortage = budget.missing + found.missing
         stack.callback(sampler.close)
         yield sampler
 
@@ -180,7 +184,7 @@ class Sampler:
             tasks=read_or_missing(missing, "tasks", lambda: host.read_tasks(self._own, self._visible_tasks)),
             memory=read_or_missing(missing, "memory", lambda: self._memory(own, sysctls)),
             processes=read_or_missing(missing, "processes", lambda: self._processes(missing)),
-            netns=tuple(netns.sample(missing) for netns in self.netns),
+            netns=tuple(self._sample_netns(netns, missing) for netns in self.netns),
             neighbours=read_or_missing(missing, "neighbours", self._neighbours),
             softnet=read_or_missing(missing, "softnet", lambda: softnet.read(self._own)),
             available_memory=read_or_missing(missing, "meminfo", lambda: meminfo.read_available(self._own)),
@@ -193,6 +197,13 @@ class Sampler:
             locked=self._locked_task.value,
             limit_origins=self._origin_task.value or (),
         )
+
+    def _sample_netns(self, netns: NetnsSampler, missing: list[Missing]) -> Netns:
+        """Return one namespace; of several, the entries in `missing` say which one they are about."""
+        own: list[Missing] = []
+        found = netns.sample(own)
+        missing += [replace(entry, netns=found.inode) for entry in own] if len(self.netns) > 1 else own
+        return found
 
     def _missing_of_tasks(self) -> list[Missing]:
         parts: list[BudgetedTask[object]] = [

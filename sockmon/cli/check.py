@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from sockmon import format as fmt
 from sockmon.assess.selection import NOT_CHOSEN, Selection
+from sockmon.assess.several import has_several, subject_in
 from sockmon.assess.unjudged import unjudged_text
 from sockmon.ceilings import TITLES
 from sockmon.cli import console
 from sockmon.cli.oneline import as_oneline, ignored_text
 from sockmon.cli.text_page import terminal_width_and_colour, wrap
 from sockmon.document import json_text
+from sockmon.kernel.netns import is_pattern
+from sockmon.model.other_netns import HOST
 from sockmon.model.report import Reading, Report
 from sockmon.model.severity import ALARMS, Severity, glyph_and_label
 from sockmon.model.snapshot import OTHER_NETNS, OUTER_TASKS, Missing
@@ -29,7 +33,7 @@ OWN_SENTENCES = (MOVEMENT, OTHER_NETNS, OUTER_TASKS, NOT_CHOSEN, SETTINGS)
 PLAN_COMMAND = "sockmon tune plan"
 
 
-def report_for(netns: str | None, watch: float, recording: str | None, selection: Selection) -> Report:
+def report_for(netns: Sequence[str], watch: float, recording: str | None, selection: Selection) -> Report:
     """Return what is selected of the report of this machine or a recording; print what is odd about either."""
     found = (
         selection.apply(report_of_recording(recording)) if recording else current_report(netns, watch, selection)
@@ -42,14 +46,15 @@ def report_for(netns: str | None, watch: float, recording: str | None, selection
     return found
 
 
-def shown(report: Report, json: bool, oneline: bool, netns: str | None, recording: str | None) -> str:
+def shown(report: Report, json: bool, oneline: bool, netns: Sequence[str], recording: str | None) -> str:
     """Return the report in the form that was asked for."""
     if json:
         return as_json(report)
     if oneline:
         return as_oneline(report)
     columns, colour = terminal_width_and_colour()
-    plan = "" if recording else f"{PLAN_COMMAND} --netns {shlex.quote(netns)}" if netns else PLAN_COMMAND
+    one = len(netns) == 1 and not is_pattern(netns[0])
+    plan = "" if recording else f"{PLAN_COMMAND} --netns {shlex.quote(netns[0])}" if one else PLAN_COMMAND
     return as_text(report, colour, columns if sys.stdout.isatty() else None, plan)
 
 
@@ -73,13 +78,14 @@ def as_text(report: Report, colour: bool, width: int | None = None, plan: str = 
     when = f" · recorded {fmt.utc(report.time)}" if report.recording else ""
     head = f"{report.host} · {report.kernel} · netns {report.netns}{when} · {verdict}"
     lines = _coloured(_wrapped(f"{head}, {left_out}" if left_out else head, 2, width), report.verdict, colour)
+    several = has_several(report)
     room = max((len(_numbers(reading)) for reading in report.readings), default=0)
     for rows in _grouped(report.readings) if width is not None else ([row] for row in report.readings):
         severity = rows[0].severity
-        line = _reading_line(rows[0], room) if len(rows) == 1 else _group_line(rows)
+        line = _reading_line(rows[0], room, several) if len(rows) == 1 else _group_line(rows)
         lines += _coloured(_wrapped(line, 33 if len(rows) == 1 else 10, width), severity, colour)
         if severity in ALARMS:
-            lines += _evidence_lines(rows[0], width, plan)
+            lines += _evidence_lines(rows[0], width, _plan_for(rows[0], plan, several))
     lines += _missing_lines(_not_yet_reported(report), width)
     if width is not None:
         summary = f"{_verdict_summary(report)}; {left_out}" if left_out else _verdict_summary(report)
@@ -105,10 +111,10 @@ def _missing_lines(entries: Iterable[Missing], width: int | None) -> Iterator[st
     """Yield what could not be read; for a terminal what has the same reason in one line, and in few words."""
     groups: dict[object, list[Missing]] = {}
     for entry in entries:
-        groups.setdefault(entry if width is None else entry.reason, []).append(entry)
+        groups.setdefault(replace(entry, netns=0) if width is None else entry.reason, []).append(entry)
     for first, *others in groups.values():
         text = first.short if width is not None and first.short else first.reason
-        readers, whole = [each.reader for each in (first, *others)], first.reader in OWN_SENTENCES
+        readers, whole = dict.fromkeys(each.reader for each in (first, *others)), first.reader in OWN_SENTENCES
         yield from _wrapped(f"? {text}" if whole else f"? not read: {', '.join(readers)}: {text}", 2, width)
 
 
@@ -163,10 +169,18 @@ def _numbers(reading: Reading) -> str:
     return f"{fmt.count(reading.used)} / {fmt.count(reading.limit)}  {fmt.ratio(reading.ratio)}"
 
 
-def _reading_line(reading: Reading, room: int) -> str:
+def _plan_for(reading: Reading, plan: str, several: bool) -> str:
+    """Return the command that previews a remedy; if there are several namespaces, or a pattern has chosen this
+    one, it names that of the reading."""
+    netns = reading.netns
+    chosen = netns is not None and plan == PLAN_COMMAND and (several or netns.kind not in ("", HOST))
+    return f"{plan} --netns {shlex.quote(netns.name)}" if netns is not None and chosen else plan
+
+
+def _reading_line(reading: Reading, room: int, several: bool) -> str:
     label = glyph_and_label(reading.severity).ljust(9)
     title = TITLES[reading.ceiling]
     if not _numbers(reading):
-        return f"{label} {title:<22} {reading.subject}: {'; '.join(reading.evidence)}"
+        return f"{label} {title:<22} {subject_in(reading, several)}: {'; '.join(reading.evidence)}"
     left = f"  full in {fmt.duration(reading.eta_seconds)}" if (reading.eta_seconds or 0) >= 1 else ""
-    return f"{label} {title:<22} {_numbers(reading):<{room}}  {reading.subject}{left}"
+    return f"{label} {title:<22} {_numbers(reading):<{room}}  {subject_in(reading, several)}{left}"

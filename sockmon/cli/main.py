@@ -109,7 +109,13 @@ def _recover_interrupted_changes() -> None:
     metavar="CEILING[:SUBJECT]",
     help="Leave a limit out of the verdict, or those of its subjects that match a shell pattern; may be repeated.",
 )
-@usage.netns_option
+@click.option(
+    "--netns",
+    multiple=True,
+    metavar="NAME|PID|PATH|PATTERN",
+    help="Judge this network namespace, and those of other --netns: by its name, or that of the container, pod,"
+    " machine or unit in it, the PID of a process in it, a path, or a shell pattern of names such as 'shop/*'.",
+)
 @click.option("--from", "recording", metavar="FILE", help="Report the state at the end of a recording.")
 def check(
     json_: bool,
@@ -117,7 +123,7 @@ def check(
     watch: float,
     only: tuple[str, ...],
     ignore: tuple[str, ...],
-    netns: str | None,
+    netns: tuple[str, ...],
     recording: str | None,
 ) -> None:
     """Print one report of every limit, the most urgent first."""

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 
 from sockmon import format as fmt
+from sockmon.assess.several import has_several, subject_in
 from sockmon.assess.unjudged import unjudged_text
 from sockmon.ceilings import CEILINGS, TITLES
 from sockmon.model.report import Reading, Report
@@ -55,13 +56,15 @@ def _alarms(report: Report) -> str:
         known = len({row.ceiling for row in report.readings if row.severity != "unknown"})
         return f"{fmt.plural(known, 'limit')} judged, none is near" if known else "no limit could be judged"
     more = f"; {fmt.plural(len(alarms) - MAX_ALARMS, 'more alarm')}" if len(alarms) > MAX_ALARMS else ""
-    return "; ".join(map(_alarm, alarms[:MAX_ALARMS])) + more
+    several = has_several(report)
+    return "; ".join(_alarm(row, several) for row in alarms[:MAX_ALARMS]) + more
 
 
-def _alarm(row: Reading) -> str:
+def _alarm(row: Reading, several: bool) -> str:
     used = f" {fmt.count(row.used)}/{fmt.count(row.limit)}" if row.counted else ""
     left = f" full in {fmt.duration(row.eta_seconds)}" if (row.eta_seconds or 0) >= 1 else ""
-    return f"{SEVERITY_LABELS[row.severity]} {TITLES[row.ceiling]} {row.subject[:MAX_SUBJECT_CELLS]}{used}{left}"
+    subject = subject_in(row, several)[:MAX_SUBJECT_CELLS]
+    return f"{SEVERITY_LABELS[row.severity]} {TITLES[row.ceiling]} {subject}{used}{left}"
 
 
 def _left_out(report: Report) -> str:

@@ -10,7 +10,7 @@ from sockmon.kernel import neighbours, sysctl
 from sockmon.kernel.errnos import FORBIDDEN, NO_FREE_FILE
 from sockmon.kernel.identity import OWN_NETNS
 from sockmon.kernel.namespace_handle import SOCKETS, NetnsHandle, open_files, open_for_visitors
-from sockmon.kernel.namespaces.lookup import OpenedNetns, is_id, open_named
+from sockmon.kernel.namespaces.lookup import OpenedNetns, is_id, matching, open_named
 from sockmon.kernel.setns import EntryRefused, open_in_netns
 from sockmon.model.other_netns import HOST, NetnsName
 from sockmon.text import sanitize
@@ -51,16 +51,53 @@ def open_netns(spec: str, more: tuple[str, ...] = (), most: int | None = None) -
     Digits only are a PID if they are fewer than those of an id; a namespace whose name is a number is opened by
     its path."""
     title = sanitize(spec) or "(no name)"
-    namespace, entry, called = _open_namespace(spec, title)
+    return _enter(_open_namespace(spec, title), title, more, most)
+
+
+def open_matching(pattern: str, room: int) -> tuple[list[NetnsHandle], list[str]]:
+    """Return the handles of the network namespaces whose names match the shell `pattern`, at most `room`, and the
+    names of those that were left out or may not be entered; raise NoSuchNamespace if there is none."""
+    title = sanitize(pattern)
+    handles: list[NetnsHandle] = []
+    left_out: list[str] = []
+    with matching(pattern) as found:
+        for called, open_it in found:
+            if len(handles) == room:
+                left_out.append(called.name)
+                continue
+            try:
+                handles.append(_enter(open_it(), called.name))
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            except (PermissionError, NoSuchNamespace):
+                left_out.append(called.name)
+    if not handles and left_out:
+        raise _not_entered(title, errno.EPERM)
+    if not handles:
+        raise NoSuchNamespace(
+            f"no network namespace has a name like {title}",
+            "names are those of containers, pods, machines, units, and of `ip netns list`",
+        )
+    return handles, left_out
+
+
+def is_pattern(spec: str) -> bool:
+    """Return whether `--netns` is a shell pattern on names."""
+    return spec[:1] != "/" and any(character in spec for character in "*?[")
+
+
+def _enter(namespace: OpenedNetns, title: str, more: tuple[str, ...] = (), most: int | None = None) -> NetnsHandle:
+    """Open the files of a namespace, and close its descriptor; raise NoSuchNamespace."""
     try:
         paths = tuple(dict.fromkeys(NETNS_FILES + more))
-        opened = open_in_netns(namespace, lambda: open_for_visitors(paths, most))
+        opened = open_in_netns(namespace.descriptor, lambda: open_for_visitors(paths, most))
     finally:
-        os.close(namespace)
+        os.close(namespace.descriptor)
     if isinstance(opened, EntryRefused):
         raise _not_entered(title, opened.code)
+    called = namespace.called
     handle = NetnsHandle(called.name if called else title, opened, keeps_open=most is None)
-    handle.entry, handle.called = entry, called
+    handle.entry, handle.called = namespace.entry, called
     return handle
 
 

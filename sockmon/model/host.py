@@ -27,6 +27,9 @@ class Missing(msgspec.Struct, frozen=True, omit_defaults=True):
     else's, or not noted in an older recording."""
     short: str = ""
     """The reason in fewer words, for a terminal; empty: the reason is short."""
+    netns: int = 0
+    """The inode of the network namespace that it is about, if several are sampled; 0: the only one, or the
+    host."""
 
 
 class Host(msgspec.Struct, frozen=True):

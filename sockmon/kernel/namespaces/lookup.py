@@ -5,9 +5,12 @@ A container is in the namespace of its oldest process, whoever made that: contai
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from fnmatch import fnmatchcase
+from functools import partial
 from typing import NamedTuple
 
 from sockmon.errors import NoSuchNamespace, ReadError
@@ -23,6 +26,8 @@ from sockmon.text import sanitize
 
 MIN_ID_DIGITS = 12
 """Of a container's id, as runtimes print it; a shorter number is a pid."""
+MAX_TRIED = 8
+"""Processes of a namespace by which it is tried to open."""
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -71,6 +76,54 @@ def open_named(word: str, proc_root: str = proc_files.PROC, state_root: str = ""
     return None
 
 
+class Matching(NamedTuple):
+    """A network namespace whose name matches, and what opens it; that raises OSError if it has ended meanwhile."""
+
+    called: NetnsName
+    open: Callable[[], OpenedNetns]
+
+
+@contextmanager
+def matching(pattern: str, proc_root: str = proc_files.PROC, state_root: str = "") -> Iterator[list[Matching]]:
+    """Find the network namespaces whose name, or its last part, matches the shell `pattern`; raise ReadError.
+
+    Each has one name here, that of its oldest process; one without a name matches nothing."""
+    proc = proc_files.open_proc(proc_root)
+    try:
+        with closing(NamespaceNames(proc, StateFiles(state_root))) as names:
+            every = run(find_namespaces(_processes(proc), proc))
+            named = [(names.name(found).called, found) for found in every]
+            fitting = [(called, found) for called, found in named if called and _fits(called, found, pattern)]
+            fitting.sort(key=lambda pair: (pair[0].name, pair[1].inode))
+            yield [Matching(called, partial(_open_any, found, called, names, proc)) for called, found in fitting]
+    finally:
+        os.close(proc)
+
+
+def _fits(called: NetnsName, found: FoundNetns[_Row], pattern: str) -> bool:
+    given = (given_name(point) for point in found.mounts)
+    every = (called.name, called.name.rpartition("/")[2], *given)
+    return any(fnmatchcase(name, pattern) for name in every if name)
+
+
+def _open_any(found: FoundNetns[_Row], called: NetnsName, names: NamespaceNames, proc: int) -> OpenedNetns:
+    """Open a namespace by a mount, or by the oldest of its processes that this user may read."""
+    if found.mounts:
+        return _open_match(_Match(found, called, True, found.mounts[0]), names, proc)
+    refused = OSError(errno.ESRCH, os.strerror(errno.ESRCH))
+    for row in sorted(found.processes, key=lambda row: (row.start, row.pid))[:MAX_TRIED]:
+        try:
+            return _open_match(_Match(found, called, True, "", row.pid), names, proc)
+        except OSError as error:
+            refused = error
+    raise refused
+
+
+def _open_match(match: _Match, names: NamespaceNames, proc: int) -> OpenedNetns:
+    entry = given_name(match.path) or match.path or str(match.pid)
+    return OpenedNetns(_open(match, names, proc), entry, match.called)
+
+
 def _open_one(word: str, matches: list[_Match], names: NamespaceNames, proc: int) -> OpenedNetns | None:
     exact = [match for match in matches if match.exact]
     # Of those in one namespace the first: a mount, or the oldest process.
@@ -79,8 +132,9 @@ def _open_one(word: str, matches: list[_Match], names: NamespaceNames, proc: int
         raise _ambiguous(word, list(by_inode.values()))
     for match in by_inode.values():
         with suppress(FileNotFoundError, ProcessLookupError):
-            entry = given_name(match.path) or str(match.pid)
-            return OpenedNetns(_open(match, names, proc), entry, match.called)
+            if match.called.kind == HOST:
+                return _open_any(match.found, match.called, names, proc)
+            return _open_match(match, names, proc)
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from sockmon.errors import NoSuchNamespace
 from sockmon.kernel.namespaces.cgroup_owner import CgroupOwner
 from sockmon.kernel.namespaces.discovery import FoundNetns
-from sockmon.kernel.namespaces.lookup import is_id, open_named
+from sockmon.kernel.namespaces.lookup import is_id, matching, open_named
 from sockmon.kernel.namespaces.names import NamespaceNames
 from tests.kernel.namespaces.fake_proc import FakeProc
 from tests.kernel.namespaces.state_trees import (
@@ -155,3 +156,29 @@ def test_ids_are_long_and_pids_are_not() -> None:
     assert is_id(ID)
     assert not is_id("4194304")
     assert not is_id("web-server-01")
+
+
+def test_a_pattern_finds_all_names_and_an_ended_one_is_an_error_of_its_own(proc: FakeProc, tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            f"var/lib/docker/containers/{ID}/config.v2.json": docker(),
+            f"{TASKS}/default/{NERD_ID}/config.json": bundle({"nerdctl/name": "web-2"}),
+        },
+    )
+    proc.add(1, "/init.scope", "host")
+    proc.add(12, DOCKER, "a")
+    proc.add(13, NERD, "b")
+    proc.add(14, "/user.slice/session-2.scope", "c")
+    before = os.listdir("/proc/self/fd")
+    with matching("web*", str(proc.root), str(tmp_path)) as found:
+        assert [each.called.name for each in found] == ["web", "web-2"]
+        first = found[0].open()
+        assert (first.entry, os.fstat(first.descriptor).st_ino) == ("12", inode(proc, 12))
+        os.close(first.descriptor)
+        shutil.rmtree(proc.root / "13")
+        with pytest.raises(FileNotFoundError):
+            found[1].open()
+    with matching("*", str(proc.root), str(tmp_path)) as found:
+        assert [each.called.name for each in found] == ["host", "web"]
+    assert os.listdir("/proc/self/fd") == before
