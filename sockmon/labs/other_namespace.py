@@ -43,6 +43,7 @@ LAB = Lab(
     claim="limits of network namespaces that are not sampled are never called fine",
     build=_build,
     expect_first=None,
-    expect_unjudged="1 other network namespace",
+    # The host may have mounted others, which are visible inside.
+    expect_unjudged="other network namespace",
     check_seconds=2.0,
 )

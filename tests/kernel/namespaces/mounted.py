@@ -11,6 +11,7 @@ from typing import cast
 import msgspec
 
 from sockmon.kernel.namespaces.discovery import FoundNetns, find_namespaces
+from sockmon.kernel.namespaces.nsfs_mounts import read_nsfs_mounts
 from sockmon.kernel.netlink import run
 from sockmon.kernel.processes import proc_files
 from sockmon.model.snapshot import Process
@@ -23,9 +24,14 @@ EMPTY_RUN = "mount -t tmpfs none /run\n"
 
 def found_after(script: str) -> list[FoundNetns[Process]]:
     """Run the shell `script` in private user, mount and network namespaces with an empty /run; return what
-    `find_namespaces` then finds there, of its own process and of the mounts."""
-    found = run_after(script, (sys.executable, "-m", __name__))
-    return msgspec.json.decode(found, type=list[FoundNetns[Process]])
+    `find_namespaces` then finds there, of its own process and of the mounts, without those of this host."""
+    proc = proc_files.open_proc()
+    inherited = run(read_nsfs_mounts(proc)).keys()
+    os.close(proc)
+    found = msgspec.json.decode(
+        run_after(script, (sys.executable, "-m", __name__)), type=list[FoundNetns[Process]]
+    )
+    return [each for each in found if each.inode not in inherited]
 
 
 def run_after(script: str, command: Sequence[str]) -> str:

@@ -48,6 +48,17 @@ def namespace(sockets: int) -> Iterator[int]:
         holder.stdin.close()
 
 
+def no_mounts(_: int) -> Incremental[dict[int, list[str]]]:
+    yield
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def _without_mounts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this host has mounted is not of the test."""
+    monkeypatch.setattr(discovery, "read_nsfs_mounts", no_mounts)
+
+
 @pytest.fixture
 def proc() -> Iterator[int]:
     descriptor = proc_files.open_proc()
@@ -120,11 +131,6 @@ def test_an_ended_process_is_skipped(proc: int) -> None:
     assert others([process(pid=1 << 30)], proc).total == 0
 
 
-def no_mounts(_: int) -> Incremental[dict[int, list[str]]]:
-    yield
-    return {}
-
-
 def test_many_namespaces_are_counted_and_few_are_read(monkeypatch: pytest.MonkeyPatch, proc: int) -> None:
     read: list[int] = []
 
@@ -134,7 +140,6 @@ def test_many_namespaces_are_counted_and_few_are_read(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(discovery, "proc_net_inode", lambda pid, _: int(pid))
     monkeypatch.setattr(discovery, "netns_inode", lambda path, _: int(path.partition("/")[0]))
-    monkeypatch.setattr(discovery, "read_nsfs_mounts", no_mounts)
     monkeypatch.setattr(other_netns, "_count_sockets", count)
     rows = [replace(process(pid=pid), fds=None) for pid in range(1, 1001)]
     found = run(find_other_netns(rows, {(1, 1)}, NamespaceNames(proc, StateFiles("/nowhere")), proc, 0.0))
