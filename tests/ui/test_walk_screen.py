@@ -157,6 +157,15 @@ async def test_the_summary_is_copied_and_written_to_a_new_file(
         assert file.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize("size", [(160, 50), (80, 24)])
+async def test_other_examples_are_shown_if_there_is_room_and_by_a_key(size: tuple[int, int]) -> None:
+    async with walking(size) as (app, pilot):
+        await go_to(app, pilot, "reuse")
+        for shown in (size[1] > 36, size[1] <= 36):
+            await until(pilot, lambda: ("http-reuse always" in screen_text(app)) is shown)  # noqa: B023
+            await pilot.press("e")
+
+
 async def test_a_sample_that_changes_nothing_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     source = FakeSource()
     async with running_app(FakeHelper(), source=source) as (app, pilot):

@@ -92,7 +92,8 @@ class WalkScreen(SummaryScreen):
         super().__init__()
         self.walk = walk
         self._clock = clock
-        self._all_examples = False
+        self._toggled_examples = False
+        """Whether the reader wants few examples where there is room for all, or all where there is not."""
         self._drawn_step = -1
         """Number of the step that was drawn last."""
         self._first: tuple[str, str, str] | None = None
@@ -132,7 +133,8 @@ class WalkScreen(SummaryScreen):
         self._draw_head(number)
         refusal = self._refusal()
         self.query_one("#step-list", LabelledList).show(*walk_text.step_items(self.walk))
-        key = "" if self._all_examples else self._key("guide.examples")
+        shows_all = self.has_class("-high") != self._toggled_examples
+        key = "" if shows_all else self._key("guide.examples")
         self.query_one("#facts", LabelledList).show(*walk_text.evidence(self.walk, refusal, key))
         self._draw_choices(choices(self.walk, refusal is not None), new_step=number != self._drawn_step)
         if number != self._drawn_step:
@@ -184,7 +186,7 @@ class WalkScreen(SummaryScreen):
 
     def action_examples(self) -> None:
         """Show the examples for all software, or those that fit alone."""
-        self._all_examples = not self._all_examples
+        self._toggled_examples = not self._toggled_examples
         if self.assessment:
             self.draw(self.assessment)
 
