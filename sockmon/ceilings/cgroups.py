@@ -161,7 +161,7 @@ def _pids_remedies(window: Window, measure: Measure) -> list[Remedy]:
         " systemd unit, --pids-limit of the container or podPidsLimit of the kubelet"
     )
     return [
-        Remedy("cgroup", "pids.max", str(wanted), higher),
+        Remedy("cgroup", "pids.max", str(wanted), higher, cgroup=group.path),
         application(f"{advice}: if they grow without end, a higher limit only buys time"),
     ]
 
@@ -215,7 +215,7 @@ def _memory_remedies(window: Window, measure: Measure) -> list[Remedy]:
     text = "check what grows inside: if it grows without end, a higher limit only buys time"
     if (group.sockets or 0) > group.current // 4:
         text = "find the sockets with long queues: their buffers are much of it; net.ipv4.tcp_mem would not help"
-    return [Remedy("cgroup", "memory.max", str(wanted), higher), application(text)]
+    return [Remedy("cgroup", "memory.max", str(wanted), higher, cgroup=group.path), application(text)]
 
 
 CGROUP_PIDS = Ceiling(

@@ -17,6 +17,7 @@ class NotIsolatable(NamedTuple):
 
 
 _HOST_WIDE = "cannot be measured without changing the host, because it is host-wide"
+_CGROUP = "cannot be measured in a namespace, because making a cgroup takes root or a delegated one"
 _RECORDED = "a recording of a real host on which the setting was low"
 _AT_CURRENT_VALUE = "the limit at this host's current value"
 
@@ -72,5 +73,12 @@ NOT_ISOLATABLE: dict[str, NotIsolatable] = {
         for family in ("fanotify", "inotify")
     },
     "kernel.threads-max": _recording("threads-max"),
+    "pids.max": NotIsolatable(
+        _CGROUP, "a cgroup at its limit, made if this user may make one", ("lab run cgroup-pids",)
+    ),
+    "memory.max": NotIsolatable(
+        _CGROUP, "a cgroup at its limit, made if this user may make one", ("lab run cgroup-memory",)
+    ),
+    "memory.high": NotIsolatable(_CGROUP, "", ()),
     "vm.max_map_count": NotIsolatable(_HOST_WIDE, _AT_CURRENT_VALUE, ("lab run memory-maps",)),
 }

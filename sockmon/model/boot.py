@@ -83,3 +83,4 @@ class Drift(msgspec.Struct, frozen=True):
     message: str = msgspec.field(name="words", default="")
     """Who kept it and when, and what it is now: a sentence. If `now` is the kept value, it is about the next
     reboot."""
+    cgroup: str = ""

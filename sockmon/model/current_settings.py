@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sockmon.model.boot import BootForecast
+from sockmon.model.cgroup_limit import CgroupLimit
 from sockmon.model.limit_origin import ConfiguredLimits
 
 
@@ -20,11 +21,13 @@ class CurrentSettings:
     refused: Mapping[str, str] = field(default_factory=dict)
     """By key, why it cannot be changed here."""
     start_times: Mapping[str, int] = field(default_factory=dict)
-    """By `nofile@1044`, when its process started, in clock ticks since boot."""
+    """By `nofile@1044`, when its process started, in clock ticks since boot; of a cgroup its inode."""
     forecasts: Mapping[str, BootForecast] = field(default_factory=dict)
     """By key, what its value will be after a reboot."""
     configured_limits: ConfiguredLimits | None = None
     """The descriptors that the configuration asks for, if fs.nr_open is one of the keys; None if not read."""
+    cgroups: Mapping[str, CgroupLimit] = field(default_factory=dict)
+    """By `pids.max@/web.slice`, where the limit is and what else applies."""
     netns_spec: str = ""
     """What `ip netns exec` or `nsenter` takes for the namespace: a name, a pid or a path; empty for our own."""
     memory: int | None = None

@@ -8,22 +8,30 @@ from sockmon.model.outcome import Reason
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """One value to change: a sysctl, or a limit of a live process."""
+    """One value to change: a sysctl, or a limit of a live process or of a cgroup."""
 
     key: str
-    """`net.core.somaxconn`; `nofile` or `nproc` of a process."""
+    """`net.core.somaxconn`; `nofile` or `nproc` of a process; `pids.max` and others of a cgroup."""
     old: str
     """The value when the plan was made, tokens separated by single spaces; a limit as SOFT:HARD."""
     new: str
     pid: int = 0
     """The process of a limit; 0 for a sysctl."""
     start: int = 0
-    """The start time of the process, because pids are reused."""
+    """The start time of the process, because pids are reused; of a cgroup the inode of its directory."""
+    cgroup: str = ""
+    """The path of the cgroup of a limit; empty for anything else."""
 
     @property
     def name(self) -> str:
-        """The name that the user gives it: `net.core.somaxconn`, or `nofile@1044`."""
-        return f"{self.key}@{self.pid}" if self.pid else self.key
+        """The name that the user gives it: `net.core.somaxconn`, `nofile@1044`, `pids.max@/web.slice`."""
+        owner = self.cgroup or (str(self.pid) if self.pid else "")
+        return f"{self.key}@{owner}" if owner else self.key
+
+    @property
+    def is_sysctl(self) -> bool:
+        """Whether it is a sysctl: the limit of a process or cgroup ends with it."""
+        return not self.pid and not self.cgroup
 
 
 class Plan(msgspec.Struct, frozen=True):

@@ -27,6 +27,8 @@ class Remedy(msgspec.Struct, frozen=True, omit_defaults=True):
     pid: int | None = None
     """The process whose limit `key` is, if `kind` is "rlimit"; that an application has to change, or whose peers
     have to be looked at, if it is "application". None if there is no such process, or it is not known."""
+    cgroup: str | None = None
+    """The cgroup whose limit `key` is, if `kind` is "cgroup"."""
 
 
 class ReadingNetns(msgspec.Struct, frozen=True):

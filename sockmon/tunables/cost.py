@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from sockmon.tunables.tunable import Tunable
 
-_KINDS_WITHOUT_MEMORY = ("range", "ports", "switch", "limit")
+_KINDS_WITHOUT_MEMORY = ("range", "ports", "switch", "limit", "cgroup limit")
 _UNITS_WITHOUT_MEMORY = ("port", "seconds", "milliseconds", "retries", "probes")
 
 

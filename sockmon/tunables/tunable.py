@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-Scope = Literal["netns", "initial netns", "host", "pid namespace", "user namespace", "process"]
+Scope = Literal["netns", "initial netns", "host", "pid namespace", "user namespace", "process", "cgroup"]
 """What shares one value: `netns` has one of its own in each; `initial netns` is one for the host, which only the
 initial network namespace shows or may write."""
 SCOPE_TEXT: dict[Scope, str] = {
@@ -16,12 +16,13 @@ SCOPE_TEXT: dict[Scope, str] = {
     "pid namespace": "since Linux 6.14 each pid namespace has its own value, and those of the namespaces above it"
     " apply too; before that one value for the host",
     "user namespace": "each user namespace has its own value, and those of the namespaces above it apply too",
+    "cgroup": "this cgroup and all below it; what starts the cgroup the next time gives it its own value again",
     "process": "this process only; processes that it starts later inherit it, those that run already do not",
 }
 NETNS_AS_HOST = "each network namespace has its own value, which starts with that of the initial one"
-Kind = Literal["number", "numbers", "range", "ports", "switch", "limit"]
+Kind = Literal["number", "numbers", "range", "ports", "switch", "limit", "cgroup limit"]
 """How a value is written: one number, several ascending numbers, a first and a last port, a list of ports and
-ranges, one of a few numbers with a meaning each, or the soft and the hard limit of a process."""
+ranges, one of a few numbers with a meaning each, the soft and the hard limit of a process, a number or `max`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,9 @@ _MISTAKES = (
     (r"[0-9]+([.,_'][0-9]+)+\Z", "has a separator between its digits"),
 )
 UNLIMITED = "unlimited"
+NO_LIMIT = "max"
+"""How a cgroup writes that it has no limit."""
+_SIZE = re.compile(rf"({_NUMBER.pattern})([KMGTkmgt]?)")
 RLIM_INFINITY = 2**64 - 1
 """The kernel's number for `unlimited`, larger than any other."""
 
@@ -53,6 +56,8 @@ def parse(tunable: Tunable, text: str, key: str = "") -> str:
         return format_ranges(_ports(at, text))
     if tunable.kind == "limit":
         return _limit(at, text)
+    if tunable.kind == "cgroup limit":
+        return _cgroup_limit(at, text)
     parts = re.split(r"[ \t]+", text)
     if tunable.kind in ("number", "switch"):
         return str(_single(at, text, parts))
@@ -94,6 +99,11 @@ def parse_limits(text: str) -> tuple[int, int] | None:
     return (found[0], found[1]) if len(found) == 2 else None
 
 
+def parse_cgroup_limit(text: str) -> int | None:
+    """Return the limit of a cgroup; None for `max`."""
+    return None if text == NO_LIMIT else int(text)
+
+
 def with_hard_limit(text: str, old: str) -> str:
     """Return a soft limit alone, `4096`, with the hard limit of `old`, which is raised if it is lower."""
     before = parse_limits(old)
@@ -117,6 +127,9 @@ def describe_allowed(tunable: Tunable) -> str:
     if tunable.kind == "limit":
         none = f", or {UNLIMITED}" if tunable.may_be_unlimited else ""
         return f"SOFT:HARD, or the soft limit alone, {bounds}{none}"
+    if tunable.kind == "cgroup limit":
+        size = ", or with a suffix K, M, G or T, rounded down to pages" if tunable.unit == "bytes" else ""
+        return f"{bounds}{size}, or {NO_LIMIT}"
     if tunable.kind == "ports":
         return f"ports and ranges of {bounds}, such as 8080,30000-32767, or an empty list"
     if tunable.kind == "number":
@@ -165,6 +178,17 @@ def _limit(at: _ErrorContext, text: str) -> str:
     if len(parts) == 2 and _bound(parts[0]) > _bound(parts[1]):
         raise at.bad(parts[0], "is more than the hard limit", "soft limit")
     return text
+
+
+def _cgroup_limit(at: _ErrorContext, text: str) -> str:
+    """Return a number, or `max`. Of bytes the kernel takes whole pages (page_counter_memparse)."""
+    if text in (NO_LIMIT, "infinity", UNLIMITED):
+        return NO_LIMIT
+    size = _SIZE.fullmatch(text)
+    if at.tunable.unit != "bytes" or size is None:
+        return str(_number(at, text, ""))
+    number = int(size[1]) * 1024 ** ("KMGT".index(size[2].upper()) + 1 if size[2] else 0)
+    return str(_number(at, str(number - number % at.tunable.step), ""))
 
 
 def _bound(text: str) -> int:

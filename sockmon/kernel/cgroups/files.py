@@ -11,7 +11,7 @@ from sockmon.kernel.integers import is_count
 from sockmon.kernel.processes import proc_files
 
 READER = "cgroups"
-_NO_LIMIT = 1 << 60
+V1_NO_LIMIT = 1 << 60
 """v1 writes PAGE_COUNTER_MAX if there is no limit: 9223372036854771712 with pages of 4 kB."""
 
 
@@ -104,7 +104,7 @@ def _parse_limit(text: bytes) -> int | None:
     if text.strip() == b"max":
         return None
     maximum = _parse_count(text)
-    return maximum if maximum < _NO_LIMIT else None
+    return maximum if maximum < V1_NO_LIMIT else None
 
 
 def _read_count(group: CgroupDir, name: str) -> int | None:
