@@ -6,6 +6,7 @@ import re
 
 from sockmon.document import Section, json_text
 from sockmon.errors import NoSuchName, NotPresent, ReadError
+from sockmon.tunables import Tunable, process_of
 from sockmon.tunables.untuned import OtherKey, PresentKey, RemovedKey
 from sockmon.tuning.planning import naming
 from sockmon.tuning.planning.naming import NamedKey
@@ -15,13 +16,25 @@ _ONE_WORD = re.compile(r"[\w./:@+-]+")
 
 
 def find_key(name: str) -> NamedKey:
-    """Return the key that `name` means, one of this kernel if sockmon has no page about it; raise NoSuchName."""
+    """Return the key that `name` means, one of this kernel if sockmon has no page about it; raise NoSuchName.
+
+    `pids.max@1044` is the limit of the cgroup that process 1044 is in; raise ReadError if that cannot be read."""
     try:
-        return naming.find_key(name)
+        return _with_cgroup(naming.find_key(name))
     except NoSuchName:
         if naming.matching_keys(name):
             raise
         return naming.find_key(name, keys_present(name))
+
+
+def _with_cgroup(named: NamedKey) -> NamedKey:
+    """Return the key with the path of the cgroup instead of a process."""
+    from sockmon.kernel.cgroups.limits import cgroup_of_process
+
+    pid = process_of(named.key)
+    if not isinstance(named.about, Tunable) or named.about.kind != "cgroup limit" or not pid:
+        return named
+    return NamedKey(f"{named.about.key}@{cgroup_of_process(named.about.key, pid)}", named.about)
 
 
 def keys_present(text: str) -> list[str]:

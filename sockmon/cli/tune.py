@@ -58,7 +58,8 @@ def list_(json_: bool, netns: str | None) -> None:
 @usage.netns_option
 def show(key: str, json_: bool, netns: str | None) -> None:
     """Show one sysctl, or a limit such as nofile@PID: its value, the allowed and the advised values, and what to
-    know before you change it."""
+    know before you change it. The limit of a cgroup is pids.max@/system.slice/X.service, or pids.max@PID for the
+    cgroup that a process is in; memory.max and memory.high likewise."""
     from sockmon.cli import names
     from sockmon.cli.explain import observe
     from sockmon.cli.text_page import render_page, terminal_width_and_colour
@@ -137,7 +138,8 @@ def parse_assignments(settings: tuple[str, ...]) -> dict[str, str]:
     """Return the values by key; raise Misuse if one is not KEY=VALUE, or if a key has two different values."""
     wanted: dict[str, str] = {}
     for setting in settings:
-        name, equals, value = setting.partition("=")
+        # The path of a cgroup may have the sign, its value never.
+        name, equals, value = setting.rpartition("=") if "@/" in setting else setting.partition("=")
         if not equals:
             raise Misuse(f"`{sanitize(setting)}` is not KEY=VALUE", "for example: net.core.somaxconn=8192")
         key = _current_key(name)

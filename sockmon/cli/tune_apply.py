@@ -174,17 +174,18 @@ def _transaction_to_undo(wanted: str | None, root: str) -> Transaction:
 
 
 def _drop_ended_processes(kept: Transaction) -> Transaction:
-    """Return the change without limits of processes that have ended; raise TuningError if it has no others."""
+    """Return the change without limits of what has ended; raise TuningError if it has no others."""
     from msgspec.structs import replace
 
-    from sockmon.tuning.transaction.targets import process_has_ended
+    from sockmon.tuning.transaction.targets import has_ended
 
-    ended = [setting for setting in kept.plan.settings if process_has_ended(setting)]
+    ended = [setting for setting in kept.plan.settings if has_ended(setting)]
     for setting in ended:
-        click.echo(f"{setting.name}: process {setting.pid} has ended, so its limit needs no undo", err=True)
+        what = "its cgroup was removed" if setting.cgroup else f"process {setting.pid} has ended"
+        click.echo(f"{setting.name}: {what}, so its limit needs no undo", err=True)
     left = tuple(setting for setting in kept.plan.settings if setting not in ended)
     if not left:
-        raise TuningError("there is nothing to undo: the processes have ended")
+        raise TuningError("there is nothing to undo: what had the limits has ended")
     return replace(kept, plan=replace(kept.plan, settings=left))
 
 

@@ -20,6 +20,7 @@ from sockmon.explain.plateaus import Number, Plateau, matching_plateaus, nearest
 from sockmon.explain.ranking import rank_causes
 from sockmon.explain.symptoms import SYMPTOMS, Cause, Symptom
 from sockmon.explain.topics import Topic
+from sockmon.limit_origin.cgroup_text import DIRECTIVES
 from sockmon.limit_origin.limit_value import NAMES, resource_of
 from sockmon.model.report import Reading
 from sockmon.model.severity import glyph_and_label
@@ -52,13 +53,17 @@ class Explanation:
     sections: tuple[Section, ...]
 
 
+_LIMITS = ("limit", "cgroup limit")
+"""Kinds of settings that each process, or each cgroup, has for itself."""
+
+
 def sysctls_of(topic: Topic) -> tuple[str, ...]:
     """Return the sysctls whose values an explanation of `topic` shows."""
     if isinstance(topic, Ceiling):
         return tuple(topic.manual.sysctls)
     if isinstance(topic, NamedKey):
         if isinstance(topic.about, Tunable):
-            return () if topic.about.kind == "limit" else tuple(topic.about.keys)
+            return () if topic.about.kind in _LIMITS else tuple(topic.about.keys)
         return (topic.key,)
     return ()
 
@@ -122,8 +127,9 @@ def _key(named: NamedKey, now: Observation) -> Explanation:
 
 
 def _tunable(key: str, row: Tunable, now: Observation) -> Explanation:
-    limit = row.kind == "limit"
-    current = (f"each process has its own: sockmon tune show {key}@PID",) if limit else _values(row, now)
+    limit = row.kind in _LIMITS
+    owner = "cgroup" if row.kind == "cgroup limit" else "process"
+    current = (f"each {owner} has its own: sockmon tune show {key}@PID",) if limit else _values(row, now)
     return Explanation(
         "limit" if limit else "sysctl",
         key,
@@ -153,6 +159,13 @@ def _commands(key: str, row: Tunable) -> Iterator[Section]:
         unit = f"{NAMES[resource_of(key)].directive}=SOFT:HARD below [Service] of a unit"
         persist = f"sockmon tune show {key}@PID names what set it and what to change: {unit}, a line in"
         yield Section("Persistence", (f"{persist} limits.conf of a login, --ulimit of a container.",))
+    elif row.kind == "cgroup limit":
+        yield Section("Commands", (f"sockmon tune plan {key}@/system.slice/X.service=VALUE",), "commands")
+        name = DIRECTIVES[key]
+        yield Section(
+            "Persistence",
+            (f"Run systemctl set-property X.service {name}=VALUE; a container has an option of its engine.",),
+        )
     else:
         yield Section("Commands", (f"sysctl -w {key}='VALUE'",), "commands")
         persist = f"Write {key} = VALUE to a file in /etc/sysctl.d, then run sysctl --system."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -26,7 +25,7 @@ from sockmon.guides.findings import (
 )
 from sockmon.guides.guide import Act, Branch, Decide, End, Finding, Guide, Observe, Verify
 from sockmon.guides.started_by import how_to_persist, process_of, process_with
-from sockmon.limit_origin.unit_name import container_of_cgroup
+from sockmon.limit_origin.cgroup_text import cgroup_lines
 from sockmon.misconceptions import LIMITS_CONF, NPROC_ROOT, NPROC_SCOPE, PID_NAMESPACE, STACK_MEMORY, THREADS_32K
 from sockmon.model.report import Remedy
 from sockmon.model.snapshot import Process
@@ -83,31 +82,15 @@ def _pids_max(facts: Facts) -> Remedy | None:
     return next((each for each in remedies if each.kind == "cgroup" and each.key == "pids.max"), None)
 
 
-def _of_cgroup(facts: Facts) -> Finding:
-    """Return whether the limit is that of a cgroup, which sockmon does not set."""
-    remedy = _pids_max(facts)
-    return Finding("supports", remedy.text) if remedy else contradicted("it is not the limit of a cgroup")
-
-
 def _cgroup_commands(facts: Facts) -> list[str]:
-    """Return how to raise pids.max of the cgroup in focus, at once and so that it lasts."""
+    """Return how to raise pids.max of the cgroup in focus so that it lasts."""
     remedy = _pids_max(facts)
     if remedy is None or facts.reading is None:
         return []
-    path = facts.reading.subject
-    name = path.rpartition("/")[2]
-    if container_of_cgroup(path):
-        return [
-            f"docker update --pids-limit {remedy.value} NAME, or podPidsLimit: {remedy.value} of the kubelet; the"
-            f" cgroup is {path}"
-        ]
-    if name.endswith((".service", ".slice", ".scope")):
-        unit = shlex.quote(name)
-        return [f"systemctl set-property {unit} TasksMax={remedy.value}: takes effect at once, and lasts"]
-    return [f"write {remedy.value} to pids.max of the cgroup {path}; what created it has to set it from now on"]
+    return list(cgroup_lines("pids.max", facts.reading.subject, remedy.value or ""))
 
 
-def _by_hand(facts: Facts) -> Sequence[str]:
+def _cgroup_advice(facts: Facts) -> Sequence[str]:
     return [*_cgroup_commands(facts), *application_advice(facts)]
 
 
@@ -219,7 +202,7 @@ GUIDE = Guide(
             question="Does the program need so many threads, and which limit is to be raised?",
             branches=(
                 Branch("raise-maps", f"raise {MAPS}", _more_maps),
-                Branch("by-hand", "raise pids.max of the cgroup by hand", _of_cgroup),
+                Branch("by-hand", "raise pids.max of the cgroup", advises("pids.max")),
                 Branch("raise-user", "raise RLIMIT_NPROC", advises("nproc")),
                 Branch("raise-host", f"raise {PIDS} or {TASKS}", advises(PIDS, TASKS)),
             ),
@@ -236,7 +219,8 @@ GUIDE = Guide(
         Act(
             id="by-hand",
             title="Raise pids.max of the cgroup",
-            advice=_by_hand,
+            settings=advised_settings("pids.max"),
+            advice=_cgroup_advice,
             examples=(*MORE_TASKS, *FEWER_THREADS),
             done="room",
         ),

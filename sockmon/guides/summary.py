@@ -80,7 +80,7 @@ def _left(walk: Walk) -> Iterator[str]:
     for text in dict.fromkeys((*ending, *advised)):
         yield f"- {_escape(text)}"
     for change in walk.progress.changes:
-        of_process = all(setting.pid for setting in change.settings)
+        of_process = not any(setting.is_sysctl for setting in change.settings)
         if change.state == "holding":
             yield f"- Keep the change `{change.id}`, or it is rolled back: `sockmon tune keep`"
         elif change.state == "kept" and of_process:

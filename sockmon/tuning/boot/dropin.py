@@ -224,10 +224,8 @@ def _require_no_problem(problems: Sequence[NotSet]) -> None:
 def _block(setting: Setting, actor: Actor, transaction: str, day: str) -> bytes:
     """Return the two lines for one key; raise NotPersisted if a field has a character that must not be in the
     file."""
-    if setting.pid:
-        raise NotPersisted(
-            f"{setting.key} of process {setting.pid} is not a sysctl", "use a drop-in of its systemd unit"
-        )
+    if not setting.is_sysctl:
+        raise NotPersisted(f"{setting.name} is not a sysctl", "use a drop-in of its systemd unit")
     for name, text, allowed in (
         ("key", setting.key, _KEY),
         ("value", setting.new, _VALUE),

@@ -43,7 +43,7 @@ def boot_forecasts(
     """Return a forecast for each of `keys`, from the files below `root` and the processes in `proc`; `overlay` has
     the contents of files after a change."""
     wanted = list(keys)
-    sysctls = [key for key in wanted if not process_of(key)]
+    sysctls = [key for key in wanted if "@" not in key]
     finder = OriginFinder(str(root), str(proc))
     found = {key: _of_limit(finder, key) for key in wanted if process_of(key)}
     if not sysctls:
@@ -61,7 +61,7 @@ def boot_forecasts(
         program_at_boot(root),
         Path(root),
     )
-    return {key: found[key] if key in found else machine.forecast(key) for key in wanted}
+    return {key: found[key] if key in found else machine.forecast(key) for key in [*found, *sysctls]}
 
 
 def program_at_boot(root: str | Path = "/") -> SysctlProgram | None:

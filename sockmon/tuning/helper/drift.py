@@ -42,7 +42,7 @@ def find_drift(root: str = "/") -> tuple[Drift, ...]:
         return ()
     current, files = read_settings([setting.name for _, setting in kept]), read_boot_files(state_root(root))
     found = [drift for one in kept if (drift := _drift_of(one, current, files)) is not None]
-    return tuple(sorted(found, key=lambda drift: (drift.key, drift.pid)))
+    return tuple(sorted(found, key=lambda drift: (drift.key, drift.pid, drift.cgroup)))
 
 
 def _kept_settings(newest_first: Iterable[Transaction]) -> list[KeptSetting]:
@@ -52,12 +52,12 @@ def _kept_settings(newest_first: Iterable[Transaction]) -> list[KeptSetting]:
     for one in past:
         for key in one.forgotten:
             forgotten.setdefault(key, one.id)
-    found: dict[tuple[str, int, int], KeptSetting] = {}
+    found: dict[tuple[str, int], KeptSetting] = {}
     for one in kept_not_undone(past):
         for setting in one.plan.settings:
             # Ids sort by time.
-            if setting.pid or one.id > forgotten.get(setting.key, ""):
-                found.setdefault((setting.key, setting.pid, setting.start), (one, setting))
+            if not setting.is_sysctl or one.id > forgotten.get(setting.key, ""):
+                found.setdefault((setting.name, setting.start), (one, setting))
     return list(found.values())
 
 
@@ -84,7 +84,7 @@ def _applies_here(one: Transaction, setting: Setting) -> bool:
     any_netns = not setting.key.startswith("net.")
     if one.plan.boot_id == boot_id():
         return any_netns or one.plan.netns == netns_inode()
-    return one.persisted and not setting.pid and (any_netns or netns_inode() == _boot_netns())
+    return one.persisted and setting.is_sysctl and (any_netns or netns_inode() == _boot_netns())
 
 
 def _boot_netns() -> int:
@@ -98,10 +98,10 @@ def _boot_netns() -> int:
 def _drift_of(kept: KeptSetting, current: CurrentSettings, files: BootFiles) -> Drift | None:
     one, setting = kept
     key = setting.name
-    if setting.pid and current.start_times.get(key) != setting.start:
+    if not setting.is_sysctl and current.start_times.get(key) != setting.start:
         return None
     now = current.values.get(key)
-    boot_problems = _boot_problems(setting, files) if one.persisted and not setting.pid else ()
+    boot_problems = _boot_problems(setting, files) if one.persisted and setting.is_sysctl else ()
     if now is None:
         problem = f"but cannot be read any more: {current.refused.get(key, 'it does not exist')}"
     elif not equal(row_of(key), now, setting.new):
@@ -118,6 +118,7 @@ def _drift_of(kept: KeptSetting, current: CurrentSettings, files: BootFiles) -> 
         one.id,
         setting.pid,
         "; ".join([message, *(each.message for each in boot_problems)]),
+        setting.cgroup,
     )
 
 

@@ -10,11 +10,13 @@ from contextlib import closing, suppress
 
 from sockmon.errors import NotPresent, ReadError
 from sockmon.kernel import sysctl
+from sockmon.kernel.cgroups.limits import CGROUP_KEYS, read_limit
 from sockmon.kernel.identity import boot_id, netns_inode
 from sockmon.kernel.namespace_handle import NetnsHandle
 from sockmon.kernel.netns import open_netns
 from sockmon.kernel.processes import proc_files, rlimits
 from sockmon.kernel.setns import OpenedFiles
+from sockmon.model.cgroup_limit import CgroupLimit
 from sockmon.model.current_settings import CurrentSettings
 from sockmon.model.snapshot import UNLIMITED
 from sockmon.tuning.planning.context import PORT_RANGE, RESERVED_PORTS, UNPRIVILEGED_START
@@ -23,6 +25,7 @@ from sockmon.tuning.transaction.confinement import host_only_reason
 ALWAYS_READ = (PORT_RANGE, RESERVED_PORTS, UNPRIVILEGED_START)
 """Read in any case, because they decide how many ports there are."""
 _LIMIT_KEY = re.compile(r"(nofile|nproc)@([0-9]{1,10})")
+_CGROUP_KEY = re.compile(rf"({'|'.join(map(re.escape, CGROUP_KEYS))})@(/.{{0,4095}})")
 _PROC_LIMITS_ROWS = {"nofile": "Max open files", "nproc": "Max processes"}
 _ANY_WRITE_BIT = 0o222
 
@@ -52,16 +55,23 @@ class SysctlReader:
         values: dict[str, str] = {}
         refused: dict[str, str] = {}
         starts: dict[str, int] = {}
+        cgroups: dict[str, CgroupLimit] = {}
         for key in dict.fromkeys((*ALWAYS_READ, *keys)):
             try:
                 if limit := _LIMIT_KEY.fullmatch(key):
                     values[key], starts[key] = _read_limit(limit[1], int(limit[2]))
                     continue
+                if limit := _CGROUP_KEY.fullmatch(key):
+                    values[key], starts[key], cgroups[key] = read_limit(limit[1], limit[2])
+                    reason = _cgroup_read_only_reason(cgroups[key].file) or host_only_reason(limit[1])
+                    refused.update({key: reason} if reason else {})
+                    continue
                 handle = self._shown if key.startswith("net.") else self._own
                 values[key] = sysctl.read(handle, key)
                 reason = _read_only_reason(handle, key) or host_only_reason(key)
-            except NotPresent:
+            except NotPresent as error:
                 reason = "not in this kernel, or not visible in this network namespace"
+                reason = error.message if "@" in key else reason
             except ReadError as error:
                 reason = error.message
             if reason:
@@ -70,6 +80,7 @@ class SysctlReader:
             values=values,
             refused=refused,
             start_times=starts,
+            cgroups=cgroups,
             netns_inode=self._shown.inode,
             boot_id=self._boot_id,
             netns_spec=self._shown.entry,
@@ -92,8 +103,16 @@ def read_settings(keys: Iterable[str], netns: str | None = None) -> CurrentSetti
 
 
 def is_limit(key: str) -> bool:
-    """Return whether `key` is a limit of a process, as `nofile@1044` is."""
-    return _LIMIT_KEY.fullmatch(key) is not None
+    """Return whether `key` is a limit of a process or of a cgroup, as `nofile@1044` is."""
+    return _LIMIT_KEY.fullmatch(key) is not None or _CGROUP_KEY.fullmatch(key) is not None
+
+
+def _cgroup_read_only_reason(file: str) -> str:
+    """Return the reason why not even root can write the limit of a cgroup here; empty if it can."""
+    with suppress(OSError):
+        if os.statvfs(file).f_flag & os.ST_RDONLY:
+            return "the cgroups are mounted read-only, as in a container: change it on the host"
+    return ""
 
 
 def _read_only_reason(handle: NetnsHandle, key: str) -> str:

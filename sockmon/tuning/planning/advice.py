@@ -12,6 +12,8 @@ from sockmon.model.severity import ALARMS
 from sockmon.tunables import BY_KEY, Tunable, row_of
 from sockmon.tunables.value import parse
 
+SETTABLE_KINDS = ("sysctl", "rlimit", "cgroup")
+"""Kinds of remedies that are a setting."""
 BUYS_TIME = "not advised: it only buys time"
 """Shown next to a remedy that is never planned automatically."""
 
@@ -21,7 +23,7 @@ class SettableRemedy:
     """A remedy that can be planned on this machine."""
 
     key: str
-    """`net.core.somaxconn`, or `nofile@1044`."""
+    """`net.core.somaxconn`, `nofile@1044`, or `pids.max@/web.slice`."""
     value: str
     """The value in the form that a plan has: `4096` of a limit is `4096:4096`."""
     remedy: Remedy
@@ -79,13 +81,17 @@ def advice_for(report: Report, tunable: Tunable, key: str = "") -> Advice | None
 
 
 def _settable(remedy: Remedy) -> SettableRemedy | None:
-    if remedy.kind not in ("sysctl", "rlimit") or remedy.key not in BY_KEY or remedy.value is None:
+    if remedy.kind not in SETTABLE_KINDS or remedy.key not in BY_KEY or remedy.value is None:
         return None
     key, row = remedy.key, row_of(remedy.key)
     if remedy.kind == "rlimit":
         if remedy.pid is None:
             return None
         key = f"{remedy.key}@{remedy.pid}"
+    if remedy.kind == "cgroup":
+        if remedy.cgroup is None:
+            return None
+        key = f"{remedy.key}@{remedy.cgroup}"
     try:
         value = parse(row, remedy.value, key)
     except InvalidValue:

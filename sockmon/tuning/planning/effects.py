@@ -10,6 +10,7 @@ from sockmon.ceilings.queues import listener_label
 from sockmon.port_lists import count_in, find_ranges, last_tried
 from sockmon.tunables.cost import takes_memory
 from sockmon.tunables.value import parse_numbers
+from sockmon.tuning.planning.cgroup_limits import cgroup_effect
 from sockmon.tuning.planning.context import (
     PORT_RANGE,
     RESERVED_PORTS,
@@ -34,6 +35,8 @@ def effect_text(step: Step, after: Values, context: PlanContext) -> str:
         return _port_effect(step, after, context)
     if step.row.kind == "limit":
         return limit_effect(step, context)
+    if step.row.kind == "cgroup limit":
+        return cgroup_effect(step, context)
     if step.row.kind == "switch":
         meant = " → ".join(_meaning(step, text) for text in (step.old, step.new))
         return meant + (_reusable_ports(step.new, context) if step.key == TW_REUSE else "")

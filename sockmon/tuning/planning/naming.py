@@ -18,6 +18,7 @@ from sockmon.tunables.others import OTHERS
 from sockmon.tunables.untuned import OtherKey, PresentKey, RemovedKey
 
 _LIMIT = re.compile(r"([a-z]+)(?:@([1-9][0-9]{0,9}))?")
+_PID = re.compile(r"[1-9][0-9]{0,9}")
 _PROC = re.compile(r"^/*(proc/+)?sys/+", re.IGNORECASE)
 _WHOLE_KEY = re.compile(r"(?:abi|crypto|debug|dev|fs|kernel|net|sunrpc|user|vm)(?:[./][\w:/@+-]+)+", re.IGNORECASE)
 _INTERFACE = re.compile(r"(net\.ipv[46]\.(?:conf|neigh))\.([^.]{1,32})\.([a-z0-9_]+)", re.IGNORECASE)
@@ -34,7 +35,7 @@ class NamedKey:
     """A key and what is known about it."""
 
     key: str
-    """As sysctl(8) prints it; that of a limit keeps its process: `nofile@1044`."""
+    """As sysctl(8) prints it; that of a limit keeps what has it: `nofile@1044`, `pids.max@/web.slice`."""
     about: KeyInfo
 
     @property
@@ -63,6 +64,8 @@ def matching_keys(name: str, present: Collection[str] = ()) -> tuple[NamedKey, .
     """Return the known key that `name` is, or else all that end in it; of two names of one number the first.
 
     `present` has the keys of this kernel: they are looked through if no known key has that name."""
+    if cgroup := _cgroup_limit(name):
+        return (cgroup,)
     typed = _dotted_as_typed(name)
     if (limit := _LIMIT.fullmatch(typed.lower())) and limit[1] in BY_KEY:
         return (NamedKey(typed.lower(), BY_KEY[limit[1]]),)
@@ -80,6 +83,15 @@ def matching_keys(name: str, present: Collection[str] = ()) -> tuple[NamedKey, .
         same = same or [key for key in present if _normalize_key(key).endswith(end)]
         found = [NamedKey(key, PresentKey(key=key)) for key in same]
     return tuple({each.key: each for each in found}.values())
+
+
+def _cgroup_limit(name: str) -> NamedKey | None:
+    """Return the key of `pids.max@/web.slice` or `pids.max@1044`; a path keeps its capital letters and dots."""
+    head, _, owner = name.strip(" \t").partition("@")
+    row = BY_KEY.get(head.lower())
+    if row is None or row.kind != "cgroup limit" or not (owner.startswith("/") or _PID.fullmatch(owner)):
+        return None
+    return NamedKey(f"{row.key}@{owner.rstrip('/') or '/'}", row)
 
 
 def find_key(name: str, present: Collection[str] = ()) -> NamedKey:

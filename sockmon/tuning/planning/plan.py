@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from sockmon.errors import Misuse, PlanRejected
 from sockmon.model.plan import Plan, PlanWarning, Preview, Proposal, Setting
 from sockmon.text import sanitize
-from sockmon.tunables import TUNABLES, Tunable, process_of, row_of
+from sockmon.tunables import TUNABLES, Tunable, cgroup_of, process_of, row_of
 from sockmon.tunables.value import equal, parse, with_hard_limit
+from sockmon.tuning.planning.cgroup_limits import cgroup_command
 from sockmon.tuning.planning.context import PlanContext
 from sockmon.tuning.planning.effects import effect_text, memory_cost, unaffected
 from sockmon.tuning.planning.naming import find_setting
@@ -53,14 +54,14 @@ def make_plan(wanted: Mapping[str, str], context: PlanContext) -> Proposal:
         previews=tuple(_previews(steps, after, context)),
         already=tuple(already),
         rollback=ROLLBACK if steps else "",
-        commands=tuple(shell_command(step.key, step.new, context.netns_spec) for step in steps),
-        rollback_commands=tuple(shell_command(step.key, step.old, context.netns_spec) for step in reversed(steps)),
+        commands=tuple(shell_command(step.key, step.new, context) for step in steps),
+        rollback_commands=tuple(shell_command(step.key, step.old, context) for step in reversed(steps)),
     )
 
 
 def settable_sysctls() -> list[str]:
     """Return every sysctl that can be set, without aliases."""
-    rows = (row for row in TUNABLES if row.settable and row.kind != "limit")
+    rows = (row for row in TUNABLES if row.settable and row.kind not in ("limit", "cgroup limit"))
     return [key for row in rows for key in row.keys if key not in row.aliases]
 
 
@@ -70,8 +71,11 @@ def keys_to_read(keys: Iterable[str]) -> list[str]:
     return list(dict.fromkeys([*wanted, *(other for key in wanted for other in row_of(key).related)]))
 
 
-def shell_command(key: str, value: str, netns_spec: str = "") -> str:
-    """Return the shell command that sets `key` in the namespace `netns_spec`."""
+def shell_command(key: str, value: str, context: PlanContext) -> str:
+    """Return the shell command that sets `key` in the namespace of the context."""
+    netns_spec = context.netns_spec
+    if limit := context.cgroups.get(key):
+        return cgroup_command(value, limit)
     if pid := process_of(key):
         return f"prlimit --pid {pid} --{key.partition('@')[0]}={value}"
     if len(value) > _MAX_SYSCTL_VALUE:
@@ -109,7 +113,11 @@ def _parse_wanted(wanted: Mapping[str, str]) -> dict[str, tuple[Tunable, str]]:
 
 
 def _require_pid(key: str, row: Tunable) -> str:
-    """Return `key`; raise Misuse if it is a limit without a process."""
+    """Return `key`; raise Misuse if it is a limit without a process or cgroup."""
+    if row.kind == "cgroup limit" and not cgroup_of(key):
+        raise Misuse(
+            f"{key} is a limit of each cgroup", f"name the cgroup: {key}@/system.slice/X.service or {key}@PID"
+        )
     if row.kind == "limit" and not process_of(key):
         raise Misuse(f"{key} is a limit of each process", f"name the process: {key}@PID")
     return key
@@ -154,5 +162,5 @@ def _preview(
 
 
 def _setting(step: Step, context: PlanContext) -> Setting:
-    name = step.key.partition("@")[0]
-    return Setting(name, step.old, step.new, process_of(step.key), context.start_times.get(step.key, 0))
+    name, start = step.key.partition("@")[0], context.start_times.get(step.key, 0)
+    return Setting(name, step.old, step.new, process_of(step.key), start, cgroup_of(step.key))

@@ -7,11 +7,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from sockmon.document import sentence
+from sockmon.limit_origin.cgroup_text import cgroup_lines
 from sockmon.limit_origin.limit_value import resource_of
 from sockmon.limit_origin.text import limit_note
 from sockmon.model.boot import BootForecast, BootOverride, BootRequirement, set_both
 from sockmon.model.writers import Writer
-from sockmon.tunables import process_of, row_of
+from sockmon.tunables import cgroup_of, process_of, row_of
 from sockmon.tunables.value import equal
 from sockmon.tuning.planning.context import PORT_RANGE, PlanContext
 from sockmon.tuning.planning.step import Step
@@ -26,6 +27,8 @@ def note_for_step(step: Step, planned: Mapping[str, str], context: PlanContext) 
 
     `planned` has the new values of the whole plan, which are persisted together."""
     forecast = context.forecasts.get(step.key)
+    if cgroup := cgroup_of(step.key):
+        return cgroup_lines(step.row.key, cgroup, step.new)
     if step.row.kind == "limit":
         return limit_note(resource_of(step.key), forecast.origin if forecast else None, step.new)
     if context.netns_spec and step.row.scope == "netns":
@@ -36,6 +39,8 @@ def note_for_step(step: Step, planned: Mapping[str, str], context: PlanContext) 
 def note_for_key(key: str, value: str, context: PlanContext) -> tuple[str, ...]:
     """Return what a reboot does to `key` as things are now; for a limit, how `value` would persist."""
     forecast, limit = context.forecasts.get(key), process_of(key)
+    if cgroup := cgroup_of(key):
+        return cgroup_lines(row_of(key).key, cgroup, "" if value == "SOFT:HARD" else value)
     if context.netns_spec and row_of(key).scope == "netns":
         return (NO_FILE_APPLIES,)
     if limit and forecast:

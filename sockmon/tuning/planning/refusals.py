@@ -8,6 +8,7 @@ from sockmon import format as fmt
 from sockmon.errors import PlanRejected
 from sockmon.port_lists import count_in, find_ranges
 from sockmon.tunables.value import parse_numbers
+from sockmon.tuning.planning.cgroup_limits import cgroup_refusals
 from sockmon.tuning.planning.context import (
     PORT_RANGE,
     RESERVED_PORTS,
@@ -37,6 +38,7 @@ def first_refusal(steps: Sequence[Step], after: Values, context: PlanContext) ->
         *_thresholds(keys, after),
         *_twins(keys, after),
         *(refused for step in steps for refused in limit_refusals(step, after, context)),
+        *(refused for step in steps for refused in cgroup_refusals(step, context)),
         *(refused for step in steps for refused in _step_refusals(step, context)),
     ):
         return found

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sockmon.ceilings.conntrack_buckets import BUCKETS
 from sockmon.port_lists import count_in, find_ranges
 from sockmon.tunables import Tunable
-from sockmon.tunables.value import parse_limits, parse_numbers
+from sockmon.tunables.value import parse_cgroup_limit, parse_limits, parse_numbers
 from sockmon.tuning.planning.context import RESERVED_PORTS, UNPRIVILEGED_START
 
 NR_OPEN = "fs.nr_open"
@@ -32,6 +32,9 @@ class Step:
         """Whether the last number gets smaller; of a limit, the soft one."""
         if self.row.kind == "limit":
             return (parse_limits(self.new) or (0, 0))[0] < (parse_limits(self.old) or (0, 0))[0]
+        if self.row.kind == "cgroup limit":
+            low, high = parse_cgroup_limit(self.new), parse_cgroup_limit(self.old)
+            return low is not None and (high is None or low < high)
         before, after = parse_numbers(self.old), parse_numbers(self.new)
         return bool(before and after) and after[-1] < before[-1]
 

@@ -26,7 +26,7 @@ def undo_proposal(kept: Transaction, context: PlanContext) -> Proposal:
     Raise PlanRejected if nothing can be undone."""
     require_values(kept)
     undo = inverse_plan(kept, context.netns_inode, context.boot_id)
-    if undo.netns != context.netns_inode and not all(setting.pid for setting in undo.settings):
+    if undo.netns != context.netns_inode and any(setting.is_sysctl for setting in undo.settings):
         raise PlanRejected(
             f"the change was made in the network namespace net:[{undo.netns}], and this is another one",
             "run sockmon in that namespace to undo it",
@@ -88,6 +88,6 @@ def _proposal_without_details(undo: Plan, context: PlanContext) -> Proposal:
     previews = tuple(
         Preview(each, "", "", "", (), "", OUT_OF_BOUNDS, memory=None, warnings=()) for each in undo.settings
     )
-    commands = tuple(shell_command(each.name, each.new, context.netns_spec) for each in undo.settings)
-    back = tuple(shell_command(each.name, each.old, context.netns_spec) for each in reversed(undo.settings))
+    commands = tuple(shell_command(each.name, each.new, context) for each in undo.settings)
+    back = tuple(shell_command(each.name, each.old, context) for each in reversed(undo.settings))
     return Proposal(undo, previews, (), ROLLBACK, commands, back)

@@ -17,6 +17,7 @@ from sockmon.port_lists import count_in, find_ranges, format_ranges
 from sockmon.tunables import BY_KEY
 from sockmon.tunables.value import parse_numbers
 from sockmon.tuning.planning.advice import BUYS_TIME
+from sockmon.tuning.planning.cgroup_limits import cgroup_warnings
 from sockmon.tuning.planning.context import (
     PORT_RANGE,
     RESERVED_PORTS,
@@ -40,6 +41,7 @@ def warnings_for(step: Step, after: Values, context: PlanContext) -> Iterator[Pl
         yield PlanWarning(f"{BUYS_TIME}. {context.alternatives[step.key]}")
     yield from lockout_warnings(step, context)
     yield from _BY_KEY.get(step.key, limit_warnings)(step, after, context)
+    yield from cgroup_warnings(step, context)
     most = max_memory(step, step.new, context)
     if most and context.memory and most > MEMORY_WARNING_SHARE * context.memory:
         share = fmt.ratio(most / context.memory)

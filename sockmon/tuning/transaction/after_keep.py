@@ -30,7 +30,7 @@ def duration_of(recorded: JournalState, root: str) -> Duration:
     """Return what became of the settings of a kept change, from the files below `root`; never raise."""
     assert recorded.begin is not None
     plan, lost = recorded.begin.plan, {each.name: each for each in recorded.not_kept}
-    forecasts = _forecasts([each.key for each in plan.settings if not each.pid], root)
+    forecasts = _forecasts([each.key for each in plan.settings if each.is_sysctl], root)
     gone = [_not_kept(lost[each.name], forecasts.get(each.key)) for each in plan.settings if each.name in lost]
     files = list(_set_by_files([each for each in plan.settings if each.name not in lost], forecasts))
     # An undo has such a sentence for each line that it has restored.

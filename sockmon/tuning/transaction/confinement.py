@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 
 from sockmon.errors import TuningError
+from sockmon.kernel.cgroups.limits import in_initial_namespace
 from sockmon.kernel.identity import kernel_version
 from sockmon.tunables import BY_KEY
 
@@ -46,6 +47,12 @@ def host_only_reason(key: str) -> str:
     if not in_user_namespace():
         return ""
     scope = BY_KEY[key].scope if key in BY_KEY else "host"
+    if scope == "cgroup":
+        return (
+            ""
+            if not in_initial_namespace()
+            else "the cgroups are the host's, and this is a private user namespace"
+        )
     own = (
         scope in ("netns", "process")
         or (scope == "user namespace" and key.startswith("user."))

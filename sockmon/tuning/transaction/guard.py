@@ -147,12 +147,13 @@ class Guard:
             raise TuningError(f"the plan has {len(plan.settings)} settings; 1 to {MAX_SETTINGS} are allowed")
         if len(plan.reasons) > MAX_REASONS:
             raise TuningError(f"the plan has {len(plan.reasons)} reasons; at most {MAX_REASONS} are allowed")
-        if len({(setting.key, setting.pid) for setting in plan.settings}) < len(plan.settings):
+        if len({setting.name for setting in plan.settings}) < len(plan.settings):
             raise TuningError("the plan sets the same key twice")
         for setting in plan.settings:
             validate_setting(setting)
             require_reversible(setting)
-            if not setting.pid and (why := host_only_reason(setting.key)):
+            why = "" if setting.pid else host_only_reason(setting.key)
+            if why:
                 raise TuningError(f"{setting.name}: {why}")
         if plan.boot_id != boot_id():
             raise TuningError("the plan was made before the last reboot", "plan it again")

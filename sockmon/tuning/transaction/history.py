@@ -181,7 +181,14 @@ def _audit_line(done: Transaction) -> bytes:
 
 
 def _sanitize_setting(setting: Setting) -> Setting:
-    return Setting(sanitize(setting.key), sanitize(setting.old), sanitize(setting.new), setting.pid, setting.start)
+    return Setting(
+        sanitize(setting.key),
+        sanitize(setting.old),
+        sanitize(setting.new),
+        setting.pid,
+        setting.start,
+        sanitize(setting.cgroup, 1024),
+    )
 
 
 def _sanitize_foreign(value: ForeignValue) -> ForeignValue:

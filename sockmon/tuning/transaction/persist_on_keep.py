@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 
 from sockmon.errors import SockmonError
+from sockmon.limit_origin.cgroup_text import cgroup_lines
 from sockmon.limit_origin.limit_value import resource_of
 from sockmon.limit_origin.origin import find_origin
 from sockmon.limit_origin.text import limit_note, to_last
@@ -47,7 +48,7 @@ def _persist(root: str, journal: Journal) -> list[str]:
     begin = journal.state.begin
     assert begin is not None
     not_kept = {each.name for each in journal.state.not_kept}
-    settings = [each for each in begin.plan.settings if not each.pid and each.name not in not_kept]
+    settings = [each for each in begin.plan.settings if each.is_sysctl and each.name not in not_kept]
     if not settings:
         return []
 
@@ -90,18 +91,20 @@ def _retry_once(journal: Journal, write: Callable[[BeforeWrite], tuple[str, ...]
 
 
 def _how_to_persist_limits(recorded: JournalState) -> list[str]:
-    """Return how to persist the limits of processes, which sysctl.d cannot hold."""
+    """Return how to persist the limits of processes and cgroups, which sysctl.d cannot hold."""
     assert recorded.begin is not None
     not_kept = {each.name for each in recorded.not_kept}
     return [
         f"{setting.name}: {line}"
         for setting in recorded.begin.plan.settings
-        if setting.pid and setting.name not in not_kept
+        if not setting.is_sysctl and setting.name not in not_kept
         for line in _how_to_persist_limit(setting)
     ]
 
 
 def _how_to_persist_limit(setting: Setting) -> tuple[str, ...]:
+    if setting.cgroup:
+        return cgroup_lines(setting.key, setting.cgroup, setting.new)
     resource = resource_of(setting.key)
     origin = find_origin(setting.pid, resource)
     lines = to_last(origin, setting.new) if origin else limit_note(resource, None, setting.new)

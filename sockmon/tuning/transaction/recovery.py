@@ -127,7 +127,7 @@ def _roll_back(dirs: StateDirs, journal: Journal, begin: Begin) -> Transaction:
 
 def _other_netns_reason(begin: Begin) -> str:
     """Return the reason why the plan cannot be rolled back from here: it changed another network namespace."""
-    if begin.plan.netns == netns_inode() or all(setting.pid for setting in begin.plan.settings):
+    if begin.plan.netns == netns_inode() or not any(setting.is_sysctl for setting in begin.plan.settings):
         return ""
     return f"it changed network namespace net:[{begin.plan.netns}]; run sockmon there to roll it back"
 

@@ -51,13 +51,16 @@ def _rollback_one(
         if not missing:
             return "restored", f"{setting.name}: it does not exist any more"
         return "stuck", f"{setting.name}: not rolled back: {missing}; run: {rollback_command(setting)}"
+    reason, absent = "", False
     for attempt in range(_ATTEMPTS):
         if attempt:
             time.sleep(_RETRY_SECONDS)
         try:
             return _restore_old_value(journal, n, setting, target)
         except OSError as error:
-            reason, absent = error.strerror or str(error), isinstance(error, FileNotFoundError)
+            # What does not exist any more does not come back: another error after that is no reason to give up.
+            reason = reason if absent else error.strerror or str(error)
+            absent = absent or isinstance(error, FileNotFoundError)
     if absent:
         return "restored", f"{setting.name}: it does not exist any more: {reason}"
     old = setting.old or "an empty value"

@@ -12,17 +12,20 @@ from typing import Protocol
 
 from sockmon.errors import TuningError
 from sockmon.kernel import sysctl
+from sockmon.kernel.cgroups.limits import CGROUP_KEYS, is_path
 from sockmon.kernel.processes.proc_files import start_of_living
 from sockmon.model.plan import Plan, Setting
 from sockmon.port_lists import parse_ranges
 from sockmon.text import sanitize
 from sockmon.tunables import BY_KEY
+from sockmon.tuning.transaction.cgroup_target import CgroupTarget, cgroup_command
 
 _KEY = re.compile(r"[a-z0-9_]+(\.[A-Za-z0-9_-]+)+")
 _FILE_KEY = re.compile(r"[a-z0-9_]+([./][A-Za-z0-9_.:@-]+)+")
 MAX_FORGOTTEN, MAX_KEY_CHARACTERS = 64, 400
 _VALUE = re.compile(r"[0-9A-Za-z ,.:_-]*")
 _LIMIT_PAIR = re.compile(r"([0-9]{1,18}|unlimited):([0-9]{1,18}|unlimited)")
+_CGROUP_VALUE = re.compile(r"max|[0-9]{1,18}")
 _LIMITS = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
 _PORT_LISTS = frozenset({"net.ipv4.ip_local_reserved_ports"})
 _MAX_VALUE_BYTES = 512 * 1024
@@ -53,20 +56,32 @@ def open_target(setting: Setting) -> Target:
     """Return the target of `setting`; raise TuningError if it is not allowed, FileNotFoundError if it is gone,
     OSError."""
     validate_setting(setting)
+    if setting.cgroup:
+        return CgroupTarget(setting)
     return ProcessLimit(setting) if setting.pid else Sysctl(setting.key)
 
 
 def validate_setting(setting: Setting) -> None:
     """Raise TuningError unless the key is a known tunable and the values have only harmless characters."""
-    key, shape = sanitize(setting.key, 80), _LIMIT_PAIR if setting.pid else _VALUE
-    if setting.pid:
+    key, shape = sanitize(setting.key, 80), _VALUE
+    if setting.cgroup:
+        shape = _CGROUP_VALUE
+        if setting.key not in CGROUP_KEYS or setting.pid or not is_path(setting.cgroup):
+            raise TuningError(f"{key}: not a limit of a cgroup that sockmon can change")
+    elif setting.pid:
+        shape = _LIMIT_PAIR
         if setting.key not in _LIMITS:
             raise TuningError(f"{key}: not a process limit that sockmon can change")
-    elif not _KEY.fullmatch(setting.key) or setting.key not in BY_KEY or not BY_KEY[setting.key].writable:
+    elif not _is_writable_sysctl(setting.key):
         raise TuningError(f"{key}: not a sysctl that sockmon can change")
     for name, value in (("old", setting.old), ("new", setting.new)):
         if len(value) >= _MAX_VALUE_BYTES or not shape.fullmatch(value):
             raise TuningError(f"{key}: the {name} value is too long, or has characters that are not allowed")
+
+
+def _is_writable_sysctl(key: str) -> bool:
+    row = BY_KEY.get(key) if _KEY.fullmatch(key) else None
+    return row is not None and row.writable and row.kind != "cgroup limit"
 
 
 def validate_forgets(plan: Plan) -> None:
@@ -170,19 +185,23 @@ class ProcessLimit:
             self._stat = -1
 
 
-def process_has_ended(setting: Setting) -> bool:
-    """Return whether it is a limit of a process that has ended."""
-    if not setting.pid:
+def has_ended(setting: Setting) -> bool:
+    """Return whether it is a limit of a process that has ended, or of a cgroup that was removed."""
+    if setting.is_sysctl:
         return False
     try:
-        ProcessLimit(setting).close()
+        open_target(setting).close()
     except FileNotFoundError:
         return True
+    except (OSError, TuningError):
+        return False
     return False
 
 
 def rollback_command(setting: Setting) -> str:
     """Return the command that restores the old value by hand."""
+    if setting.cgroup:
+        return cgroup_command(setting.key, setting.cgroup, setting.old)
     if setting.pid:
         return f"prlimit --pid {setting.pid} --{setting.key}={setting.old}"
     return f"sysctl -w '{setting.key}={setting.old}'"

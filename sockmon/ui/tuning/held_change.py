@@ -95,8 +95,8 @@ class HeldChange:
 
     @property
     def persistable(self) -> tuple[Setting, ...]:
-        """The settings that persisting would write: sysctls; /etc/sysctl.d cannot hold a limit of a process."""
-        return tuple(each for each in self.pending.plan.settings if not each.pid) if self.pending else ()
+        """The settings that persisting would write: sysctls; /etc/sysctl.d cannot hold other limits."""
+        return tuple(each for each in self.pending.plan.settings if each.is_sysctl) if self.pending else ()
 
     @property
     def failed_end(self) -> bool:

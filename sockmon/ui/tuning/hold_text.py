@@ -168,10 +168,16 @@ def persist_question(hold: HeldChange, keys: Mapping[str, str]) -> Iterator[Text
 
 
 def not_persistable(hold: HeldChange, keys: Mapping[str, str]) -> str:
-    """Return why a change of process limits alone cannot be persisted."""
+    """Return why a change of limits of processes or cgroups alone cannot be persisted."""
     names = _list_fitting([each.name for each in hold.pending.plan.settings] if hold.pending else [], 60)
     key = show_keys(keys["keep"].split(",")[0])
-    return f"/etc/sysctl.d holds sysctls only; {names} is a process limit: {key} keeps it until the process ends"
+    what = "the limit of a cgroup" if _is_of_cgroup(hold) else "a process limit"
+    owner = "cgroup" if _is_of_cgroup(hold) else "process"
+    return f"/etc/sysctl.d holds sysctls only; {names} is {what}: {key} keeps it until the {owner} ends"
+
+
+def _is_of_cgroup(hold: HeldChange) -> bool:
+    return hold.pending is not None and any(each.cgroup for each in hold.pending.plan.settings)
 
 
 def _named(settings: Iterable[Setting]) -> str:
@@ -253,7 +259,8 @@ def note_lines(hold: HeldChange) -> list[str]:
 
 def drift_text(drift: Drift) -> str:
     """Return a kept setting that has another value now, as a sentence without its full stop."""
-    where = f"{drift.key}@{drift.pid}" if drift.pid else drift.key
+    owner = drift.cgroup or drift.pid
+    where = f"{drift.key}@{owner}" if owner else drift.key
     now = "cannot be read now" if drift.now is None else f"is {drift.now or 'empty'} now"
     return sanitize(drift.message or f"{where} was kept at {drift.kept or 'empty'} and {now}", MAX_CHARACTERS)
 

@@ -23,7 +23,7 @@ from sockmon.model.report import Reading
 from sockmon.model.severity import ALARMS
 from sockmon.tunables import row_of
 from sockmon.tuning.planning import catalog
-from sockmon.tuning.planning.advice import BUYS_TIME, advised_remedies, settable_remedies
+from sockmon.tuning.planning.advice import BUYS_TIME, SETTABLE_KINDS, advised_remedies, settable_remedies
 from sockmon.tuning.planning.context import PlanContext
 from sockmon.tuning.planning.draft import DraftPlan, DraftResult, suggested_changes
 from sockmon.tuning.planning.naming import dotted
@@ -138,7 +138,7 @@ class TuningPanel(DetailScreen):
             yield Labelled("Do not tune", Text(sentence(text), "sev-warning"))
         elif first and self.reading.severity in ALARMS and not advised_remedies(self.reading):
             yield Labelled("Do not tune", Text(sentence(first.text), "sev-warning"))
-        elif first and first.kind not in ("sysctl", "rlimit"):
+        elif first and first.kind not in SETTABLE_KINDS:
             yield Labelled("Better", Text(sentence(first.text)))
 
     def _numbers(self, reading: Reading) -> Text:

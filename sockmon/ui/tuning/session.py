@@ -141,6 +141,7 @@ class HelperSession:
                 read,
                 values=_over(old.values, read.values, asked),
                 refused=_over(old.refused, read.refused, asked),
+                cgroups=_over(old.cgroups, read.cgroups, asked),
                 start_times=_over(old.start_times, read.start_times, asked),
                 forecasts=_over(old.forecasts, read.forecasts, asked),
             )
