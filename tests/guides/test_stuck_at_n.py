@@ -67,8 +67,9 @@ def _steps(walk: Walk) -> list[str]:
     return [*(passed.step for passed in walk.progress.path), walk.step.id]
 
 
-def _in_cgroup() -> Walk:
-    return _walk("64", Stream(changes={"cgroups": cgroups(0.0, PidsCgroup("/web", 64, 64, 3, "web[7]", 1))}))
+def _in_cgroup(limit: int = 64) -> Walk:
+    group = PidsCgroup("/web", limit, limit, 3, "web[7]", 1)
+    return _walk(str(limit), Stream(changes={"cgroups": cgroups(0.0, group)}))
 
 
 def _nearly() -> Walk:
@@ -85,8 +86,12 @@ def _leak() -> Walk:
     return _walk("1,024", Stream(processes=(leak,)))
 
 
-def test_a_cgroup_is_raised_by_hand() -> None:
+def test_the_limit_of_a_cgroup_is_raised() -> None:
     walk = _in_cgroup()
+    assert walk.step.id == "raise"
+    assert any(each.key.startswith("pids.max@/") for each in walk.wanted)
+    # The kernel takes no higher limit, so there is nothing that sockmon could set.
+    walk = _in_cgroup(4_194_304)
     assert walk.step.id == "by-hand"
     assert any("pids.max" in line for line in walk.advice)
 
@@ -118,7 +123,7 @@ def test_every_branch_is_taken() -> None:
     walks = [_in_cgroup(), _nearly(), _hidden(), _leak(), _walk("7777", Stream(), 10)]
     walks.append(_walk("7777", Stream(processes=(process(fds=1024, soft=1024),)), 10))
     for to in ("grows", "run-commands"):
-        walk = _in_cgroup()
+        walk = _in_cgroup(4_194_304)
         walk.take(to)
         walks.append(walk)
     walks += ends_of_change(GUIDE, full(), full(usable=64512), netns(ports=None))

@@ -497,6 +497,7 @@ def test_tune_plan_list_and_show_need_no_privilege_and_change_nothing() -> None:
         "new": "1024 65535",
         "pid": 0,
         "start": 0,
+        "cgroup": "",
     }
     assert bad[0] == 64
     assert "begins with 0" in bad[1]

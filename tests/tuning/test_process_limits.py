@@ -25,7 +25,7 @@ from sockmon.tunables import TUNABLES, row_of
 from sockmon.tunables.value import parse
 from sockmon.tuning.helper.sysctl_reader import read_settings
 from sockmon.tuning.planning import catalog
-from sockmon.tuning.planning.advice import settable_remedies
+from sockmon.tuning.planning.advice import SETTABLE_KINDS, settable_remedies
 from sockmon.tuning.planning.context import PlanContext, from_snapshot
 from sockmon.tuning.planning.naming import find_setting
 from sockmon.tuning.planning.plan import keys_to_read, make_plan
@@ -166,7 +166,7 @@ def test_every_remedy_that_sets_something_has_a_row_and_a_value_that_may_be_writ
     report = worst()
     keys = set()
     for reading in report.readings:
-        remedies = [remedy for remedy in reading.remedies if remedy.kind in ("sysctl", "rlimit")]
+        remedies = [remedy for remedy in reading.remedies if remedy.kind in SETTABLE_KINDS]
         assert len(settable_remedies(reading)) == len(remedies), reading.ceiling
         for remedy in remedies:
             assert remedy.key
