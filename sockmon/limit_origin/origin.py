@@ -76,7 +76,8 @@ class OriginFinder:
         by_script = changed.kind == "script"
         soft_stays = given.soft.soft == live[0] and not (by_script and changed.soft is not None)
         hard_stays = given.hard.hard == live[1] and not (by_script and changed.hard is not None)
-        return given.soft if soft_stays else changed, given.hard if hard_stays else changed
+        same_soft, same_hard = (changed, changed) if by_script else _of_parent(chain, resource, changed)
+        return given.soft if soft_stays else same_soft, given.hard if hard_stays else same_hard
 
     def _changed_by(self, start: Start, given: Given, chain: list[Link], resource: Resource) -> LimitSource:
         """Return what made the limits others than what the configuration gives."""
@@ -118,6 +119,17 @@ class OriginFinder:
         names = [*(start.unit_files.all if start.unit_files else ()), given.soft.file, given.hard.file]
         times = [self._files.changed(name) for name in dict.fromkeys(names) if name]
         return any(each > began + _EDIT_SLACK for each in times if each is not None)
+
+
+def _of_parent(chain: list[Link], resource: Resource, changed: LimitSource) -> tuple[LimitSource, LimitSource]:
+    """Return `changed` for the half of the limit that the nearest parent with other limits does not have too."""
+    live = chain[0].limit(resource)
+    parent = next((link for link in chain[1:] if link.limit(resource) != live), None)
+    limits = parent.limit(resource) if parent else None
+    if parent is None or limits is None or live is None or changed.kind not in ("program", "inherited"):
+        return changed, changed
+    same = LimitSource("inherited", parent.label, soft=live[0], hard=live[1])
+    return same if limits[0] == live[0] else changed, same if limits[1] == live[1] else changed
 
 
 def find_origin(pid: int, resource: Resource, root: str = "/", proc: str = PROC) -> LimitOrigin | None:

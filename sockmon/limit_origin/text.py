@@ -32,7 +32,7 @@ def describe(origin: LimitOrigin) -> str:
     """Return `1,024 soft, 524,288 hard: nginx.service, LimitNOFILE=1024:524288 in FILE:LINE`, without a full
     stop."""
     numbers = f"{fmt_limit(origin.soft)} soft, {fmt_limit(origin.hard)} hard"
-    return f"{numbers}: {set_by(origin)}"
+    return f"{numbers}{':' if origin.soft_source == origin.hard_source else ';'} {set_by(origin)}"
 
 
 def set_by(origin: LimitOrigin) -> str:
@@ -41,7 +41,7 @@ def set_by(origin: LimitOrigin) -> str:
         text = _source(origin, origin.soft_source)
     else:
         soft, hard = (_source(origin, each) for each in (origin.soft_source, origin.hard_source))
-        text = f"soft by {soft}; hard by {hard}"
+        text = f"soft: {soft}; hard: {hard}"
     if origin.next_start:
         text += f". The next start gets {_pair(origin.next_start)}: {_source(origin, origin.next_start)}"
     return text

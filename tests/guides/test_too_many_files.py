@@ -172,7 +172,7 @@ def test_the_guide_names_what_set_the_limit() -> None:
     line = LimitSource("unit", "nginx.service", "/etc/systemd/system/nginx.service", 7, "LimitNOFILE=1024")
     origin = LimitOrigin(1044, 7, "nofile", 1024, 1024, line, line, Starter("unit", "nginx.service"))
     walk = _walk({**_rows(), "limit_origins": (origin,)})
-    which = walk.progress.path[1].finding
+    which = next(each.finding for each in walk.progress.path if each.step == "which")
     assert which
     assert "set by nginx.service, LimitNOFILE=1024 in /etc/systemd/system/nginx.service:7" in which.numbers
     assert walk.advice[0].startswith("1,024 soft, 1,024 hard: nginx.service, LimitNOFILE=1024 in")

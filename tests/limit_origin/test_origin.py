@@ -73,7 +73,7 @@ def test_a_program_that_raised_its_soft_limit(host: FakeHost) -> None:
     origin = host.origin()
     assert (origin.soft_source.kind, origin.hard_source.kind) == ("program", "unit")
     text = host.text()
-    assert "soft by web[44] itself (setrlimit), its start script, or prlimit; hard by web.service, Limit" in text
+    assert "soft: web[44] itself (setrlimit), its start script, or prlimit; hard: web.service, Limit" in text
     assert "The next start gets 1,024:4,096" in text
 
 
@@ -89,7 +89,7 @@ def test_ulimit_in_a_start_script(host: FakeHost) -> None:
     host.file(f"{ETC}/web.service", "[Service]\nLimitNOFILE=1024:9000\nExecStart=/opt/web/start.sh --fast\n")
     host.file("/opt/web/start.sh", "#!/bin/sh\n# ulimit -n 1\ncd /opt && ulimit -Sn 9000\nexec web\n")
     host.service(nofile=(9000, 9000))
-    assert "soft by `ulimit -Sn 9000` in /opt/web/start.sh:3; hard by web.service" in host.text()
+    assert "soft: `ulimit -Sn 9000` in /opt/web/start.sh:3; hard: web.service" in host.text()
     assert "change the line in /opt/web/start.sh:3" not in host.text()
 
 
@@ -140,8 +140,7 @@ def test_a_login_with_a_line_in_limits_conf(host: FakeHost) -> None:
     _login(host, (3000, 4000))
     text = host.text(73, value="5000:6000")
     assert (
-        "soft by login of ada through sshd, `@staff soft nofile 3000` in /etc/security/limits.conf:2; hard by"
-        in text
+        "soft: login of ada through sshd, `@staff soft nofile 3000` in /etc/security/limits.conf:2; hard: " in text
     )
     assert "`ada soft nofile 5000` and `ada hard nofile 6000`" in text
     assert "log in again" in text
