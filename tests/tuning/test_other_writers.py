@@ -14,6 +14,7 @@ from sockmon.tuning.boot.forecast import boot_forecasts
 from sockmon.tuning.boot.other_writers import WRITERS, other_writers
 from sockmon.tuning.boot.other_writers.row import Machine, shell_assignments
 from sockmon.tuning.boot.sysctl_d import path_of
+from sockmon.tuning.planning import catalog
 from sockmon.tuning.planning.context import PlanContext, from_snapshot
 from sockmon.tuning.planning.plan import make_plan
 from tests.snapshots import snapshot
@@ -322,3 +323,33 @@ def test_a_file_in_run_is_gone_after_a_reboot(tmp_path: Path) -> None:
     assert sentences(key, tmp_path, "aardvark-dns") == [
         "when it creates a bridge network, podman may set 1 (an internal network does not)"
     ]
+
+
+def listed_at_boot(root: Path, key: str) -> str:
+    now = from_snapshot(snapshot())
+    here = replace(now, forecasts={key: forecast(root, key)})
+    return catalog.boot_value(catalog.rows([key], here, None)[0])
+
+
+def test_the_list_has_the_value_that_a_program_leaves_after_each_boot(tmp_path: Path) -> None:
+    key = "kernel.pid_max"
+    root = tree(tmp_path, {"etc/sysctl.d/50-a.conf": f"{key} = 131072\n{MAX} = 262144\n"}, "tuned", "kube-proxy")
+    assert listed_at_boot(root, key) == "131072"
+    profile = {"etc/tuned/active_profile": "x\n", "etc/tuned/x/tuned.conf": f"[sysctl]\n{key}=65536\n"}
+    assert listed_at_boot(tree(root, profile), key) == "131072", "tuned applies sysctl.d again"
+    assert listed_at_boot(tree(root, {"etc/tuned/tuned-main.conf": "reapply_sysctl=0\n"}), key) == "65536"
+    # It only raises, and leaves a higher value alone.
+    raises = {"etc/tuned/x/tuned.conf": f"[sysctl]\n{key}=>65536\n{SOMAXCONN}=>100\n"}
+    assert listed_at_boot(tree(root, raises), key) == "131072"
+    assert listed_at_boot(root, SOMAXCONN) == "–", "what it starts with is not known"
+    # kube-proxy may, and pve-firewall does.
+    assert listed_at_boot(root, MAX) == "262144"
+    tree(root, {**ENABLED, HOST_FW[1:]: "[OPTIONS]\nnf_conntrack_max: 524288\n"}, "tuned", "pve-firewall")
+    assert listed_at_boot(root, MAX) == "524288"
+    tree(
+        root,
+        {"var/snap/microk8s/current/args/kube-proxy": "--conntrack-min=9000000\n"},
+        "pve-firewall",
+        "kubelite",
+    )
+    assert listed_at_boot(root, MAX) == "by pve-firewall"

@@ -118,12 +118,27 @@ def _lines(cells: Sequence[tuple[str, ...]], width: int) -> Iterator[str]:
 
 def boot_value(row: CatalogRow) -> str:
     """Return the value after a reboot; `–` if no file sets it, `unknown` if a file cannot be read, `ambiguous` if
-    the two programs that read the files differ."""
+    the two programs that read the files differ, `by NAME` if several programs write it later."""
+    if later := _written_later(row):
+        return later
     if row.boot is not None:
         return row.boot or "(empty)"
     if row.forecast and row.forecast.unknown:
         return "unknown"
     return "ambiguous" if row.forecast and row.forecast.differs else "–"
+
+
+def _written_later(row: CatalogRow) -> str:
+    """Return what a program makes of the value after each boot, whatever the files have; empty if none does."""
+    writers = row.forecast.writers if row.forecast else ()
+    sure = [
+        each for each in writers if each.runs and each.certain and (row.boot is not None or each.action == "sets")
+    ]
+    changing = [each for each in sure if not each.leaves(row.boot or "")]
+    if not changing:
+        return ""
+    one = changing[0]
+    return one.value if len(changing) == 1 and one.value and one.action != "adds" else f"by {one.name}"
 
 
 def _current_value(row: CatalogRow) -> str:
