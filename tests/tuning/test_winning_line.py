@@ -13,7 +13,7 @@ from tests.netns import inside
 from tests.tuning.sysctl_programs import COMMANDS, disagreements, host_disagreements, persisted_and_lost
 
 _TREES = int(os.environ.get("SOCKMON_TREES", "120"))
-_BATCH = 500
+_BATCH, _SMALL_BATCH = 500, 60
 """Trees in one namespace, because one call may take two minutes."""
 
 KEY = "net.core.somaxconn"
@@ -74,8 +74,8 @@ def test_S26_what_was_persisted_over_generated_trees_is_what_the_real_programs_l
     if COMMANDS[program] is None:
         pytest.skip(f"{program} is not installed")
     persisted = 0
-    for first in range(0, _TREES // 2, _BATCH):
-        some, lost = inside(persisted_and_lost, program, first, min(_BATCH, _TREES // 2 - first))
+    for first in range(0, _TREES // 2, _SMALL_BATCH):
+        some, lost = inside(persisted_and_lost, program, first, min(_SMALL_BATCH, _TREES // 2 - first))
         assert not lost, "\n".join(lost[:5])
         persisted += some
     assert persisted > _TREES // 4
