@@ -22,7 +22,7 @@ def _keepalive(name: str, unit: str, default: int, description: str, minimum: in
         key=key,
         unit=unit,
         scope="netns",
-        default=f"{default:,}",
+        default=str(default),
         takes_effect="for open connections too: when their keepalive timer expires the next time",
         description=f"{description} {_FREES}",
         misconceptions=(_KEEPALIVE_OFF,),

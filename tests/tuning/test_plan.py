@@ -353,6 +353,14 @@ def test_s2_what_is_a_count_or_gone_is_not_offered() -> None:
         assert key not in settable_sysctls()
 
 
+def test_few_retransmissions_are_warned_of_with_the_seconds_that_they_last() -> None:
+    retries = "net.ipv4.tcp_retries2"
+    (few,) = make_plan({retries: "3"}, here(tcp_retries2="15")).previews
+    assert "silent for 3.0 s" in " ".join(texts(few))
+    (enough,) = make_plan({retries: "8"}, here(tcp_retries2="15")).previews
+    assert not texts(enough)
+
+
 def test_the_same_value_is_nothing_to_do() -> None:
     found = make_plan({SOMAXCONN: "4096", PORT_RANGE: "32768\t60999"}, here())
     assert found.already == (SOMAXCONN, PORT_RANGE)

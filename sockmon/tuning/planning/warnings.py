@@ -31,6 +31,10 @@ from sockmon.tuning.planning.process_limits import limit_warnings
 from sockmon.tuning.planning.step import Step, Values
 
 MEMORY_WARNING_SHARE = 0.1
+MIN_DATA_RETRIES = 8
+"""tcp_retries2 below which RFC 1122 is not met: 100 s."""
+MIN_RTO_SECONDS = 0.2
+"""TCP_RTO_MIN of the kernel; each further pause is twice as long."""
 MAX_CHAIN_LENGTH = 4
 """Entries of connection tracking for each bucket above which lookups get slow."""
 
@@ -191,6 +195,15 @@ def _tw_buckets(step: Step, after: Values, context: PlanContext) -> Iterator[Pla
         yield PlanWarning("lowering it fixes no shortage: connections lose the protection of TIME_WAIT")
 
 
+def _data_retries(step: Step, after: Values, context: PlanContext) -> Iterator[PlanWarning]:
+    new = parse_numbers(step.new)
+    if new and new[0] < MIN_DATA_RETRIES:
+        seconds = MIN_RTO_SECONDS * ((2 << new[0]) - 1)
+        yield PlanWarning(
+            f"a connection whose peer or path is silent for {seconds:.1f} s may end, while it has data in flight"
+        )
+
+
 def _user_namespace_limit(step: Step, after: Values, context: PlanContext) -> Iterator[PlanWarning]:
     _, family, kind = step.key.split("_")
     twin = f"fs.{family}.max_user_{kind}"
@@ -210,6 +223,7 @@ _BY_KEY: dict[str, Callable[[Step, Values, PlanContext], Iterator[PlanWarning]]]
     "fs.nr_open": _file_limits,
     "net.ipv4.tcp_max_syn_backlog": _syn_backlog,
     "net.ipv4.tcp_max_tw_buckets": _tw_buckets,
+    "net.ipv4.tcp_retries2": _data_retries,
     TIMESTAMPS: _timestamps,
     "user.max_fanotify_groups": _user_namespace_limit,
     "user.max_fanotify_marks": _user_namespace_limit,
