@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import NamedTuple
 
+from sockmon.errors import ReadError
 from sockmon.kernel.netlink import Incremental
+from sockmon.kernel.processes.read_timeout import TimeoutReader
 from sockmon.limit_origin.origin import OriginFinder
 from sockmon.model.limit_origin import LimitOrigin, Resource
 from sockmon.model.snapshot import Process
@@ -18,6 +20,7 @@ MAX_PROCESSES = 16
 MAX_OF_USER = 4
 _CONFIGURATION_SECONDS = 10.0
 """Seconds before the files of the configuration are read again."""
+_HANG_SECONDS = 1.0
 _RESOURCES: tuple[Resource, ...] = ("nofile", "nproc", "memlock")
 
 
@@ -33,8 +36,14 @@ class LimitOrigins:
     """Finds origins again and again, and reads each file of the configuration once in 10 s."""
 
     def __init__(self) -> None:
+        # Not that of the process table: a disk that hangs must not use up its threads.
+        self._timeout_reader = TimeoutReader(_HANG_SECONDS)
         self._finder = OriginFinder()
         self._made = time.monotonic()
+
+    def close(self) -> None:
+        """End the thread that reads files."""
+        self._timeout_reader.close()
 
     def of(self, pid: int, start: int) -> tuple[LimitOrigin, ...]:
         """Return the origins of the limits of one process; empty if it has ended."""
@@ -53,8 +62,18 @@ class LimitOrigins:
     def _find(self, pid: int, start: int, resource: Resource) -> LimitOrigin | None:
         if time.monotonic() >= self._made + _CONFIGURATION_SECONDS:
             self._finder, self._made = OriginFinder(), time.monotonic()
-        origin = self._finder.find(pid, resource)
+        origin = self._find_in_time(pid, resource)
         return origin if origin and origin.start == start else None
+
+    def _find_in_time(self, pid: int, resource: Resource) -> LimitOrigin | None:
+        """Return the origin; None if reading it hangs: a unit or a script of a user may be on a disk that does."""
+        finder = self._finder
+        try:
+            return self._timeout_reader.call(lambda: finder.find(pid, resource))
+        except ReadError:
+            # The thread that hangs still has the old one.
+            self._finder = OriginFinder()
+            return None
 
 
 def _near_descriptors(rows: tuple[Process, ...]) -> Iterator[_Near]:

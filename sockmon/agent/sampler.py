@@ -232,6 +232,7 @@ class Sampler:
         for netns in self.netns:
             netns.close()
         self.cgroup_reader.close()
+        self.limit_origins.close()
         self.owners.close()
         self._names.close()
         self.table.close()

@@ -18,7 +18,7 @@ from sockmon.limit_origin.process_chain import Link, read_chain
 from sockmon.limit_origin.start_scripts import SHELLS, find_ulimit, script_of, script_of_exec_start
 from sockmon.limit_origin.starter import Start, find_start
 from sockmon.limit_origin.unit_files import assignments
-from sockmon.model.limit_origin import LimitOrigin, LimitSource, Resource, Starter
+from sockmon.model.limit_origin import LimitOrigin, LimitSource, Resource
 
 _USER_HZ = 100
 _EDIT_SLACK = 1.0
@@ -135,12 +135,6 @@ def _of_parent(chain: list[Link], resource: Resource, changed: LimitSource) -> t
 def find_origin(pid: int, resource: Resource, root: str = "/", proc: str = PROC) -> LimitOrigin | None:
     """Return the origin of one limit of one process; None if it has ended or its limits cannot be read."""
     return OriginFinder(root, proc).find(pid, resource)
-
-
-def find_starter(pid: int, root: str = "/", proc: str = PROC) -> Starter:
-    """Return what starts a process; its kind is `unknown` if it has ended."""
-    chain = read_chain(pid, proc)
-    return find_start(ConfigFiles(root), chain, root).starter if chain else Starter()
 
 
 def _if_sure(source: LimitSource, unread: tuple[str, ...]) -> LimitSource:

@@ -81,11 +81,16 @@ def read_chain(pid: int, proc: str = proc_files.PROC) -> list[Link]:
 
 def unit_of_process(pid: int, proc: str | os.PathLike[str] = proc_files.PROC) -> str:
     """Return the systemd unit of the process by its cgroup, `nginx.service`; empty if it has none or has ended."""
+    return unit_of_cgroup(cgroup_of_process(pid, proc))
+
+
+def cgroup_of_process(pid: int, proc: str | os.PathLike[str] = proc_files.PROC) -> str:
+    """Return the cgroup that systemd made for the process; empty if it has none or has ended."""
     try:
         paths = proc_files.parse_cgroup_paths(_read(f"{os.fspath(proc)}/{pid}/cgroup"))
     except OSError:
         return ""
-    return unit_of_cgroup(paths.get("name=systemd") or paths.get("", ""))
+    return paths.get("name=systemd") or paths.get("", "")
 
 
 def _read_link(pid: int, proc: str) -> Link | None:

@@ -15,6 +15,8 @@ from sockmon.text import sanitize
 
 SHELLS = frozenset(("sh", "bash", "dash", "ash", "ksh", "zsh", "busybox"))
 _ULIMIT = re.compile(r"(?:^|[\s;&|(])ulimit((?:\s+-[A-Za-z]+)+)\s+([0-9]+|unlimited|hard)\b")
+_OF_A_PROCESS = ("/dev/", "/proc/")
+"""Folders whose names mean another file to us than to the shell: `bash <(...)` runs /dev/fd/63."""
 _EXEC_PREFIX = "@-:+!|"
 
 
@@ -54,13 +56,20 @@ def find_ulimit(
 
 def _is_script(files: ConfigFiles, name: str) -> bool:
     """Return whether a file begins with `#!`: a program of many megabytes is not read."""
+    if name.startswith(_OF_A_PROCESS):
+        return False
     try:
-        # `bash <(...)` runs a pipe, and a read of it would wait for ever.
+        # A script can be a pipe, and a read of it would wait for ever.
         descriptor = os.open(files.path(name), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
-    with open(descriptor, "rb", buffering=0) as file:
-        return stat.S_ISREG(os.fstat(descriptor).st_mode) and (file.read(2) == b"#!" or name.endswith(".sh"))
+    try:
+        regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        return regular and (os.read(descriptor, 2) == b"#!" or name.endswith(".sh"))
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def _in_line(name: str, number: int, raw: str, resource: Resource, soft: int, hard: int) -> LimitSource | None:

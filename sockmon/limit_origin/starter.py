@@ -39,6 +39,9 @@ def find_start(files: ConfigFiles, chain: list[Link], root: str) -> Start:
     if parent and (pam := _login_program(files, parent)).runs and parent.name != chain[index - 1].name:
         return _login(chain, index, service_of(parent.name, parent.arguments), pam, root)
     unit = chain[0].unit
+    if unit == f"{USER_PREFIX}init.scope":
+        # The service manager of a user is a unit of the host itself.
+        unit = f"user@{manager_uid(chain[0].cgroup)}.service"
     if unit.endswith(".service"):
         return _unit(files, chain, index, unit, root)
     if unit.startswith("session-"):
@@ -71,7 +74,7 @@ def _unit(files: ConfigFiles, chain: list[Link], index: int, unit: str, root: st
     uid = manager_uid(chain[0].cgroup)
     manager = manager_of(unit, uid, None, root)
     login = read_login(uid, root) if uid is not None else None
-    name, user = unit.removeprefix(USER_PREFIX), login.name if login else ""
+    name, user = unit.removeprefix(USER_PREFIX), login.name if login and manager.is_user else ""
     starter = Starter("user unit" if manager.is_user else "unit", name, user)
     return Start(starter, index, unit, manager, files_of(files, unit, manager))
 

@@ -115,7 +115,7 @@ def _source(origin: LimitOrigin, source: LimitSource) -> str:
 
 
 def _of_pid_1(origin: LimitOrigin) -> str:
-    if origin.starter.kind == "login":
+    if origin.starter.kind in ("login", "unit", "user unit"):
         return f"{_login(origin.starter)}, limits.conf sets none: pam_limits takes those of process 1"
     if origin.starter.kind == "container":
         return f"{_container(origin.starter)}, as its process 1 was started"
@@ -123,6 +123,9 @@ def _of_pid_1(origin: LimitOrigin) -> str:
 
 
 def _login(start: Starter) -> str:
+    if start.kind in ("unit", "user unit"):
+        # A unit with PAMName=, such as the service manager of a user.
+        return start.name
     through = f" through {start.name}" if start.name else ""
     return f"login of {start.user}{through}"
 
@@ -176,7 +179,7 @@ def _unit_lines(resource: Resource, starter: Starter, value: str, source: LimitS
     user = starter.kind == "user unit"
     # systemd escapes names with backslashes, and who has a cgroup may name those below it as he likes.
     unit, systemctl = shlex.quote(starter.name), f"systemctl {'--user ' if user else ''}"
-    if source.kind == "script":
+    if source.kind in ("script", "login"):
         return (f"To last: change the line in {source.at}, then {systemctl}restart {unit}.",)
     setting = f"{NAMES[resource].directive}={directive_value(value) if value else 'SOFT:HARD'}"
     if source.kind == "unit" and source.file.startswith(_OWN_FOLDERS):

@@ -93,6 +93,15 @@ def test_ulimit_in_a_start_script(host: FakeHost) -> None:
     assert "change the line in /opt/web/start.sh:3" not in host.text()
 
 
+@pytest.mark.parametrize("script", ["/dev/fd/3", "/opt", "/opt/pipe", "/opt/absent.sh"])
+def test_what_is_no_script_is_not_read(host: FakeHost, script: str) -> None:
+    (host.root / "opt").mkdir()
+    os.mkfifo(host.root / "opt/pipe")
+    host.process(60, "bash", 1, "/", command=("bash", script), nofile=(5000, 5000))
+    host.process(61, "web", 60, "/", nofile=(5000, 5000))
+    assert host.origin(61).soft_source.kind == "inherited"
+
+
 def test_a_shell_that_is_still_there_names_its_script(host: FakeHost) -> None:
     host.file("/opt/start", "#!/bin/bash\nulimit -n 5000\n/opt/web\n")
     host.process(60, "start", 1, "/", command=("/bin/bash", "/opt/start"), nofile=(5000, 5000))
@@ -168,7 +177,8 @@ def test_a_unit_with_pam(host: FakeHost) -> None:
     host.file("/etc/pam.d/systemd-user", "-session optional pam_systemd.so\nsession required pam_limits.so\n")
     host.file("/etc/security/limits.conf", "ada - nofile 777\n")
     host.process(90, "systemd", 1, "/user.slice/user@1000.service/init.scope", nofile=(777, 777), uid=1000)
-    assert host.origin(90).starter.kind in ("unit", "user unit", "process")
+    text = host.text(90)
+    assert "777 soft, 777 hard: user@1000.service, `ada - nofile 777` in /etc/security/limits.conf:1" in text
 
 
 def _container(host: FakeHost, nofile: tuple[int, int], cgroup: str) -> None:

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from sockmon.errors import SockmonError
 from sockmon.limit_origin.cgroup_text import cgroup_lines
 from sockmon.limit_origin.limit_value import resource_of
-from sockmon.limit_origin.origin import find_origin
-from sockmon.limit_origin.text import limit_note, to_last
+from sockmon.limit_origin.process_chain import cgroup_of_process
+from sockmon.limit_origin.text import to_last_of_cgroup
 from sockmon.model.plan import Setting
 from sockmon.model.transaction import SysctlFileEdit, Transaction
 from sockmon.tunables import BY_KEY
@@ -105,9 +105,8 @@ def _how_to_persist_limits(recorded: JournalState) -> list[str]:
 def _how_to_persist_limit(setting: Setting) -> tuple[str, ...]:
     if setting.cgroup:
         return cgroup_lines(setting.key, setting.cgroup, setting.new)
-    resource = resource_of(setting.key)
-    origin = find_origin(setting.pid, resource)
-    lines = to_last(origin, setting.new) if origin else limit_note(resource, None, setting.new)
+    # By its cgroup alone: the guard reads no file of a user, which may be on a disk that hangs.
+    lines = to_last_of_cgroup(resource_of(setting.key), cgroup_of_process(setting.pid), setting.new)
     return ("The limit ends with the process.", *lines)
 
 
