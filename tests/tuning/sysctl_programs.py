@@ -19,7 +19,7 @@ from sockmon.model.transaction import SysctlFileEdit
 from sockmon.sandbox.namespaces import TOOL_PATH
 from sockmon.tunables import BY_KEY
 from sockmon.tuning.boot.dropin import FILE, NotPersisted, persist, restore_lines
-from sockmon.tuning.boot.kernel_write import same_number
+from sockmon.tuning.boot.kernel_rules import same_number
 from sockmon.tuning.boot.replay import KeyReplay, replay
 from sockmon.tuning.boot.sysctl_d import DIRECTORIES, PROCPS, SYSTEMD, SysctlProgram, path_of
 from sockmon.tuning.boot.winning_line import read_boot_files

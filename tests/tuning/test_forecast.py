@@ -237,6 +237,18 @@ def test_s15_a_line_for_another_name_of_the_number_is_shown_too(tmp_path: Path) 
 
 
 @pytest.mark.fault("S15")
+def test_s15_list_and_plan_speak_of_the_other_name_too(tmp_path: Path) -> None:
+    root = root_with(tmp_path, {"etc/sysctl.d/99-cluster.conf": "net.nf_conntrack_max = 98304\n"})
+    now = PlanContext(
+        values={MAX: "262144"}, netns_inode=1, boot_id="", forecasts=boot_forecasts([MAX], root, root / "proc")
+    )
+    assert catalog.boot_value(catalog.rows([MAX], now, None)[0]) == "98304"
+    said = "\n".join(make_plan({MAX: "393216"}, now).previews[0].at_boot)
+    assert "/etc/sysctl.d/99-cluster.conf:1 sets 98304 later under systemd-sysctl and sysctl --system" in said
+    assert "change line 1 of /etc/sysctl.d/99-cluster.conf to `net.nf_conntrack_max = 393216`" in said
+
+
+@pytest.mark.fault("S15")
 @pytest.mark.parametrize("later", ["net.nf_conntrack_max", MAX])
 def test_s15_of_both_names_in_one_file_the_later_line_holds(tmp_path: Path, later: str) -> None:
     first = MAX if later != MAX else "net.nf_conntrack_max"

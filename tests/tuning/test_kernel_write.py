@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from sockmon.tunables import BY_KEY, Tunable
-from sockmon.tuning.boot import kernel_write
-from sockmon.tuning.boot.kernel_write import PORT_RANGE, PORT_START, Kept, Refused, write
+from sockmon.tuning.boot import kernel_rules, kernel_write
+from sockmon.tuning.boot.kernel_rules import PORT_RANGE, PORT_START, RULES
+from sockmon.tuning.boot.kernel_write import Kept, Refused, write
 from sockmon.tuning.boot.sysctl_d import key_of, path_of
 from sockmon.tuning.boot.this_kernel import this_kernel
 from sockmon.tuning.planning.plan import settable_sysctls
@@ -38,7 +39,7 @@ def compare_with_the_kernel() -> tuple[int, list[str]]:
     """Write each text to each key that a network namespace has of its own; return the wrong predictions."""
     compared, wrong = 0, []
     timeouts = [f"net/netfilter/nf_conntrack_{each}" for each in ("tcp_timeout_established", "udp_timeout")]
-    paths = [*kernel_write._RULES, *timeouts]
+    paths = [*RULES, *timeouts]
     writable = [path for path in paths if os.access(f"/proc/sys/{path}", os.W_OK)]
     for path in (each for each in writable if each.startswith("net/")):
         file = Path("/proc/sys", path)
@@ -72,7 +73,7 @@ def compare_bounds() -> tuple[int, list[str]]:
     compared, wrong = 0, []
     for key in settable_sysctls():
         path, row = path_of(key), BY_KEY[key]
-        file, rule = Path("/proc/sys", path), kernel_write.rule_of(path)
+        file, rule = Path("/proc/sys", path), kernel_rules.rule_of(path)
         ours = key.startswith("net.") and path != PORT_START and os.access(file, os.W_OK)
         if row.kind not in ("number", "numbers") or not ours:
             continue
@@ -91,14 +92,14 @@ def compare_bounds() -> tuple[int, list[str]]:
     return compared, wrong
 
 
-def _around(row: Tunable, rule: kernel_write.Rule) -> Iterator[tuple[int, bool]]:
+def _around(row: Tunable, rule: kernel_rules.Rule) -> Iterator[tuple[int, bool]]:
     """Yield values, and whether the kernel accepts each."""
     yield row.minimum, True
     yield row.maximum, True
     if rule.handler == "seconds":
         # Every kernel takes as much, and none takes so much: how much is between depends on its ticks.
-        yield kernel_write.INT_MAX // 1000, True
-        yield kernel_write.INT_MAX, False
+        yield kernel_rules.INT_MAX // 1000, True
+        yield kernel_rules.INT_MAX, False
         return
     yield rule.minimum, True
     yield rule.minimum - 1, False

@@ -11,7 +11,8 @@ from sockmon.model.plan import Setting
 from sockmon.tunables import row_of
 from sockmon.tunables.value import equal
 from sockmon.tuning.boot.atomic_file import FILE
-from sockmon.tuning.boot.kernel_write import PORT_RANGE, PORT_START, Kernel
+from sockmon.tuning.boot.kernel_rules import PORT_RANGE, PORT_START
+from sockmon.tuning.boot.kernel_write import Kernel
 from sockmon.tuning.boot.replay import BootWrite, Replay
 from sockmon.tuning.boot.sysctl_d import SysctlProgram, key_of
 from sockmon.tuning.boot.winning_line import BootFiles

@@ -18,7 +18,8 @@ from sockmon.text import sanitize
 from sockmon.tunables import BY_KEY
 from sockmon.tuning.boot.at_boot import NotSet, not_set_at_boot
 from sockmon.tuning.boot.atomic_file import FILE, NotPersisted, SysctlDropinDir
-from sockmon.tuning.boot.kernel_write import Kernel, same_number
+from sockmon.tuning.boot.kernel_rules import same_number
+from sockmon.tuning.boot.kernel_write import Kernel
 from sockmon.tuning.boot.modules import late_module
 from sockmon.tuning.boot.sysctl_d import UnreadableFile, key_of, path_of, read_file
 from sockmon.tuning.boot.this_kernel import this_kernel

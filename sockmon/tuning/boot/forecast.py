@@ -16,7 +16,8 @@ from sockmon.model.writers import Writer, sentence_of
 from sockmon.text import sanitize
 from sockmon.tunables import process_of
 from sockmon.tuning.boot.dropin import FILE, SIMULATED_VALUE, simulate
-from sockmon.tuning.boot.kernel_write import STARTS_WITH, Kernel, depends_on, same_number
+from sockmon.tuning.boot.kernel_rules import STARTS_WITH, depends_on, same_number
+from sockmon.tuning.boot.kernel_write import Kernel
 from sockmon.tuning.boot.modules import late_module
 from sockmon.tuning.boot.near_misses import NearMisses
 from sockmon.tuning.boot.other_programs import ALPINE, OPENRC

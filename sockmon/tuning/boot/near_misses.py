@@ -13,7 +13,7 @@ import msgspec
 
 from sockmon.text import sanitize
 from sockmon.tunables import BY_KEY
-from sockmon.tuning.boot.kernel_write import same_number
+from sockmon.tuning.boot.kernel_rules import same_number
 from sockmon.tuning.boot.sysctl_d import (
     DIRECTORIES,
     PROGRAMS,

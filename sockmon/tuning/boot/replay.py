@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from sockmon.tuning.boot.kernel_write import Kept, Kernel, Outcome, Refused, depends_on, same_number, write
+from sockmon.tuning.boot.kernel_rules import depends_on, same_number
+from sockmon.tuning.boot.kernel_write import Kept, Kernel, Outcome, Refused, write
 from sockmon.tuning.boot.sysctl_d import path_of
 
 

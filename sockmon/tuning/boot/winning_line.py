@@ -17,7 +17,8 @@ from pathlib import Path
 import msgspec
 
 from sockmon.text import sanitize
-from sockmon.tuning.boot.kernel_write import Kernel, same_number
+from sockmon.tuning.boot.kernel_rules import same_number
+from sockmon.tuning.boot.kernel_write import Kernel
 from sockmon.tuning.boot.other_programs import Program, other_program, other_steps
 from sockmon.tuning.boot.replay import BootWrite, Replay, Step, UnreadWrites, paths_for, replay
 from sockmon.tuning.boot.sources import steps_after, steps_before
