@@ -218,6 +218,7 @@ GUIDE = Guide(
             supports="remedy",
             contradicts="remedy",
             undecided="remedy",
+            misconceptions=(LIMITS_CONF,),
         ),
         Decide(
             id="remedy",
@@ -271,7 +272,6 @@ GUIDE = Guide(
             advice=_advice,
             examples=OPEN_FILES,
             done="free",
-            misconceptions=(LIMITS_CONF,),
         ),
         Act(
             id="raise-host",
