@@ -130,6 +130,20 @@ def test_a_key_may_be_short(text: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "sysctl: cannot stat /proc/sys/net/ipv4/tcp_tw_recycle: No such file or directory",
+        "systemd-sysctl: Couldn't write '1' to 'net/ipv4/tcp_tw_recycle', ignoring: No such file or directory",
+    ],
+)
+def test_a_message_about_a_key_that_does_not_exist_leads_to_the_key(text: str) -> None:
+    named = find(text)
+    assert isinstance(named, NamedKey)
+    assert (named.key, named.kind) == ("net.ipv4.tcp_tw_recycle", "removed")
+    assert not isinstance(find("cannot stat /proc/sys/net/ipv4/no_such_key: No such file or directory"), NamedKey)
+
+
+@pytest.mark.parametrize(
     ("text", "name"),
     [
         ("socket: too many open files in system", "ENFILE"),

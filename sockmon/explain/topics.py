@@ -24,13 +24,20 @@ MAX_TOPIC_CHARS = 1000
 _NUMBERED = re.compile(
     r"\berrno[ =:]+(\d{1,3})\b|\((\d{1,3}): |\berror: (\d{1,3})\b|can't connect .*\((\d{1,3})\)", re.IGNORECASE
 )
+_NO_SUCH_KEY = re.compile(
+    r"(?:cannot stat |couldn't write '[^']*' to ')/?(?:proc/sys/)?([\w./:@+-]+?)'?(?:, ignoring)?: No such file",
+    re.IGNORECASE,
+)
+"""What procps and systemd-sysctl report about a line whose key the kernel does not have."""
 
 
 def find(text: str, present: Collection[str] = ()) -> Topic:
     """Return the topic that `text` names; raise NoSuchName, with the nearest names, if it names none or
     several. `present` has the sysctls of this kernel."""
     text = text.strip()[:MAX_TOPIC_CHARS]
-    named = parse(text) or _ceiling(text) or _key(text) or _symptom(text) or _key(text, present)
+    named = (
+        parse(text) or _ceiling(text) or _key(text) or _missing_key(text) or _symptom(text) or _key(text, present)
+    )
     if named is None and not is_whole_key(text):
         named = _symptom_in_log_line(text)
     if named is None:
@@ -53,6 +60,13 @@ def _key(text: str, present: Collection[str] = ()) -> NamedKey | None:
     if len({id(each.about) for each in found}) > 1:
         raise naming.ambiguous_name(text, found)
     return found[0] if found else None
+
+
+def _missing_key(text: str) -> NamedKey | None:
+    """Return the key that a message of sysctl or systemd-sysctl reports as absent, if it is known."""
+    match = _NO_SUCH_KEY.search(text)
+    found = naming.matching_keys(match[1]) if match else ()
+    return found[0] if len(found) == 1 else None
 
 
 def _symptom(text: str) -> Symptom | None:
