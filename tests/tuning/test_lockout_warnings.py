@@ -55,7 +55,7 @@ def test_a_line_of_limits_conf_above_the_new_value_ends_logins() -> None:
 
 def test_debian_goes_on_without_the_limit() -> None:
     (text,) = dangers(NR_OPEN, "200000", here(ROOT, refuses=False))
-    assert "pam_limits of Debian and Ubuntu logs that" in text
+    assert "pam_limits here (sshd, sudo) logs that and leaves the limit as it is" in text
     assert "cannot log in" not in text
 
 

@@ -56,8 +56,8 @@ def _of_logins(rows: list[ConfiguredLimit], configured: ConfiguredLimits, refuse
     asks = f"{_named(rows)} more: {refused}"
     if not configured.refuses_login:
         return (
-            f"{asks}. pam_limits of Debian and Ubuntu logs that and leaves the limit as it is ({programs}); that"
-            " of other distributions ends the session"
+            f"{asks}. pam_limits here ({programs}) logs that and leaves the limit as it is, as on Debian and"
+            " Ubuntu alone: in a container of another distribution it ends the session"
         )
     everybody = any(row.login == "*" for row in rows)
     who = "nobody can" if everybody else f"{_who(rows)} cannot"

@@ -17,6 +17,7 @@ from sockmon.tuning.planning.draft import DraftResult
 from sockmon.tuning.planning.proposal_pages import format_value, warning_sections
 from sockmon.ui.detail.section_facts import section_facts
 from sockmon.ui.tuning.panel_rows import PanelRow
+from sockmon.ui.tuning.plan_view import count_warnings
 from sockmon.ui.widgets.labelled_list import Labelled
 
 NOT_IN_PANEL = ("commands", "source")
@@ -76,9 +77,8 @@ def plan_summary(result: DraftResult, more: Mapping[str, str], key: Callable[[st
     if len(settings) == 1 and not more:
         only = settings[0]
         text.append(f"  {only.name.rpartition('.')[2]}  {format_value(only.old)} → {format_value(only.new)}")
-    warnings = sum(len(preview.warnings) for preview in proposal.previews)
-    if warnings:
-        text.append(f" · ▲ {format.plural(warnings, 'warning')}", "sev-warning")
+    if counted := count_warnings(proposal):
+        text.append(" · ").append_text(counted)
     for name, new in more.items():
         text.append(f" · {key('tune.advice')} adds {name.rpartition('.')[2]} = {format_value(new)}")
     return text

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from rich.text import Text
 from textual.content import Content
 
+from sockmon import format
 from sockmon.model.plan import Proposal
 from sockmon.tuning.planning.proposal_pages import pages
 from sockmon.ui.detail.section_facts import GUTTER, section_facts
@@ -57,6 +58,18 @@ def _command_facts(proposal: Proposal) -> Iterator[Labelled]:
     for name, commands in (("By hand, no rollback", proposal.commands), ("And back", proposal.rollback_commands)):
         for number, command in enumerate(commands):
             yield Labelled("" if number else name, Text(command, "muted"), 2)
+
+
+def count_warnings(proposal: Proposal) -> Text:
+    """Return `◆ 1 danger · ▲ 2 warnings`; empty if there are none."""
+    all_of_them = [warning for preview in proposal.previews for warning in preview.warnings]
+    severe = sum(warning.severe for warning in all_of_them)
+    parts = []
+    if severe:
+        parts.append(Text(f"◆ {format.plural(severe, 'danger')}", "sev-critical"))
+    if len(all_of_them) > severe:
+        parts.append(Text(f"▲ {format.plural(len(all_of_them) - severe, 'warning')}", "sev-warning"))
+    return Text(" · ").join(parts)
 
 
 def root_command(proposal: Proposal, command: str) -> str:

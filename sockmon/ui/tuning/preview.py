@@ -35,7 +35,7 @@ from sockmon.ui import keys
 from sockmon.ui.context import AppContext, app_context
 from sockmon.ui.detail.detail_screen import Page
 from sockmon.ui.detail.section_facts import GUTTER
-from sockmon.ui.tuning.plan_view import detail_panels, root_command, subject_facts
+from sockmon.ui.tuning.plan_view import count_warnings, detail_panels, root_command, subject_facts
 from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
 
 HOLD_CHOICES = (10, 30, 60, 120, 300, 600, 1800, 3600)
@@ -155,10 +155,9 @@ class PreviewScreen(ModalScreen[None]):
 
     def _draw_corner(self) -> None:
         """Show how many warnings there are, and how many lines are out of sight, those of the changes first."""
-        warnings = sum(len(preview.warnings) for preview in self.proposal.previews)
         hidden, more = self._lines_below("#subject"), self._lines_below("#details")
         text = Text(justify="right")
-        text.append(f"▲ {format.plural(warnings, 'warning')}" if warnings else "", "sev-warning")
+        text.append_text(count_warnings(self.proposal))
         if hidden:
             text.append(f"  ↓ {format.plural(hidden, 'line')} above the prompt", "sev-warning")
         elif more:
