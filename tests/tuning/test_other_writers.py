@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from sockmon.model.boot import BootForecast
+from sockmon.model.boot import BootForecast, Drift
 from sockmon.model.writers import Writer, sentence_of
 from sockmon.tuning.boot.forecast import boot_forecasts
-from sockmon.tuning.boot.other_writers import WRITERS, other_writers
+from sockmon.tuning.boot.other_writers import WRITERS, other_writers, who_wrote
 from sockmon.tuning.boot.other_writers.row import Machine, shell_assignments
 from sockmon.tuning.boot.sysctl_d import path_of
+from sockmon.tuning.helper import drift as helper_drift
 from sockmon.tuning.planning import catalog
 from sockmon.tuning.planning.context import PlanContext, from_snapshot
 from sockmon.tuning.planning.plan import make_plan
@@ -353,3 +354,18 @@ def test_the_list_has_the_value_that_a_program_leaves_after_each_boot(tmp_path: 
         "kubelite",
     )
     assert listed_at_boot(root, MAX) == "by pve-firewall"
+
+
+def test_who_has_written_a_value_that_drifted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tree(tmp_path, {**ENABLED, HOST_FW[1:]: "[OPTIONS]\nnf_conntrack_max: 524288\n"})
+    (writer,) = who_wrote(MAX, "400000", "524288", root, ["pve-firewall"])
+    assert writer.name == "pve-firewall"
+    assert who_wrote(MAX, "400000", "5", root, ["pve-firewall"]) == ()
+    assert who_wrote(MAX, "524288", "524288", root, ["pve-firewall"]) == ()
+    assert who_wrote(MAX, "400000", "524288", root, ["sshd"]) == ()
+    profile = {"etc/tuned/active_profile": "x\n", "etc/tuned/x/tuned.conf": f"[sysctl]\n{SOMAXCONN}=2048\n"}
+    assert who_wrote(SOMAXCONN, "1", "2048", tree(root, profile), ["sshd"]) == (), "tuned does not run"
+    drift = Drift(SOMAXCONN, "4096", "2048", "id", message="it drifted")
+    monkeypatch.setattr(helper_drift, "process_names", lambda: {"tuned"})
+    words = helper_drift._with_writers(drift, root).message
+    assert words == "it drifted; when it starts or stops, tuned sets 2048 (/etc/tuned/x/tuned.conf:2)"

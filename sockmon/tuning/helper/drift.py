@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
+import msgspec
+
 from sockmon.document import json_text
 from sockmon.errors import TuningError
 from sockmon.kernel.identity import boot_id, netns_inode
@@ -15,11 +17,13 @@ from sockmon.model.boot import Drift
 from sockmon.model.current_settings import CurrentSettings
 from sockmon.model.plan import Setting
 from sockmon.model.transaction import Transaction, kept_not_undone
+from sockmon.model.writers import sentence_of
 from sockmon.own_command import with_sudo
-from sockmon.tunables import row_of
+from sockmon.tunables import BY_KEY, row_of
 from sockmon.tunables.value import equal
 from sockmon.tuning.boot.at_boot import NotSet, not_set_at_boot
 from sockmon.tuning.boot.dropin import FILE
+from sockmon.tuning.boot.other_writers import process_names, who_wrote
 from sockmon.tuning.boot.sysctl_d import path_of, resolve_path
 from sockmon.tuning.boot.this_kernel import this_kernel
 from sockmon.tuning.boot.winning_line import BootFiles, read_boot_files
@@ -41,7 +45,11 @@ def find_drift(root: str = "/") -> tuple[Drift, ...]:
     if not kept:
         return ()
     current, files = read_settings([setting.name for _, setting in kept]), read_boot_files(state_root(root))
-    found = [drift for one in kept if (drift := _drift_of(one, current, files)) is not None]
+    found = [
+        _with_writers(drift, state_root(root))
+        for one in kept
+        if (drift := _drift_of(one, current, files)) is not None
+    ]
     return tuple(sorted(found, key=lambda drift: (drift.key, drift.pid, drift.cgroup)))
 
 
@@ -120,6 +128,14 @@ def _drift_of(kept: KeptSetting, current: CurrentSettings, files: BootFiles) -> 
         "; ".join([message, *(each.message for each in boot_problems)]),
         setting.cgroup,
     )
+
+
+def _with_writers(drift: Drift, root: str | Path) -> Drift:
+    """Return the drift with the programs that run here and write the value that it is now."""
+    if drift.now is None or drift.pid or drift.cgroup or drift.key not in BY_KEY:
+        return drift
+    writers = who_wrote(drift.key, drift.kept, drift.now, root, process_names())
+    return msgspec.structs.replace(drift, message="; ".join([drift.message, *map(sentence_of, writers)]))
 
 
 def _after_a_reboot(problems: Iterable[NotSet]) -> str:

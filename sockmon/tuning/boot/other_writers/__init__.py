@@ -47,6 +47,12 @@ def other_writers(key: str, root: str | Path, processes: Collection[str]) -> tup
     return (*_by_row(key, machine), *tuned_writers(key, machine))
 
 
+def who_wrote(key: str, before: str, now: str, root: str | Path, processes: Collection[str]) -> tuple[Writer, ...]:
+    """Return which of the programs that run here make `now` of `before`."""
+    running = (writer for writer in other_writers(key, root, processes) if writer.runs)
+    return tuple(writer for writer in running if writer.leaves(now) and not writer.leaves(before))
+
+
 def _by_row(key: str, machine: Machine) -> Iterator[Writer]:
     for row in WRITERS:
         if not row.here(machine):
@@ -66,4 +72,4 @@ def _writer(row: Row, write: KeyWrite) -> Writer:
     return Writer(row.name, write.action, value, when, sanitize(write.setting, 4096), certain=write.certain)
 
 
-__all__ = ["WRITERS", "KeyWrite", "Row", "Writer", "other_writers", "process_names", "run_file_writer"]
+__all__ = ["WRITERS", "Row", "Writer", "other_writers", "process_names", "run_file_writer", "who_wrote"]
