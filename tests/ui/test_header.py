@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from sockmon.assess import Assessment, Assessor
 from sockmon.errors import SourceLost
-from sockmon.model.snapshot import Cgroups, NetnsMember, OtherNetns, Snapshot, Tasks
+from sockmon.model.snapshot import Cgroups, NetnsMember, NetnsName, OtherNetns, Snapshot, Tasks
 from sockmon.settings import Settings
 from sockmon.sources import Interruption
 from sockmon.sources.recording_damage import Damage
@@ -183,6 +183,18 @@ def test_namespaces_that_are_not_sampled_are_counted(width: int, said: str) -> N
     assert said in line.plain
     assert line.cell_len <= width
     assert "+3" not in header_line(fake_app.calm(70), status, width).plain
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("shop/web-0", "shop/web-0"), ("two words", "'two words'"), ("long-" * 9, "812")]
+)
+def test_a_namespace_is_named_if_the_name_is_short(name: str, shown: str) -> None:
+    status = StreamStatus("live", True, False, False, 0.0, None)
+    called = NetnsMember(812, "gateway", 4, 2001, 1, NetnsName("pod", name), name)
+    seen = replace(fake_app.calm(70), other_netns=OtherNetns(0.0, 3, 40, (called,), 3))
+    line = header_line(seen, status, 151).plain
+    assert f"(3 other not sampled: --netns {shown})" in line
+    assert "root" in line
 
 
 def test_processes_that_this_user_may_not_read_are_counted() -> None:

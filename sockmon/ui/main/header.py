@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import time
 from typing import NamedTuple
 
@@ -11,12 +12,14 @@ from rich.text import Text
 from sockmon import format as fmt
 from sockmon.assess.unjudged import count_outer_tasks, netns_argument
 from sockmon.format import plural
-from sockmon.model.snapshot import Snapshot
+from sockmon.model.snapshot import NetnsMember, Snapshot
 from sockmon.ui.widgets.text_line import justify
 
 STALE_INTERVALS = 3.0
 """Intervals without a Snapshot after which live data is stale."""
 
+MAX_ARGUMENT = 24
+"""Characters of a name in the header."""
 AGE_STEP_SECONDS = 5.0
 CLOCK_WIDTH = 9
 MEDIUM_WIDTH, LONG_WIDTH = 100, 130
@@ -82,8 +85,14 @@ def _unsampled(snapshot: Snapshot, width: int) -> str:
         return ""
     if width < LONG_WIDTH:
         return f" +{found.total:,} not sampled" if width >= MEDIUM_WIDTH else f" +{found.total:,}"
-    option = f": --netns {netns_argument(found.busiest[0])}" if found.busiest else ""
+    option = f": --netns {_short_argument(found.busiest[0])}" if found.busiest else ""
     return f" ({found.total:,} other not sampled{option})"
+
+
+def _short_argument(member: NetnsMember) -> str:
+    """Return what `--netns` takes for this namespace; its pid if a name would push the user out of the line."""
+    argument = shlex.quote(netns_argument(member))
+    return str(member.pid) if len(argument) > MAX_ARGUMENT and member.pid else argument
 
 
 def _unread(snapshot: Snapshot, width: int) -> str:
