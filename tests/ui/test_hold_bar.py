@@ -14,6 +14,7 @@ from sockmon import own_command
 from sockmon.model.boot import Drift
 from sockmon.model.detail import ProcessQuery
 from sockmon.model.helper_protocol import ResolveHold
+from sockmon.model.plan import Plan, Setting
 from sockmon.model.transaction import ForeignValue, Transaction
 from sockmon.ui.app import SockmonApp
 from sockmon.ui.main.screen import MainScreen
@@ -23,9 +24,10 @@ from sockmon.ui.tuning.held_change import (
     URGENT_SECONDS,
 )
 from sockmon.ui.tuning.hold_bar import HoldBar
+from sockmon.ui.tuning.hold_text import short_name
 from sockmon.ui.widgets.table import Table
 from tests.ui import fake_app
-from tests.ui.fake_helper import BOB, SOMAXCONN, transaction, until
+from tests.ui.fake_helper import BOB, BOOT, SOMAXCONN, transaction, until
 from tests.ui.held_app import ID, PLAN, play
 from tests.ui.main_app import text
 from tests.ui.test_preview import proposal
@@ -224,3 +226,29 @@ async def test_what_is_gone_is_not_called_kept(ended: Transaction, words: tuple[
         assert "2 changes until reboot" not in text(seen.app)
         bar = seen.app.screen.query_one(HoldBar)
         assert bar.has_class("-bad" if ended.not_kept else "-good")
+
+
+LIMIT = Setting("pids.max", "40", "128", 0, 7, "/system.slice/web.service")
+
+
+async def test_the_limit_of_a_cgroup_is_kept_until_the_cgroup_ends() -> None:
+    async with play((120, 40)) as seen:
+        plan = Plan((LIMIT,), fake_app.NETNS, BOOT)
+        seen.helper.hold(transaction(plan), 41.0)
+        await seen.says("PENDING", "[K] keep ", "/web.service 40 → 128")
+        assert "until reboot" not in text(seen.app)
+        seen.app.helper_session.hold.on_result(transaction(plan, "kept"))
+        await seen.says("✔ KEPT", "1 change until the cgroup ends")
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("net.core.somaxconn", "somaxconn"),
+        ("nofile@1044", "nofile@1044"),
+        ("pids.max@/web.slice", "pids.max@/web.slice"),
+        ("pids.max@/system.slice/nginx.service", "pids.max@…/nginx.service"),
+    ],
+)
+def test_a_short_name_is_still_recognized(name: str, short: str) -> None:
+    assert short_name(name) == short

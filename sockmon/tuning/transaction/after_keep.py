@@ -53,6 +53,9 @@ def _not_kept(gone: ForeignValue, forecast: BootForecast | None) -> str:
     if gone.now is None:
         return f"{gone.name}: not kept: it does not exist any more"
     text = f"{gone.name}: not kept: it is {gone.now or 'empty'} now"
+    if "@" in gone.name:
+        by = ": systemd or the engine of a container may have written it" if "/" in gone.name else ""
+        return f"{text}{by}"
     if forecast is None or not _sets_it(forecast):
         return f"{text}, and no file of sysctl.d sets it: a program or a person has written it"
     if forecast.value is None or not equal(row_of(gone.name), forecast.value, gone.now):

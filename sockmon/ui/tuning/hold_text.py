@@ -65,6 +65,15 @@ def pending_line(hold: HeldChange, keys: Mapping[str, str], width: int, typing: 
     return justify(left, _decision_keys(hold, keys, width, typing), width)
 
 
+def short_name(name: str) -> str:
+    """Return the end of a key, which is enough to recognize it: `somaxconn`, `pids.max@…/nginx.service`."""
+    key, _, owner = name.partition("@")
+    if not owner.startswith("/"):
+        return name.rpartition(".")[2]
+    above, _, last = owner.rpartition("/")
+    return f"{key}@{'…' if above else ''}/{last}"
+
+
 def _verified(held: Transaction) -> str:
     return "read-back differs" if held.messages else "read back and verified"
 
@@ -75,7 +84,9 @@ def _decision_keys(hold: HeldChange, keys: Mapping[str, str], width: int, typing
     if hold.requested:
         return Text(f"{IN_PROGRESS[hold.requested]} ")
     lead = "Esc, then " if typing else ""
-    offers = [_keys(keys, lead, column) for column in (1, 2)] if width >= WIDE_COLUMNS else [_keys(keys, lead, 2)]
+    # The limit of a process or cgroup may end before the next reboot.
+    wide = width >= WIDE_COLUMNS and bool(hold.persistable)
+    offers = [_keys(keys, lead, column) for column in ((1, 2) if wide else (2,))]
     # Keys that the user chose have longer names: labels are left out before a key is cut.
     short = {id: keys[id].split(",")[0] for id, *_ in DECISIONS}
     offers += [_keys(short, lead, 2), _keys(short, "", 2), _keys(short, "", None)]
@@ -108,7 +119,7 @@ def countdown_line(hold: HeldChange, width: int) -> Text:
     what = [name + step for name, step in steps]
     if sum(map(cell_len, what)) > room:
         # The last part of a key is enough to recognise it.
-        what = [name.rpartition(".")[2] + step for name, step in steps]
+        what = [short_name(name) + step for name, step in steps]
     line.append(_list_fitting(what, room))
     return justify(line, Text(also), width)
 
@@ -238,8 +249,15 @@ def _kept(hold: HeldChange, ended: Transaction, many: str) -> tuple[str, str]:
         return badge, sanitize("; ".join(map(_lost, ended.not_kept)), MAX_CHARACTERS)
     if ended.persisted:
         return "✔ PERSISTED", f"{many}, written to {DROPIN}"
-    until = "sysctl.d is applied again" if ended.set_by_files else "reboot"
-    return "▲ KEPT, NOT PERSISTED" if hold.persisting else "✔ KEPT", f"{many} until {until}"
+    return "▲ KEPT, NOT PERSISTED" if hold.persisting else "✔ KEPT", f"{many} until {_ends_with(ended)}"
+
+
+def _ends_with(kept: Transaction) -> str:
+    """Return what ends a kept change: the first of what ends its settings."""
+    if kept.set_by_files:
+        return "sysctl.d is applied again"
+    owners = ["process" if each.pid else "cgroup" for each in kept.plan.settings if not each.is_sysctl]
+    return f"the {owners[0]} ends" if owners else "reboot"
 
 
 def _lost(lost: ForeignValue) -> str:

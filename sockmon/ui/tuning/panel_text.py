@@ -16,6 +16,7 @@ from sockmon.tuning.planning.context import PlanContext
 from sockmon.tuning.planning.draft import DraftResult
 from sockmon.tuning.planning.proposal_pages import format_value, warning_sections
 from sockmon.ui.detail.section_facts import section_facts
+from sockmon.ui.tuning.hold_text import short_name
 from sockmon.ui.tuning.panel_rows import PanelRow
 from sockmon.ui.tuning.plan_view import count_warnings
 from sockmon.ui.widgets.labelled_list import Labelled
@@ -76,9 +77,9 @@ def plan_summary(result: DraftResult, more: Mapping[str, str], key: Callable[[st
     text = Text.assemble((f" {format.plural(len(settings), 'change')}", "accent"))
     if len(settings) == 1 and not more:
         only = settings[0]
-        text.append(f"  {only.name.rpartition('.')[2]}  {format_value(only.old)} → {format_value(only.new)}")
+        text.append(f"  {short_name(only.name)}  {format_value(only.old)} → {format_value(only.new)}")
     if counted := count_warnings(proposal):
         text.append(" · ").append_text(counted)
     for name, new in more.items():
-        text.append(f" · {key('tune.advice')} adds {name.rpartition('.')[2]} = {format_value(new)}")
+        text.append(f" · {key('tune.advice')} adds {short_name(name)} = {format_value(new)}")
     return text
