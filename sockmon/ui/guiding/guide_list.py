@@ -83,7 +83,12 @@ class GuideList(DetailScreen):
         self.set_title(
             Text.assemble(("guides", "heading"), " · from a symptom to the limit, the remedy and the proof")
         )
-        self.query_one("#guides", Table).show(rows)
+        table = self.query_one("#guides", Table)
+        first = not table.rows
+        table.show(rows)
+        if first:
+            # What comes to the top later must not get an Enter that was meant for another guide.
+            table.move(0)
         fit = sum(bool(row.why) for row in rows)
         note = Text(f"{fit} of {len(rows)} fit", "sev-warning" if fit else "muted")
         self.query_one("#all", Frame).set_note(note)
