@@ -61,9 +61,8 @@ def _sysctl_note(step: Step, forecast: BootForecast, planned: Mapping[str, str])
     elif forecast.value is not None and equal(step.row, forecast.value, step.new):
         yield "a file sets this value already: it need not be persisted"
     else:
-        yield (
-            f"kept, it lasts {until}; persisted, it is also written to /etc/sysctl.d/90-sockmon.conf, which wins"
-        )
+        wins = "which wins among the files" if _stronger_than_files(step, forecast) else "which wins"
+        yield f"kept, it lasts {until}; persisted, it is also written to /etc/sysctl.d/90-sockmon.conf, {wins}"
     if ways_out:
         yield f"to persist it, {', and '.join(ways_out)}"
     if not against and forecast.module:
@@ -121,9 +120,13 @@ def _lasts_until(step: Step, forecast: BootForecast) -> str:
 
 def _neither_lasts(step: Step, forecast: BootForecast) -> Iterator[str]:
     """Yield which programs write another value whatever the files have, and what to change instead."""
-    for writer in (each for each in _against(step, forecast) if not each.files_win):
+    for writer in _stronger_than_files(step, forecast):
         change = f": change {writer.setting}" if writer.setting else ""
         yield f"no file of sysctl.d holds against {writer.name}{change}"
+
+
+def _stronger_than_files(step: Step, forecast: BootForecast) -> list[Writer]:
+    return [writer for writer in _against(step, forecast) if not writer.files_win]
 
 
 def _against(step: Step, forecast: BootForecast) -> list[Writer]:
