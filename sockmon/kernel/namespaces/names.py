@@ -113,8 +113,11 @@ class NamespaceNames:
         except ReadError as error:
             reason = error.message
         if owner.id:
-            with suppress(ReadError):
+            try:
                 state = read_container(owner, self._files)
+            except ReadError as error:
+                reason = error.message
+            else:
                 if state.pod:
                     return NetnsName(POD, _clean(state.pod), state.runtime, owner.id)
         return NetnsName(POD, owner.pod, owner.runtime, owner.id, reason)
