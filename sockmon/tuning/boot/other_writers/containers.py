@@ -98,7 +98,7 @@ _NODE_PORTS = "30000-32767"
 _CILIUM = (
     KeyWrite("net.ipv4.ip_local_reserved_ports", _NODE_PORTS, "node-port-range", "adds", certain=False),
     *(
-        KeyWrite(key, value, when="when it starts, newer versions every 10 min")
+        KeyWrite(key, value, when="when it starts, in newer versions also every 10 min")
         for key, value in (
             ("net.ipv4.conf.all.rp_filter", "0"),
             ("net.ipv4.fib_multipath_use_neigh", "1"),
