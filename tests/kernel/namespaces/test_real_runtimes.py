@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -70,6 +70,14 @@ def _remove(root: Path) -> None:
     raise AssertionError(f"{root} cannot be removed")
 
 
+def _remove_empty_cgroups() -> None:
+    """Remove the parents that Podman leaves behind; those that have a container are refused."""
+    for parent in [*Path("/sys/fs/cgroup").glob("libpod_parent"), *Path("/sys/fs/cgroup").glob("*/libpod_parent")]:
+        for folder, _, _ in os.walk(parent, topdown=False):
+            with suppress(OSError):
+                os.rmdir(folder)
+
+
 @contextmanager
 def podman() -> Iterator[tuple[Path, list[str]]]:
     """A folder, and the command of Podman with its state below that, as it is below / otherwise."""
@@ -86,6 +94,7 @@ def podman() -> Iterator[tuple[Path, list[str]]]:
     finally:
         _output([*command, "rm", "--all", "--force", "--time", "0"])
         _remove(root)
+        _remove_empty_cgroups()
 
 
 def test_podman(rootfs: Path) -> None:
