@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from sockmon.errors import InvalidValue, Misuse, NotPresent, PlanRejected
+from sockmon.errors import InvalidValue, Misuse, NotPresent, PlanRejected, TuningError
 from sockmon.kernel.cgroups.limits import cgroup_of_process, find_limit_file, is_path, read_limit
 from sockmon.kernel.identity import boot_id, netns_inode
 from sockmon.limit_origin.cgroup_text import cgroup_lines
@@ -28,6 +28,7 @@ from sockmon.tuning.helper.drift import find_drift
 from sockmon.tuning.planning.context import PlanContext, from_snapshot
 from sockmon.tuning.planning.naming import find_setting
 from sockmon.tuning.planning.plan import keys_to_read, make_plan
+from sockmon.tuning.transaction.cgroup_target import CgroupTarget
 from sockmon.tuning.transaction.client import apply, decide
 from sockmon.tuning.transaction.control_socket import serve_until_decided
 from sockmon.tuning.transaction.guard import Guard
@@ -94,6 +95,34 @@ def test_the_cgroup_of_a_process_is_that_of_its_controller(tmp_path: Path) -> No
         (tmp_path / str(pid)).mkdir()
         (tmp_path / str(pid) / "cgroup").write_text(text)
     assert [cgroup_of_process("pids.max", pid, str(tmp_path)) for pid in (7, 8)] == ["/web/app", "/old"]
+
+
+@pytest.mark.parametrize("unified", [True, False], ids=["v2", "v1"])
+def test_the_guard_writes_what_each_version_takes(
+    tmp_path: Path, unified: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CgroupTarget, "_require_cgroup", lambda self: None)
+    files = {"web/memory.max": "1048576\n"} if unified else {"web/memory.limit_in_bytes": "1048576\n"}
+    proc = fake_proc(tmp_path, unified=unified, files=files)
+    inode = read_limit("memory.max", "/web", proc).inode
+    target = CgroupTarget(Setting("memory.max", "1048576", "max", 0, inode, "/web"), proc)
+    assert target.read() == "1048576"
+    target.write("max")
+    target.close()
+    (file,) = (tmp_path / "cgroup").rglob("memory.*")
+    assert file.read_text().startswith("max\n" if unified else "-1\n")
+    with pytest.raises(FileNotFoundError, match="another has its name now"):
+        CgroupTarget(Setting("memory.max", "1048576", "max", 0, inode + 1, "/web"), proc)
+    with pytest.raises(FileNotFoundError, match=r"no such cgroup|removed"):
+        CgroupTarget(Setting("memory.max", "1048576", "max", 0, inode, "/gone"), proc)
+
+
+def test_a_file_that_is_not_the_kernels_is_not_written(tmp_path: Path) -> None:
+    proc = fake_proc(tmp_path, unified=True, files=V2)
+    inode = read_limit("pids.max", "/web/app", proc).inode
+    with pytest.raises(TuningError, match="not a file of the kernel"):
+        CgroupTarget(Setting("pids.max", "100", "200", 0, inode, "/web/app"), proc)
+    assert (tmp_path / "cgroup/unified/web/app/pids.max").read_text() == "100\n"
 
 
 # Names and values
