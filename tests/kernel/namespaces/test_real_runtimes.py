@@ -70,9 +70,10 @@ def _remove(root: Path) -> None:
     raise AssertionError(f"{root} cannot be removed")
 
 
-def _remove_empty_cgroups() -> None:
-    """Remove the parents that Podman leaves behind; those that have a container are refused."""
-    for parent in [*Path("/sys/fs/cgroup").glob("libpod_parent"), *Path("/sys/fs/cgroup").glob("*/libpod_parent")]:
+def _remove_empty_cgroups(name: str) -> None:
+    """Remove what a runtime leaves behind in each hierarchy; a cgroup with a process in it is refused."""
+    root = Path("/sys/fs/cgroup")
+    for parent in (*root.glob(name), *root.glob(f"*/{name}")):
         for folder, _, _ in os.walk(parent, topdown=False):
             with suppress(OSError):
                 os.rmdir(folder)
@@ -94,7 +95,7 @@ def podman() -> Iterator[tuple[Path, list[str]]]:
     finally:
         _output([*command, "rm", "--all", "--force", "--time", "0"])
         _remove(root)
-        _remove_empty_cgroups()
+        _remove_empty_cgroups("libpod_parent")
 
 
 def test_podman(rootfs: Path) -> None:
@@ -131,3 +132,4 @@ def test_lxc(rootfs: Path, tmp_path: Path) -> None:
         assert names(tmp_path)["sm-web"] == NetnsName("container", "sm-web", "lxc")
     finally:
         _output(["lxc-stop", "--name", "sm-web", "--lxcpath", str(folder), "--kill"])
+        _remove_empty_cgroups("lxc.pivot")
