@@ -72,7 +72,7 @@ def _descriptors(facts: Facts) -> Finding:
         )
     if not labels:
         return undecided("the process that should accept is not known")
-    return contradicted(f"free descriptors: {', '.join(sorted(labels))}")
+    return contradicted(f"descriptors are free: {', '.join(sorted(labels))}")
 
 
 def _accepting(listener: Listener) -> Sequence[Owner]:
@@ -152,7 +152,7 @@ GUIDE = Guide(
         Observe(
             id="accept-queue",
             title="Accept queue",
-            hypothesis="the accept queue of a listener is full",
+            hypothesis="the accept queue of a listener is full, or was in the last minute",
             evidence=_full,
             supports="descriptors",
             contradicts="syn-queue",

@@ -89,7 +89,7 @@ def _ceiling(walk: Walk) -> Iterator[Choice]:
 
 def _at_the_end(walk: Walk) -> Iterator[Choice]:
     for guide in next_guides(walk):
-        yield Choice("guide", f"the guide of that limit: {guide.title}", guide.name, suggested=True)
+        yield Choice("guide", f"guide: {guide.title}", guide.name, suggested=True)
     yield Choice("copy", "copy the summary, as Markdown")
     yield Choice("write", "write the summary to a file")
     yield Choice("list", "the other guides")
