@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from functools import partial
@@ -15,7 +16,7 @@ import pytest
 
 from sockmon.limit_origin.config_files import ConfigFiles
 from sockmon.limit_origin.limit_value import parse_directive
-from sockmon.limit_origin.unit_files import find_unit_files, last_assignment
+from sockmon.limit_origin.unit_files import CONF_PATH, conf_files, find_unit_files, last_assignment
 
 SYSTEMD = "/lib/systemd/systemd"
 UNITS = ("web.service", "web-api.service", "web-api-v2.service", "pool@a.service", "web-pool@b-c.service")
@@ -172,3 +173,22 @@ def test_generated_trees_give_what_systemd_loads() -> None:
         expected = {unit: value if value != default else NONE for unit, value in real.items() if unit in ours}
         assert len(expected) >= len(UNITS) - 1, "systemd did not load the tree"
         assert {unit: ours[unit] for unit in expected} == expected, f"tree {seed}"
+
+
+def test_system_conf_and_its_drop_ins_are_read_in_the_order_of_systemd(tmp_path: Path) -> None:
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("needs systemd-analyze")
+    for seed in range(10):
+        chance, root = random.Random(seed), tmp_path / str(seed)
+        for folder in CONF_PATH:
+            place = root / folder.lstrip("/")
+            if chance.random() < 0.6:
+                _write(place / "system.conf", "[Manager]\n")
+            for name in chance.sample(("a.conf", "10-b.conf", "c.conf", ".d.conf", "e.txt"), 3):
+                _write(place / "system.conf.d" / name, "[Manager]\n")
+        command = ["systemd-analyze", "cat-config", f"--root={root}", "systemd/system.conf"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        real = [line.removeprefix(f"# {root}") for line in done.stdout.split("\n") if line.startswith("# /")]
+        if not any(name.endswith("/system.conf") for name in real):
+            continue
+        assert list(conf_files(ConfigFiles(root), "system.conf")) == real, f"tree {seed}"
