@@ -45,6 +45,8 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
     settings: tuple[Setting, ...]
     state: State
     persisted: bool = False
+    not_kept: tuple[str, ...] = ()
+    """Names of the settings that another process had changed before the change was kept."""
 
 
 class Progress(msgspec.Struct, frozen=True, omit_defaults=True):

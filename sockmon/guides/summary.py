@@ -81,10 +81,13 @@ def _left(walk: Walk) -> Iterator[str]:
         yield f"- {_escape(text)}"
     for change in walk.progress.changes:
         of_process = not any(setting.is_sysctl for setting in change.settings)
+        for name in change.not_kept:
+            yield f"- `{name}` of `{change.id}` is not in effect: another process changed it before it was kept"
         if change.state == "holding":
             yield f"- Keep the change `{change.id}`, or it is rolled back: `sockmon tune keep`"
         elif change.state == "kept" and of_process:
-            yield f"- `{change.id}` ends with the process: set the limit in what starts it"
+            owner = "cgroup" if any(setting.cgroup for setting in change.settings) else "process"
+            yield f"- `{change.id}` ends with the {owner}: set the limit in what starts it"
         elif change.state == "kept" and not change.persisted:
             yield f"- `{change.id}` is lost at the next restart: it was not written to /etc/sysctl.d"
         elif change.state in FAILED_STATES:

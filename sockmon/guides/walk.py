@@ -181,7 +181,9 @@ class Walk:
         if known is None:
             self._watch = OutcomeWatch(transaction)
         step = known.step if known else self.progress.step
-        note = Change(step, transaction.id, transaction.plan.settings, transaction.state, transaction.persisted)
+        lost = tuple(each.name for each in transaction.not_kept)
+        plan, state = transaction.plan, transaction.state
+        note = Change(step, transaction.id, plan.settings, state, transaction.persisted, lost)
         others = tuple(each for each in self.progress.changes if each.id != transaction.id)
         self._update(changes=(*others, note), before=self.progress.before if known else self._facts.reading)
 

@@ -7,6 +7,7 @@ import dataclasses
 from msgspec.structs import replace
 
 from sockmon.guides.summary import summary
+from sockmon.model.transaction import ForeignValue
 from tests.guides.walks import ACTOR, RANGE, begin, follow, full, transaction
 
 
@@ -47,3 +48,11 @@ def test_foreign_text_ends_no_line_of_markdown() -> None:
     host = replace(now.snapshot.host, name="<b>`web`")
     walk.add(dataclasses.replace(now, snapshot=replace(now.snapshot, host=host)))
     assert "\\<b\\>\\`web\\`" in summary(walk, ACTOR)
+
+
+def test_a_value_that_was_gone_before_it_was_kept_is_left_to_do() -> None:
+    walk, _ = begin(full())
+    list(follow(walk))
+    walk.changed(transaction())
+    walk.changed(replace(transaction("kept"), not_kept=(ForeignValue(RANGE, "1 2"),)))
+    assert f"`{RANGE}` of `{transaction().id}` is not in effect" in sections(summary(walk, ACTOR))["Left to do"]
