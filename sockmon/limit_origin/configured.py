@@ -32,7 +32,9 @@ def find_configured(resource: Resource, root: str = "/") -> ConfiguredLimits:
     `unlimited` in limits.conf is left out for nofile: pam_limits sets fs.nr_open then, since Linux-PAM 1.5.2."""
     files = ConfigFiles(root)
     rows = (*_logins(files, resource), *_managers(files, resource), *_units(files, resource))
-    return ConfiguredLimits(rows, files.unread, not is_debian(files), services_with_limits(files))
+    return ConfiguredLimits(
+        rows, files.unread, not is_debian(files), tuple(sanitize(name, 64) for name in services_with_limits(files))
+    )
 
 
 def _logins(files: ConfigFiles, resource: Resource) -> Iterator[ConfiguredLimit]:

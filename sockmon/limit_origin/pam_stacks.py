@@ -44,6 +44,8 @@ def service_of(name: str, arguments: list[str]) -> str:
     service = SERVICES.get(name) or SERVICES.get(name.lower()) or ""
     if service in ("su", "runuser") and any(_LOGIN_SHELL.fullmatch(each) for each in arguments[1:2]):
         return f"{service}-l"
+    if service == "sudo" and arguments[1:2] in (["-i"], ["--login"]):
+        return "sudo-i"
     return service
 
 

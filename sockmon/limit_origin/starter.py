@@ -12,6 +12,7 @@ from sockmon.limit_origin.service_managers import Manager, files_of, manager_of
 from sockmon.limit_origin.unit_files import UnitFiles
 from sockmon.limit_origin.unit_name import USER_PREFIX, Container, container_of_cgroup, manager_uid
 from sockmon.model.limit_origin import Starter
+from sockmon.text import sanitize
 
 _MARKS = (("/.dockerenv", "docker"), ("/run/.containerenv", "podman"))
 """Files by which an engine marks the file system of its containers."""
@@ -67,14 +68,14 @@ def _login_program(files: ConfigFiles, link: Link) -> PamLimits:
 def _login(chain: list[Link], index: int, service: str, pam: PamLimits, root: str) -> Start:
     uid = chain[index - 1].uid
     login = read_login(uid, root)
-    return Start(Starter("login", service, login.name if login else str(uid)), index, pam=pam)
+    return Start(Starter("login", service, sanitize(login.name, 64) if login else str(uid)), index, pam=pam)
 
 
 def _unit(files: ConfigFiles, chain: list[Link], index: int, unit: str, root: str) -> Start:
     uid = manager_uid(chain[0].cgroup)
     manager = manager_of(unit, uid, None, root)
     login = read_login(uid, root) if uid is not None else None
-    name, user = unit.removeprefix(USER_PREFIX), login.name if login and manager.is_user else ""
+    name, user = unit.removeprefix(USER_PREFIX), sanitize(login.name, 64) if login and manager.is_user else ""
     starter = Starter("user unit" if manager.is_user else "unit", name, user)
     return Start(starter, index, unit, manager, files_of(files, unit, manager))
 

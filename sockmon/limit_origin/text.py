@@ -119,7 +119,7 @@ def _of_pid_1(origin: LimitOrigin) -> str:
         return f"{_login(origin.starter)}, limits.conf sets none: pam_limits takes those of process 1"
     if origin.starter.kind == "container":
         return f"{_container(origin.starter)}, as its process 1 was started"
-    return "inherited from process 1"
+    return "process 1 itself, or what started it" if origin.pid == 1 else "inherited from process 1"
 
 
 def _login(start: Starter) -> str:

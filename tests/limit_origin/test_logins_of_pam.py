@@ -94,6 +94,8 @@ def test_which_services_run_pam_limits(tmp_path: Path) -> None:
         ("su", ["su", "ada"], "su"),
         ("runuser", ["runuser", "-l", "ada"], "runuser-l"),
         ("CRON", ["/usr/sbin/CRON", "-f"], "cron"),
+        ("sudo", ["sudo", "-i"], "sudo-i"),
+        ("sudo", ["sudo", "nginx"], "sudo"),
         ("nginx", ["nginx"], ""),
     ],
 )

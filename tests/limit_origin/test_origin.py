@@ -243,6 +243,10 @@ def test_a_file_that_is_no_file_makes_it_unknown(host: FakeHost) -> None:
     assert "unknown: /etc/systemd/system/web.service.d/a.conf: not a regular file" in host.text()
 
 
+def test_process_1(host: FakeHost) -> None:
+    assert "1,048,576 soft, 1,048,576 hard: process 1 itself, or what started it" in host.text(1)
+
+
 def test_a_process_that_has_ended_has_no_origin(host: FakeHost) -> None:
     assert find_origin(4711, "nofile", str(host.root), str(host.proc)) is None
 
