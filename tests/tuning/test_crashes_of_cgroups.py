@@ -4,21 +4,27 @@ ones kept; a cgroup that is removed meanwhile leaves no journal."""
 from __future__ import annotations
 
 import errno
+import random
 import tempfile
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from sockmon.errors import TuningError
 from sockmon.kernel.cgroups.limits import read_limit
 from sockmon.kernel.identity import boot_id, netns_inode
 from sockmon.model.plan import Plan
+from sockmon.tuning.transaction.client import apply
 from sockmon.tuning.transaction.guard import Guard
 from sockmon.tuning.transaction.recovery import recover
 from tests.tuning.cgroup_tree import real_cgroup, setting_of
 from tests.tuning.ptrace_faults import needs_stepping, step
 from tests.tuning.sample_change import ACTOR, MEMORY_DIR, journals, read_history
+from tests.tuning.test_kills import KILLS, healed, is_over, kill_some, until
 
 pytestmark = [needs_stepping, pytest.mark.usefixtures("root_only")]
 
@@ -102,6 +108,26 @@ def test_T2_killed_at_any_system_call_of_recovery(end: str, record_property: Not
     record_property("points", tried)
     assert wrong == []
     assert tried > 10
+
+
+@pytest.mark.fault("T6", "T7")
+def test_T6_T7_after_random_kills_no_limit_stays_changed() -> None:
+    chance = random.Random(1)
+    for _ in range(KILLS):
+        with (
+            tempfile.TemporaryDirectory(dir=MEMORY_DIR) as root,
+            real_cgroup("pids.max", OLD["pids.max"]) as (path, _),
+        ):
+            made = Plan((setting_of("pids.max", path, NEW["pids.max"]),), netns_inode(), boot_id())
+            killer = threading.Thread(target=kill_some, args=(chance, root, []))
+            killer.start()
+            with suppress(TuningError):
+                apply(made, ACTOR, chance.uniform(0.1, 1.0), root)
+            killer.join()
+            until(partial(is_over, root))
+            until(partial(healed, root))
+            assert read_limit("pids.max", path).value == OLD["pids.max"]
+            assert {one.state for one in read_history(Path(root))} <= {"reverted"}
 
 
 @pytest.mark.fault("T3")

@@ -19,12 +19,26 @@ from pathlib import Path
 import pytest
 
 from sockmon.errors import TuningError
+from sockmon.kernel.identity import boot_id, netns_inode
+from sockmon.model.plan import Plan
 from sockmon.tuning.transaction.client import apply, decide
 from sockmon.tuning.transaction.control_socket import serve_until_decided
 from sockmon.tuning.transaction.guard import Guard
 from sockmon.tuning.transaction.recovery import recover
 from tests.netns import inside
-from tests.tuning.sample_change import ACTOR, MEMORY_DIR, NEW, OLD, journals, plan, read_history, values, write
+from tests.tuning.sample_change import (
+    ACTOR,
+    MEMORY_DIR,
+    NEW,
+    OLD,
+    SOMAXCONN,
+    journals,
+    plan,
+    read_history,
+    values,
+    write,
+)
+from tests.tuning.test_crashes import lasting
 
 pytestmark = pytest.mark.usefixtures("needs_userns")
 
@@ -56,7 +70,7 @@ def _processes(root: str) -> list[int]:
     return sorted(found)
 
 
-def _is_over(root: str) -> bool:
+def is_over(root: str) -> bool:
     return not _processes(root)
 
 
@@ -64,7 +78,7 @@ def _parent(pid: str) -> int:
     return int(Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[1])
 
 
-def _until(holds: Callable[[], bool]) -> None:
+def until(holds: Callable[[], bool]) -> None:
     end = time.monotonic() + PATIENCE
     while not holds():
         assert time.monotonic() < end
@@ -78,28 +92,28 @@ def kills(seed: int, times: int) -> list[float]:
     for _ in range(times):
         write(OLD)
         with tempfile.TemporaryDirectory(dir=MEMORY_DIR) as root:
-            killer = threading.Thread(target=_kill_some, args=(chance, root, took))
+            killer = threading.Thread(target=kill_some, args=(chance, root, took))
             killer.start()
             with suppress(TuningError):
                 apply(plan(), ACTOR, chance.uniform(0.1, 1.0), root)
             killer.join()
-            _until(partial(_is_over, root))
+            until(partial(is_over, root))
             if took[-1] < 0:
-                _until(partial(_healed, root))
+                until(partial(healed, root))
             assert values() == OLD
             assert {one.state for one in read_history(Path(root))} <= {"reverted"}
     return took
 
 
-def _healed(root: str) -> bool:
+def healed(root: str) -> bool:
     """Recover as the next start does; the lock is free a moment after its owner has left /proc."""
     recover(root)
     return journals(Path(root)) == []
 
 
-def _kill_some(chance: random.Random, root: str, took: list[float]) -> None:
+def kill_some(chance: random.Random, root: str, took: list[float]) -> None:
     """Return a random moment between the start of both and the middle of the hold."""
-    _until(lambda: len(_processes(root)) >= 2)
+    until(lambda: len(_processes(root)) >= 2)
     time.sleep(chance.choice((chance.uniform(0, 0.05), chance.uniform(0, 0.5))))
     there = _processes(root)
     victims = chance.sample(there, chance.randint(1, len(there))) if there else []
@@ -110,7 +124,7 @@ def _kill_some(chance: random.Random, root: str, took: list[float]) -> None:
     if set(victims) >= set(there):
         took.append(-1.0)
         return
-    _until(partial(_is_over, root))
+    until(partial(is_over, root))
     took.append(time.monotonic() - killed)
 
 
@@ -120,6 +134,37 @@ def test_T6_T7_after_random_kills_no_value_stays_changed(record_property: Note) 
     assert len(took) == KILLS
     record_property("kills", KILLS)
     record_property("all of them", sum(one < 0 for one in took))
+
+
+def forgets(seed: int, times: int) -> list[float]:
+    """Kill some of the processes that remove a line of our file; return 1.0 for each line that is gone."""
+    chance, gone = random.Random(seed), list[float]()
+    for _ in range(times):
+        write(OLD)
+        with tempfile.TemporaryDirectory(dir=MEMORY_DIR) as root:
+            Path(root, "etc/sysctl.d").mkdir(parents=True)
+            persisted = Guard(plan(), ACTOR, 60.0, root)
+            persisted.apply()
+            assert persisted.keep(persist=True).persisted
+            killer = threading.Thread(target=kill_some, args=(chance, root, []))
+            killer.start()
+            with suppress(TuningError):
+                apply(Plan((), netns_inode(), boot_id(), forgets=(SOMAXCONN,)), ACTOR, root=root)
+            killer.join()
+            until(partial(is_over, root))
+            until(partial(healed, root))
+            newest = read_history(Path(root))[0]
+            gone.append(float(SOMAXCONN not in lasting(Path(root))))
+            assert gone[-1] == float(newest.forgotten == (SOMAXCONN,)), newest
+            assert values() == NEW
+    return gone
+
+
+@pytest.mark.fault("T6", "T7")
+def test_T6_T7_after_random_kills_a_line_is_forgotten_or_there(record_property: Note) -> None:
+    gone = _in_batches(forgets, KILLS)
+    assert len(gone) == KILLS
+    record_property("forgotten", sum(gone))
 
 
 def recovers(seed: int, times: int) -> list[float]:
@@ -136,7 +181,7 @@ def recovers(seed: int, times: int) -> list[float]:
             while values() != OLD:
                 assert time.monotonic() < killed + PATIENCE
             took.append(time.monotonic() - killed)
-            _until(partial(_is_over, root))
+            until(partial(is_over, root))
             assert read_history(Path(root))[0].state == "reverted"
     return took
 
@@ -169,9 +214,9 @@ def closes(seed: int, times: int) -> list[float]:
             time.sleep(max(0.0, chance.uniform(0, left)))
             os.close(terminal)
             os.waitpid(person, 0)
-            _until(lambda: values() == OLD)
+            until(lambda: values() == OLD)
             late.append(time.clock_gettime(time.CLOCK_BOOTTIME) - deadline)
-            _until(partial(_is_over, root))
+            until(partial(is_over, root))
             assert read_history(Path(root))[0].state == "reverted"
     return late
 
