@@ -8,11 +8,13 @@ import msgspec
 import pytest
 from textual.widget import Widget
 
-from sockmon.model.detail import ListenerQuery
+from sockmon.model.detail import Limit, ListenerQuery
+from sockmon.model.limit_origin import LimitOrigin, LimitSource, Starter
 from sockmon.model.snapshot import Missing
 from sockmon.ui.detail.detail_screen import clock_time
 from sockmon.ui.detail.process import ProcessScreen
 from sockmon.ui.detail.socket_table import SocketTable, cut_address
+from sockmon.ui.widgets.table import Table
 from tests.ui import detail_app
 from tests.ui.detail_app import PROCESS, WALL, DetailApp
 
@@ -35,6 +37,23 @@ async def test_says_all(size: tuple[int, int]) -> None:
         assert screen.query_one(SocketTable).border_title == "Sockets · showing 500 of 12,345"
         assert "old" not in detail_app.text_of(screen, "#corner")
         assert not screen.query_one("#missing").display
+
+
+@pytest.mark.parametrize("size", [(160, 50), (80, 24)])
+async def test_who_set_the_limit_and_what_to_change(size: tuple[int, int]) -> None:
+    line = LimitSource("unit", "nginx.service", "/etc/systemd/system/nginx.service", 7, "LimitNOFILE=1024:4096")
+    origin = LimitOrigin(1044, 7, "nofile", 1024, 4096, line, line, Starter("unit", "nginx.service"))
+    detail = detail_app.process_detail(origins=(origin,))
+    screen = ProcessScreen(PROCESS)
+    async with DetailApp(screen, detail_app.assessment(), detail).run_test(size=size) as pilot:
+        await pilot.pause()
+        text = " ".join(detail_app.text_of(screen, "#identity").split())
+        assert "1,024 soft, 4,096 hard: nginx.service, LimitNOFILE=1024:4096 in" in text
+        assert "To last: change /etc/systemd/system/nginx.service:7" in text
+        limits = screen.query_one("#limits", Table)
+        files, other = detail.limits[0], Limit("Max cpu time", -1, -1, "seconds")
+        assert "To last: " in str(screen.opens(limits, files))
+        assert "prlimit --pid 1044" in str(screen.opens(limits, other))
 
 
 @pytest.mark.parametrize(("size", "layout"), [((160, 50), "-wide"), ((119, 50), "-narrow"), ((80, 24), "-narrow")])
