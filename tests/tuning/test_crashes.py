@@ -278,3 +278,45 @@ def test_T3_any_system_call_of_recovery_fails(name: str, error: int, record_prop
     record_property("points", tried)
     assert wrong == []
     assert tried > 10
+
+
+FOREIGN = {SOMAXCONN: "7777"}
+
+
+def crash_after_a_foreign_write(first: int) -> tuple[int, list[str], bool]:
+    """Persist a change of which another process has changed one value, killed at every fourth call."""
+    wrong = []
+    for at in range(first, first + 4 * AT_ONCE, 4):
+        with tempfile.TemporaryDirectory(dir=MEMORY_DIR) as root:
+            Path(root, "etc/sysctl.d").mkdir(parents=True)
+            write(OLD)
+            reached = step(partial(_persist_after_a_foreign_write, root), at)
+            recover(root)
+            recover(root)
+            told = next(iter(read_history(Path(root))), None)
+            state, found, filed = told.state if told else "none", values(), lasting(Path(root))
+            good = {
+                "kept": found == {**NEW, **FOREIGN}
+                and filed == {key: NEW[key] for key in NEW if key not in FOREIGN},
+                "conflict": found == {**OLD, **FOREIGN} and filed == {},
+            }.get(state, state in ("reverted", "none") and found == OLD and filed == {})
+            wrong += [] if good and not journals(Path(root)) else [f"{at}: {state}, {found}, {filed}"]
+        if not reached:
+            return at, wrong, False
+    return at, wrong, True
+
+
+def _persist_after_a_foreign_write(root: str) -> None:
+    if guard := _guard(plan(), root):
+        write(FOREIGN)
+        guard.keep(persist=True)
+
+
+@pytest.mark.fault("T1", "T14")
+def test_T1_T14_killed_while_a_change_is_kept_of_which_one_value_is_gone() -> None:
+    first, more = 0, True
+    while more:
+        at, wrong, more = inside(crash_after_a_foreign_write, first)
+        assert wrong == []
+        first = at + 4
+    assert first > 90
