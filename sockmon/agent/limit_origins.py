@@ -8,9 +8,9 @@ from itertools import groupby
 from typing import NamedTuple
 
 from sockmon.errors import ReadError
+from sockmon.kernel.limit_origin.origin import OriginFinder
 from sockmon.kernel.netlink import Incremental
 from sockmon.kernel.processes.read_timeout import TimeoutReader
-from sockmon.limit_origin.origin import OriginFinder
 from sockmon.model.limit_origin import LimitOrigin, Resource
 from sockmon.model.snapshot import Process
 

@@ -182,7 +182,7 @@ def _read_context(keys: list[str], netns: str | None, now: Observation) -> PlanC
     """Return what was observed with the values of `keys`, and what a reboot does to them."""
     from dataclasses import replace
 
-    from sockmon.limit_origin.configured import find_configured
+    from sockmon.kernel.limit_origin.configured import find_configured
     from sockmon.tunables import row_of
     from sockmon.tuning.boot.forecast import boot_forecasts
     from sockmon.tuning.helper.sysctl_reader import read_settings

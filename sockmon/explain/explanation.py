@@ -20,12 +20,12 @@ from sockmon.explain.plateaus import Number, Plateau, matching_plateaus, nearest
 from sockmon.explain.ranking import rank_causes
 from sockmon.explain.symptoms import SYMPTOMS, Cause, Symptom
 from sockmon.explain.topics import Topic
-from sockmon.limit_origin.cgroup_text import DIRECTIVES
-from sockmon.limit_origin.limit_value import NAMES, resource_of
 from sockmon.model.report import Reading
 from sockmon.model.severity import glyph_and_label
 from sockmon.model.snapshot import OTHER_NETNS
 from sockmon.tunables import REMOVED, TUNABLES, Tunable
+from sockmon.tunables.limit_origin.cgroup_text import DIRECTIVES
+from sockmon.tunables.limit_origin.limit_value import NAMES, resource_of
 from sockmon.tunables.others import OTHERS
 from sockmon.tunables.sections import sections as tunable_sections
 from sockmon.tunables.sections import untuned_sections

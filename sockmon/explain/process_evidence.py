@@ -11,9 +11,9 @@ from sockmon.ceilings.maps import MAX_MAP_COUNT
 from sockmon.ceilings.measuring import sysctl_number
 from sockmon.explain.log_line import LogLine
 from sockmon.explain.observation import Observation
-from sockmon.limit_origin.text import limit_note
 from sockmon.model.limit_origin import ConfiguredLimits
 from sockmon.model.snapshot import Process, ProcessMaps
+from sockmon.tunables.limit_origin.text import limit_note
 
 MAX_LISTED = 4
 """Processes of one name that are listed."""

@@ -25,10 +25,10 @@ from sockmon.guides.findings import (
 )
 from sockmon.guides.guide import Act, Branch, Decide, End, Finding, Guide, Observe, Verify
 from sockmon.guides.started_by import how_to_persist, process_of, process_with
-from sockmon.limit_origin.cgroup_text import cgroup_lines
 from sockmon.misconceptions import LIMITS_CONF, NPROC_ROOT, NPROC_SCOPE, PID_NAMESPACE, STACK_MEMORY, THREADS_32K
 from sockmon.model.report import Remedy
 from sockmon.model.snapshot import Process
+from sockmon.tunables.limit_origin.cgroup_text import cgroup_lines
 
 OWN = ("memory-maps", "cgroup-pids", "user-processes", "pid-max", "threads-max")
 MAPS, PIDS, TASKS = "vm.max_map_count", "kernel.pid_max", "kernel.threads-max"

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from sockmon.ceilings.evidence import process_label
 from sockmon.guides.facts import Facts
-from sockmon.limit_origin.text import limit_note, to_last_of_cgroup
 from sockmon.model.limit_origin import LimitOrigin, Resource
 from sockmon.model.snapshot import Process
+from sockmon.tunables.limit_origin.text import limit_note, to_last_of_cgroup
 
 
 def process_of(facts: Facts) -> Process | None:

@@ -28,7 +28,6 @@ from sockmon.guides.findings import (
 )
 from sockmon.guides.guide import Act, Branch, Decide, End, Finding, Guide, Observe, Verify
 from sockmon.guides.started_by import how_to_persist, origin_of, process_of
-from sockmon.limit_origin.text import set_by
 from sockmon.misconceptions import (
     DESCRIPTORS_64K,
     DESCRIPTORS_OF_CONNECTION,
@@ -38,6 +37,7 @@ from sockmon.misconceptions import (
     LIMITS_CONF,
 )
 from sockmon.model.snapshot import UNLIMITED
+from sockmon.tunables.limit_origin.text import set_by
 from sockmon.tuning.planning.step import NR_OPEN
 
 PROCESS, HOST = ("process-fds",), ("system-fds",)

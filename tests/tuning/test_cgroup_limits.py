@@ -18,11 +18,11 @@ import pytest
 from sockmon.errors import InvalidValue, Misuse, NotPresent, PlanRejected, TuningError
 from sockmon.kernel.cgroups.limits import cgroup_of_process, find_limit_file, is_path, read_limit
 from sockmon.kernel.identity import boot_id, netns_inode
-from sockmon.limit_origin.cgroup_text import cgroup_lines
 from sockmon.model.cgroup_limit import AncestorLimit, CgroupLimit
 from sockmon.model.plan import Plan, Proposal, Setting
 from sockmon.model.transaction import ForeignValue, State, Transaction, inverse_plan
 from sockmon.tunables import BY_KEY, cgroup_of, process_of, row_of
+from sockmon.tunables.limit_origin.cgroup_text import cgroup_lines
 from sockmon.tunables.value import parse
 from sockmon.tuning.helper.drift import find_drift
 from sockmon.tuning.planning.context import PlanContext, from_snapshot

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sockmon.limit_origin.process_chain import unit_of_process
+from sockmon.kernel.limit_origin.process_chain import unit_of_process
 from sockmon.model.boot import BootForecast, BootOverride
 from sockmon.model.plan import Setting
 from sockmon.tuning.boot.atomic_file import NotPersisted

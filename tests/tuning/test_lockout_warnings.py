@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from sockmon.limit_origin.configured import find_configured
+from sockmon.kernel.limit_origin.configured import find_configured
 from sockmon.model.limit_origin import ConfiguredLimit, ConfiguredLimits
 from sockmon.model.plan import Preview
 from sockmon.model.snapshot import Files, Tasks

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import msgspec
 
-from sockmon.limit_origin.limit_value import resource_of
-from sockmon.limit_origin.origin import OriginFinder
-from sockmon.limit_origin.text import unit_of
+from sockmon.kernel.limit_origin.origin import OriginFinder
 from sockmon.model.boot import BootForecast, BootOverride, BootRequirement
 from sockmon.model.writers import Writer, sentence_of
 from sockmon.text import sanitize
 from sockmon.tunables import process_of
+from sockmon.tunables.limit_origin.limit_value import resource_of
+from sockmon.tunables.limit_origin.text import unit_of
 from sockmon.tuning.boot.dropin import FILE, SIMULATED_VALUE, simulate
 from sockmon.tuning.boot.kernel_rules import STARTS_WITH, depends_on, same_number
 from sockmon.tuning.boot.kernel_write import Kernel

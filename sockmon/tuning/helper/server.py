@@ -27,7 +27,7 @@ import msgspec
 
 from sockmon import log
 from sockmon.errors import NoSuchNamespace, SockmonError, TuningError
-from sockmon.limit_origin.configured import find_configured
+from sockmon.kernel.limit_origin.configured import find_configured
 from sockmon.model.boot import BootForecast
 from sockmon.model.helper_protocol import (
     Answer,

@@ -7,12 +7,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from sockmon.document import sentence
-from sockmon.limit_origin.cgroup_text import cgroup_lines
-from sockmon.limit_origin.limit_value import resource_of
-from sockmon.limit_origin.text import limit_note
 from sockmon.model.boot import BootForecast, BootOverride, BootRequirement, set_both
 from sockmon.model.writers import Writer
 from sockmon.tunables import cgroup_of, process_of, row_of
+from sockmon.tunables.limit_origin.cgroup_text import cgroup_lines
+from sockmon.tunables.limit_origin.limit_value import resource_of
+from sockmon.tunables.limit_origin.text import limit_note
 from sockmon.tunables.value import equal
 from sockmon.tuning.planning.context import PORT_RANGE, PlanContext
 from sockmon.tuning.planning.step import Step

@@ -10,13 +10,13 @@ import os
 from collections.abc import Callable
 
 from sockmon.errors import SockmonError
-from sockmon.limit_origin.cgroup_text import cgroup_lines
-from sockmon.limit_origin.limit_value import resource_of
-from sockmon.limit_origin.process_chain import cgroup_of_process
-from sockmon.limit_origin.text import to_last_of_cgroup
+from sockmon.kernel.limit_origin.process_chain import cgroup_of_process
 from sockmon.model.plan import Setting
 from sockmon.model.transaction import SysctlFileEdit, Transaction
 from sockmon.tunables import BY_KEY
+from sockmon.tunables.limit_origin.cgroup_text import cgroup_lines
+from sockmon.tunables.limit_origin.limit_value import resource_of
+from sockmon.tunables.limit_origin.text import to_last_of_cgroup
 from sockmon.tuning.boot.dropin import FILE, BeforeWrite, persist, remove_lines, restore_lines
 from sockmon.tuning.boot.forecast import boot_forecasts
 from sockmon.tuning.transaction.journal import FileEditDone, FileEditPlanned, Journal, JournalState

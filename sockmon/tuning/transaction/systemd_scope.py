@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from sockmon.limit_origin.process_chain import unit_of_process
+from sockmon.kernel.limit_origin.process_chain import unit_of_process
 from sockmon.tuning.transaction.confinement import in_user_namespace
 from sockmon.tuning.transaction.daemonize import clean_environment
 

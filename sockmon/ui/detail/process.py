@@ -15,11 +15,11 @@ from sockmon.assess import Assessment, Gauge, Point
 from sockmon.ceilings.evidence import process_label
 from sockmon.ceilings.queues import format_listener
 from sockmon.document import sentence
-from sockmon.limit_origin.limit_value import NAMES
-from sockmon.limit_origin.text import describe, to_last
 from sockmon.model.detail import DetailQuery, Limit, ProcessDetail, ProcessQuery
 from sockmon.model.limit_origin import LimitOrigin
 from sockmon.model.snapshot import UNLIMITED, Listener, Process, Snapshot
+from sockmon.tunables.limit_origin.limit_value import NAMES
+from sockmon.tunables.limit_origin.text import describe, to_last
 from sockmon.ui.appearance.styles import SEVERITY_STYLES
 from sockmon.ui.detail.detail_screen import severity_text
 from sockmon.ui.detail.listener import queue_bar

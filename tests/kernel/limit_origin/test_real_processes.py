@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sockmon.agent.limit_origins import LimitOrigins
+from sockmon.kernel.limit_origin.origin import find_origin
 from sockmon.kernel.netlink import run
-from sockmon.limit_origin.origin import find_origin
 from sockmon.model.limit_origin import LimitOrigin
 from tests.snapshots import process
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sockmon.limit_origin.config_files import ConfigFiles
-from sockmon.limit_origin.limit_value import parse_pam
+from sockmon.kernel.limit_origin.config_files import ConfigFiles
 from sockmon.model.limit_origin import Resource
 from sockmon.text import sanitize
+from sockmon.tunables.limit_origin.limit_value import parse_pam
 
 CONF, FOLDER = "/etc/security/limits.conf", "/etc/security/limits.d"
 VENDOR_CONF, VENDOR_FOLDER = "/usr/lib/security/limits.conf", "/usr/lib/security/limits.d"

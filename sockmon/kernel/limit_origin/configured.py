@@ -6,12 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from sockmon.limit_origin.config_files import ConfigFiles
-from sockmon.limit_origin.limit_value import NAMES, parse_directive, parse_pam
-from sockmon.limit_origin.limits_conf import is_debian, read_lines
-from sockmon.limit_origin.pam_stacks import services_with_limits
-from sockmon.limit_origin.service_managers import HARD, SYSTEM_CONF, USER_CONF
-from sockmon.limit_origin.unit_files import (
+from sockmon.kernel.limit_origin.config_files import ConfigFiles
+from sockmon.kernel.limit_origin.limits_conf import is_debian, read_lines
+from sockmon.kernel.limit_origin.pam_stacks import services_with_limits
+from sockmon.kernel.limit_origin.service_managers import HARD, SYSTEM_CONF, USER_CONF
+from sockmon.kernel.limit_origin.unit_files import (
     SYSTEM_PATH,
     Assignment,
     assignments,
@@ -21,6 +20,7 @@ from sockmon.limit_origin.unit_files import (
 )
 from sockmon.model.limit_origin import ConfiguredLimit, ConfiguredLimits, Resource
 from sockmon.text import sanitize
+from sockmon.tunables.limit_origin.limit_value import NAMES, parse_directive, parse_pam
 
 _SYSTEMD_RUNS = "/run/systemd/system"
 """Exists if systemd started the machine (sd_booted(3))."""

@@ -6,10 +6,10 @@ import shlex
 
 from sockmon import format as fmt
 from sockmon.document import sentence
-from sockmon.limit_origin.limit_value import NAMES
-from sockmon.limit_origin.unit_name import USER_PREFIX, container_of_cgroup, unit_of_cgroup
 from sockmon.model.limit_origin import LimitOrigin, LimitSource, Resource, Starter
 from sockmon.model.snapshot import UNLIMITED
+from sockmon.tunables.limit_origin.limit_value import NAMES
+from sockmon.tunables.limit_origin.unit_name import USER_PREFIX, container_of_cgroup, unit_of_cgroup
 
 _OWN_FOLDERS = ("/etc/systemd/", "/etc/security/")
 """Where a line may be changed; a file of a package in another folder is overridden instead."""

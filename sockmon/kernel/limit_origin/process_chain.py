@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 from sockmon.errors import ReadError
 from sockmon.kernel.processes import proc_files, rlimits
-from sockmon.limit_origin.limit_value import NAMES
-from sockmon.limit_origin.unit_name import container_of_cgroup, unit_of_cgroup
 from sockmon.model.detail import Limit
 from sockmon.model.limit_origin import Resource
 from sockmon.text import sanitize
+from sockmon.tunables.limit_origin.limit_value import NAMES
+from sockmon.tunables.limit_origin.unit_name import container_of_cgroup, unit_of_cgroup
 
 _MAX_PARENTS = 64
 _MAX_BYTES = 64 * 1024

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sockmon.limit_origin.config_files import ConfigFiles
-from sockmon.limit_origin.pam_stacks import PamLimits, pam_limits, service_of
-from sockmon.limit_origin.passwd_files import read_login
-from sockmon.limit_origin.process_chain import Link
-from sockmon.limit_origin.service_managers import Manager, files_of, manager_of
-from sockmon.limit_origin.unit_files import UnitFiles
-from sockmon.limit_origin.unit_name import USER_PREFIX, Container, container_of_cgroup, manager_uid
+from sockmon.kernel.limit_origin.config_files import ConfigFiles
+from sockmon.kernel.limit_origin.pam_stacks import PamLimits, pam_limits, service_of
+from sockmon.kernel.limit_origin.passwd_files import read_login
+from sockmon.kernel.limit_origin.process_chain import Link
+from sockmon.kernel.limit_origin.service_managers import Manager, files_of, manager_of
+from sockmon.kernel.limit_origin.unit_files import UnitFiles
 from sockmon.model.limit_origin import Starter
 from sockmon.text import sanitize
+from sockmon.tunables.limit_origin.unit_name import USER_PREFIX, Container, container_of_cgroup, manager_uid
 
 _MARKS = (("/.dockerenv", "docker"), ("/run/.containerenv", "podman"))
 """Files by which an engine marks the file system of its containers."""

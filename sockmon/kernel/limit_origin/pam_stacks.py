@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from sockmon.limit_origin.config_files import ConfigFiles
+from sockmon.kernel.limit_origin.config_files import ConfigFiles
 
 FOLDERS = ("/etc/pam.d", "/usr/lib/pam.d")
 SERVICES = {

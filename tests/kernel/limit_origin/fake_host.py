@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sockmon.limit_origin.origin import find_origin
-from sockmon.limit_origin.text import describe, to_last
+from sockmon.kernel.limit_origin.origin import find_origin
 from sockmon.model.limit_origin import LimitOrigin, Resource
+from sockmon.tunables.limit_origin.text import describe, to_last
 
 PASSWD = "root:x:0:0::/root:/bin/sh\nwww:x:33:33::/var/www:/bin/sh\nada:x:1000:1000::/home/ada:/bin/sh\n"
 GROUP = "root:x:0:\nwww:x:33:\nada:x:1000:\nstaff:x:50:ada\n"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sockmon.limit_origin.config_files import ConfigFiles
-from sockmon.limit_origin.origin import find_origin
-from sockmon.limit_origin.start_scripts import find_ulimit
-from tests.limit_origin.fake_host import PAM_LIMITS, FakeHost
+from sockmon.kernel.limit_origin.config_files import ConfigFiles
+from sockmon.kernel.limit_origin.origin import find_origin
+from sockmon.kernel.limit_origin.start_scripts import find_ulimit
+from tests.kernel.limit_origin.fake_host import PAM_LIMITS, FakeHost
 
 ETC = "/etc/systemd/system"
 ID = "0f3e" * 16

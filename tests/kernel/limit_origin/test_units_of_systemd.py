@@ -14,9 +14,9 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from sockmon.limit_origin.config_files import ConfigFiles
-from sockmon.limit_origin.limit_value import parse_directive
-from sockmon.limit_origin.unit_files import CONF_PATH, conf_files, find_unit_files, last_assignment
+from sockmon.kernel.limit_origin.config_files import ConfigFiles
+from sockmon.kernel.limit_origin.unit_files import CONF_PATH, conf_files, find_unit_files, last_assignment
+from sockmon.tunables.limit_origin.limit_value import parse_directive
 
 SYSTEMD = "/lib/systemd/systemd"
 UNITS = ("web.service", "web-api.service", "web-api-v2.service", "pool@a.service", "web-pool@b-c.service")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sockmon.limit_origin.config_files import ConfigFiles
-from sockmon.limit_origin.containers import container_limit, engine_default
-from sockmon.limit_origin.limit_value import is_higher, lower
-from sockmon.limit_origin.limits_conf import LimitsLine, is_debian, limits_of_user
-from sockmon.limit_origin.pam_stacks import PamLimits, pam_limits
-from sockmon.limit_origin.passwd_files import read_login
-from sockmon.limit_origin.process_chain import Link, read_chain
-from sockmon.limit_origin.service_managers import (
+from sockmon.kernel.limit_origin.config_files import ConfigFiles
+from sockmon.kernel.limit_origin.containers import container_limit, engine_default
+from sockmon.kernel.limit_origin.limits_conf import LimitsLine, is_debian, limits_of_user
+from sockmon.kernel.limit_origin.pam_stacks import PamLimits, pam_limits
+from sockmon.kernel.limit_origin.passwd_files import read_login
+from sockmon.kernel.limit_origin.process_chain import Link, read_chain
+from sockmon.kernel.limit_origin.service_managers import (
     SOFT,
     Manager,
     Pair,
@@ -19,10 +18,11 @@ from sockmon.limit_origin.service_managers import (
     manager_of,
     unit_limit,
 )
-from sockmon.limit_origin.starter import Start
-from sockmon.limit_origin.unit_files import last_assignment
+from sockmon.kernel.limit_origin.starter import Start
+from sockmon.kernel.limit_origin.unit_files import last_assignment
 from sockmon.model.limit_origin import LimitSource, Resource
 from sockmon.text import sanitize
+from sockmon.tunables.limit_origin.limit_value import is_higher, lower
 
 UNKNOWN = LimitSource("unknown")
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from sockmon.limit_origin.config_files import ConfigFiles
-from sockmon.limit_origin.limits_conf import Login, limits_of_user
-from sockmon.limit_origin.pam_stacks import PamLimits, pam_limits, service_of
+from sockmon.kernel.limit_origin.config_files import ConfigFiles
+from sockmon.kernel.limit_origin.limits_conf import Login, limits_of_user
+from sockmon.kernel.limit_origin.pam_stacks import PamLimits, pam_limits, service_of
 from tests.netns import ROOT
 
 CASES = os.environ.get("SOCKMON_PAM_CASES", "25")
@@ -24,7 +24,7 @@ SUPERUSER = Login("root", 0, 0, frozenset(("root",)), frozenset((0,)))
 def test_a_session_of_su_has_the_limits_that_its_files_give() -> None:
     if os.geteuid() != 0 or not shutil.which("su") or not pam_limits(ConfigFiles(), "su").runs:
         pytest.skip("needs root, and su with pam_limits")
-    command = ["unshare", "--mount", sys.executable, "-m", "tests.limit_origin.pam_rig", CASES]
+    command = ["unshare", "--mount", sys.executable, "-m", "tests.kernel.limit_origin.pam_rig", CASES]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
     if "mount" in done.stderr and done.returncode:
         pytest.skip(f"no private mounts here: {done.stderr.strip()}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 
-from sockmon.limit_origin.unit_name import USER_PREFIX, Container, container_of_cgroup, unit_of_cgroup
+from sockmon.tunables.limit_origin.unit_name import USER_PREFIX, Container, container_of_cgroup, unit_of_cgroup
 
 DIRECTIVES = {"pids.max": "TasksMax", "memory.max": "MemoryMax", "memory.high": "MemoryHigh"}
 """Of a unit (systemd.resource-control(5))."""

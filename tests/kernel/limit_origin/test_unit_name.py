@@ -2,7 +2,7 @@
 
 import pytest
 
-from sockmon.limit_origin.unit_name import Container, container_of_cgroup, manager_uid, unit_of_cgroup
+from sockmon.tunables.limit_origin.unit_name import Container, container_of_cgroup, manager_uid, unit_of_cgroup
 
 ID = "0f3e" * 16
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from sockmon.limit_origin.limits_conf import Login
+from sockmon.kernel.limit_origin.limits_conf import Login
 
 _MAX_PASSWD_BYTES = 4 << 20
 

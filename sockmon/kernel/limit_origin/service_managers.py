@@ -10,10 +10,9 @@ from __future__ import annotations
 from functools import partial
 from typing import NamedTuple
 
-from sockmon.limit_origin.config_files import ConfigFiles
-from sockmon.limit_origin.limit_value import NAMES, lower, parse_directive
-from sockmon.limit_origin.passwd_files import home_of
-from sockmon.limit_origin.unit_files import (
+from sockmon.kernel.limit_origin.config_files import ConfigFiles
+from sockmon.kernel.limit_origin.passwd_files import home_of
+from sockmon.kernel.limit_origin.unit_files import (
     SYSTEM_PATH,
     Assignment,
     UnitFiles,
@@ -22,9 +21,10 @@ from sockmon.limit_origin.unit_files import (
     last_assignment,
     user_path,
 )
-from sockmon.limit_origin.unit_name import USER_PREFIX
 from sockmon.model.limit_origin import LimitSource, Resource, SourceKind
 from sockmon.text import sanitize
+from sockmon.tunables.limit_origin.limit_value import NAMES, lower, parse_directive
+from sockmon.tunables.limit_origin.unit_name import USER_PREFIX
 
 SOFT, HARD, KERNEL_HARD = 1024, 524_288, 4096
 _MEMLOCK = (64 * 1024, 8 << 20)

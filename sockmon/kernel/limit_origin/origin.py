@@ -11,13 +11,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from sockmon.kernel.limit_origin.config_files import ConfigFiles
+from sockmon.kernel.limit_origin.given_limit import Given, given_by
+from sockmon.kernel.limit_origin.process_chain import Link, read_chain
+from sockmon.kernel.limit_origin.start_scripts import SHELLS, find_ulimit, script_of, script_of_exec_start
+from sockmon.kernel.limit_origin.starter import Start, find_start
+from sockmon.kernel.limit_origin.unit_files import assignments
 from sockmon.kernel.processes.proc_files import PROC
-from sockmon.limit_origin.config_files import ConfigFiles
-from sockmon.limit_origin.given_limit import Given, given_by
-from sockmon.limit_origin.process_chain import Link, read_chain
-from sockmon.limit_origin.start_scripts import SHELLS, find_ulimit, script_of, script_of_exec_start
-from sockmon.limit_origin.starter import Start, find_start
-from sockmon.limit_origin.unit_files import assignments
 from sockmon.model.limit_origin import LimitOrigin, LimitSource, Resource
 
 _USER_HZ = 100

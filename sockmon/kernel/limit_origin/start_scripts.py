@@ -7,11 +7,11 @@ import re
 import stat
 from collections.abc import Iterable
 
-from sockmon.limit_origin.config_files import ConfigFiles
-from sockmon.limit_origin.limit_value import NAMES
+from sockmon.kernel.limit_origin.config_files import ConfigFiles
 from sockmon.model.limit_origin import LimitSource, Resource
 from sockmon.model.snapshot import UNLIMITED
 from sockmon.text import sanitize
+from sockmon.tunables.limit_origin.limit_value import NAMES
 
 SHELLS = frozenset(("sh", "bash", "dash", "ash", "ksh", "zsh", "busybox"))
 _ULIMIT = re.compile(r"(?:^|[\s;&|(])ulimit((?:\s+-[A-Za-z]+)+)\s+([0-9]+|unlimited|hard)\b")

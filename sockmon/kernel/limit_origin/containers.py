@@ -12,12 +12,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from sockmon.limit_origin.config_files import ConfigFiles
-from sockmon.limit_origin.limit_value import NAMES
-from sockmon.limit_origin.unit_name import Container
+from sockmon.kernel.limit_origin.config_files import ConfigFiles
 from sockmon.model.limit_origin import LimitSource, Resource
 from sockmon.model.snapshot import UNLIMITED
 from sockmon.text import sanitize
+from sockmon.tunables.limit_origin.limit_value import NAMES
+from sockmon.tunables.limit_origin.unit_name import Container
 
 DAEMON_JSON = "/etc/docker/daemon.json"
 CONTAINERS_CONF = ("/usr/share/containers/containers.conf", "/etc/containers/containers.conf")

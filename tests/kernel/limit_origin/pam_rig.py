@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from sockmon.kernel.limit_origin.origin import find_origin
 from sockmon.kernel.processes import rlimits
-from sockmon.limit_origin.origin import find_origin
 from sockmon.model.limit_origin import LimitOrigin, Resource
 
 SECURITY = Path("/etc/security")

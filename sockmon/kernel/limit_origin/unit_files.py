@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from sockmon.limit_origin.config_files import ConfigFiles
+from sockmon.kernel.limit_origin.config_files import ConfigFiles
 from sockmon.text import sanitize
 
 T = TypeVar("T")
