@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import closing
 from dataclasses import replace
 
 from sockmon.cli.names import boot_lines, keys_present
 from sockmon.cli.port_use import port_use
-from sockmon.errors import NoSuchNamespace, ReadError, SockmonError
+from sockmon.cli.sysctl_values import read_sysctls
+from sockmon.errors import NoSuchNamespace, SockmonError
 from sockmon.explain.evidence import PORT_SYMPTOMS
 from sockmon.explain.explanation import Explanation, build_explanation, sysctls_of
 from sockmon.explain.log_line import is_log_line, read_log_line
 from sockmon.explain.observation import Observation
 from sockmon.explain.symptoms import Symptom
 from sockmon.explain.topics import MAX_TOPIC_CHARS, find
-from sockmon.kernel import sysctl
-from sockmon.kernel.netns import open_current, open_netns
+from sockmon.kernel.limit_origin.configured import find_configured
 from sockmon.labs import LABS
-from sockmon.limit_origin.configured import find_configured
 from sockmon.observe import observe_once
 from sockmon.tunables import Tunable
 from sockmon.tuning.planning.naming import NamedKey
@@ -52,21 +50,6 @@ def observe(netns: str | None, sysctls: Iterable[str] = ()) -> Observation:
     snapshot = assessment.snapshot
     counters = snapshot.netns[0].counters
     return Observation(assessment.report, snapshot, counters, sysctls=values, queries=assessment.queries)
-
-
-def read_sysctls(keys: Iterable[str], netns: str | None) -> dict[str, str | ReadError]:
-    """Return each value, or why there is none; those below net are of the namespace `netns` (None: our own)."""
-    found: dict[str, str | ReadError] = {}
-    keys = tuple(keys)
-    paths = tuple(map(sysctl.path, keys))
-    other = open_netns(netns, paths) if netns else open_current()
-    with closing(other), closing(open_current()) as own:
-        for key in keys:
-            try:
-                found[key] = sysctl.read(other if key.startswith("net.") else own, key)
-            except ReadError as error:
-                found[key] = error
-    return found
 
 
 def _lab_commands() -> dict[str, list[str]]:

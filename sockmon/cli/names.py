@@ -47,7 +47,7 @@ def keys_present(text: str) -> list[str]:
 def untuned_page(key: str, about: Untuned, netns: str | None) -> str:
     """Return the page about a key without a row, for the terminal."""
     from sockmon.ceilings.sections import format_sysctl
-    from sockmon.cli.explain import read_sysctls
+    from sockmon.cli.sysctl_values import read_sysctls
     from sockmon.cli.text_page import render_page, terminal_width_and_colour
     from sockmon.tunables.sections import untuned_sections
 
@@ -73,7 +73,7 @@ def boot_lines(key: str, about: Untuned, netns: str | None, value: str | ReadErr
 
 def untuned_json(named: NamedKey, about: Untuned, netns: str | None) -> str:
     """Return the same as one JSON object."""
-    from sockmon.cli.explain import read_sysctls
+    from sockmon.cli.sysctl_values import read_sysctls
     from sockmon.tuning.boot.lines_about import lines_about
 
     value = read_sysctls([named.key], netns)[named.key]
