@@ -10,11 +10,12 @@ import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from sockmon import user_dirs
-from sockmon.guides.progress import Progress, decode, encode
 
 MAX_BYTES = 1 << 20
+_Progress = TypeVar("_Progress")
 
 
 def directory() -> Path:
@@ -29,8 +30,10 @@ class KeptWalks:
         self._report = report
         self._write_failed = False
 
-    def load(self, guide: str) -> Progress | None:
-        """Return the kept progress of a guide; None if there is none that can be used."""
+    def load(self, guide: str, decode: Callable[[str, bytes], _Progress | None]) -> _Progress | None:
+        """Return the kept progress of a guide; None if there is none that can be used.
+
+        `decode` takes the guide and the text of the file, and returns None if the text is damaged."""
         path = _path(guide)
         try:
             text = _read(path)
@@ -39,21 +42,21 @@ class KeptWalks:
         except OSError as error:
             self._report(f"{path}: the progress cannot be read, the guide begins again: {error.strerror}")
             return None
-        found = decode(text)
-        if found is None or found.guide != guide:
+        found = decode(guide, text)
+        if found is None:
             self._report(f"{path}: the progress is damaged or of another version; the guide begins again")
             return None
         return found
 
-    def save(self, progress: Progress) -> None:
-        """Write the progress of a walk in place of the one before."""
-        path = _path(progress.guide)
+    def save(self, guide: str, progress: bytes) -> None:
+        """Write the progress of a guide in place of the one before."""
+        path = _path(guide)
         new = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
             with os.fdopen(os.open(new, flags, 0o600), "wb") as file:
-                file.write(encode(progress))
+                file.write(progress)
             new.replace(path)
         except OSError as error:
             with suppress(OSError):

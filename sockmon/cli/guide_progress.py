@@ -11,7 +11,7 @@ from sockmon.cli.guide_samples import Samples
 from sockmon.errors import TuningError
 from sockmon.guides import Guide
 from sockmon.guides.guide import End
-from sockmon.guides.progress import Progress
+from sockmon.guides.progress import Progress, decode, encode
 from sockmon.guides.walk import Walk, step_of
 from sockmon.kept_walks import KeptWalks
 from sockmon.tuning.transaction.client import history
@@ -28,7 +28,7 @@ class KeptProgress:
     def resume(self, samples: Samples, number: str) -> Walk | None:
         """Return the walk where it was left on this host, if the person wants that; None to begin at the first
         step. A walk with another `number` than a given one is not resumed."""
-        progress = self._kept.load(self._guide.name)
+        progress = self._kept.load(self._guide.name, decode)
         if progress is None or not progress.continues_on(samples.first.snapshot):
             return None
         step = step_of(self._guide, progress)
@@ -45,7 +45,7 @@ class KeptProgress:
         """Write the progress if it has changed."""
         if walk.progress is not self._saved:
             self._saved = walk.progress
-            self._kept.save(walk.progress)
+            self._kept.save(walk.progress.guide, encode(walk.progress))
 
 
 def _note_changes(walk: Walk) -> None:

@@ -79,12 +79,14 @@ def encode(progress: Progress) -> bytes:
     return msgspec.json.encode(progress)
 
 
-def decode(text: bytes) -> Progress | None:
-    """Return the progress in `text`, its text sanitized; None if it is damaged or of another version."""
+def decode(guide: str, text: bytes) -> Progress | None:
+    """Return the progress of `guide` in `text`, its text sanitized; None if it is damaged, or of another version
+    or guide."""
     try:
-        return msgspec.convert(_sanitized(msgspec.json.decode(text)), Progress)
+        found = msgspec.convert(_sanitized(msgspec.json.decode(text)), Progress)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+    return found if found.guide == guide else None
 
 
 def _sanitized(value: Any) -> Any:

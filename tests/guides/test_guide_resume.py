@@ -10,6 +10,7 @@ import pytest
 from sockmon.cli.guide_progress import KeptProgress
 from sockmon.cli.guide_samples import open_samples
 from sockmon.guides import find_guide
+from sockmon.guides.progress import decode
 from sockmon.kept_walks import KeptWalks, directory
 from tests.guides.test_guide_verb import RECORDINGS
 from tests.terminal import Terminal, on_terminal
@@ -75,4 +76,4 @@ def test_damaged_progress_is_a_notice(
     with open_samples(RECORDING, None) as samples:
         assert KeptProgress(find_guide(NAME)).resume(samples, "") is None
     assert "begins again" in capsys.readouterr().err
-    assert KeptWalks(print).load("other") is None
+    assert KeptWalks(print).load("other", decode) is None

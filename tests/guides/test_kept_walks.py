@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sockmon.guides.progress import Progress, encode
+from sockmon.guides.progress import Progress, decode, encode
 from sockmon.kept_walks import MAX_BYTES, KeptWalks, directory
 from tests.guides.walks import begin, follow, full
 
@@ -35,9 +35,9 @@ def file_with(content: bytes) -> Path:
 def test_what_was_saved_is_loaded() -> None:
     faults: list[str] = []
     kept = KeptWalks(faults.append)
-    assert kept.load(NAME) is None
-    kept.save(progress())
-    assert kept.load(NAME) == progress()
+    assert kept.load(NAME, decode) is None
+    kept.save(NAME, encode(progress()))
+    assert kept.load(NAME, decode) == progress()
     assert [path.name for path in directory().iterdir()] == [f"{NAME}.json"]
     assert not faults
 
@@ -50,11 +50,11 @@ def test_a_damaged_file_is_reported_and_replaced(content: bytes) -> None:
     faults: list[str] = []
     path = file_with(content)
     kept = KeptWalks(faults.append)
-    assert kept.load(NAME) is None
+    assert kept.load(NAME, decode) is None
     assert len(faults) == 1
     assert str(path) in faults[0]
-    kept.save(progress())
-    assert kept.load(NAME) == progress()
+    kept.save(NAME, encode(progress()))
+    assert kept.load(NAME, decode) == progress()
     assert len(faults) == 1
 
 
@@ -62,12 +62,12 @@ def test_the_file_of_another_guide_a_link_and_a_fifo_are_refused(tmp_path: Path)
     faults: list[str] = []
     path = file_with(encode(progress()))
     other = path.rename(directory() / "other.json")
-    assert KeptWalks(faults.append).load("other") is None
+    assert KeptWalks(faults.append).load("other", decode) is None
     path.symlink_to(other)
-    assert KeptWalks(faults.append).load(NAME) is None
+    assert KeptWalks(faults.append).load(NAME, decode) is None
     path.unlink()
     os.mkfifo(path)
-    assert KeptWalks(faults.append).load(NAME) is None
+    assert KeptWalks(faults.append).load(NAME, decode) is None
     assert len(faults) == 3
 
 
@@ -76,9 +76,9 @@ def test_a_directory_in_place_of_the_file_is_reported_and_leaks_no_descriptor() 
     (directory() / f"{NAME}.json").mkdir(parents=True)
     kept = KeptWalks(faults.append)
     before = os.listdir("/proc/self/fd")
-    assert kept.load(NAME) is None
+    assert kept.load(NAME, decode) is None
     assert len(os.listdir("/proc/self/fd")) == len(before)
-    kept.save(progress())
+    kept.save(NAME, encode(progress()))
     assert len(faults) == 2
 
 
@@ -87,6 +87,6 @@ def test_a_directory_that_cannot_be_written_is_reported_once() -> None:
     directory().parent.mkdir(parents=True)
     directory().write_text("a file")
     kept = KeptWalks(faults.append)
-    kept.save(progress())
-    kept.save(progress())
+    kept.save(NAME, encode(progress()))
+    kept.save(NAME, encode(progress()))
     assert len(faults) == 1

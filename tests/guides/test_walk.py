@@ -133,7 +133,7 @@ def test_the_reader_may_go_another_way_and_back() -> None:
 
 def test_progress_is_kept_and_restored() -> None:
     walk, stream = to_check()
-    kept = decode(encode(walk.progress))
+    kept = decode(GUIDE.name, encode(walk.progress))
     assert kept == walk.progress
     again = Walk(GUIDE, stream.next(full(usable=64512)), progress=kept)
     assert again.step.id == "check"
@@ -145,17 +145,17 @@ def test_progress_is_kept_and_restored() -> None:
 def test_progress_of_another_version_ends_where_it_still_fits() -> None:
     walk, stream = to_check()
     text = encode(walk.progress).replace(b'"widen"', b'"gone"')
-    again = Walk(GUIDE, stream.next(full()), progress=decode(text))
+    again = Walk(GUIDE, stream.next(full()), progress=decode(GUIDE.name, text))
     assert again.step.id == "cause"
-    assert decode(b"{") is None
+    assert decode(GUIDE.name, b"{") is None
 
 
 def test_progress_of_a_damaged_file_is_refused_and_its_text_is_sanitized() -> None:
     walk, _ = to_check()
     text = encode(walk.progress)
-    assert decode(text.replace(b'"started":', b'"started":1e300,"x":')) is None
-    assert decode(b"[" * 100_000) is None
-    hostile = decode(text.replace(b'"host":"', b'"host":"\\u001b[2J'))
+    assert decode(GUIDE.name, text.replace(b'"started":', b'"started":1e300,"x":')) is None
+    assert decode(GUIDE.name, b"[" * 100_000) is None
+    hostile = decode(GUIDE.name, text.replace(b'"host":"', b'"host":"\\u001b[2J'))
     assert hostile is not None
     assert "\x1b" not in hostile.host
 

@@ -11,7 +11,7 @@ from sockmon.guides import GUIDES, Guide, guides_to
 from sockmon.guides.facts import Facts, Place
 from sockmon.guides.fitting import fitting
 from sockmon.guides.guide import Act, End
-from sockmon.guides.progress import Progress
+from sockmon.guides.progress import Progress, decode, encode
 from sockmon.guides.walk import FAILED_STATES, Walk, step_of
 from sockmon.kept_walks import KeptWalks
 from sockmon.model.snapshot import Snapshot
@@ -55,7 +55,7 @@ class GuideSession:
         if guide.name in self._walks:
             return self._walks[guide.name].progress
         if guide.name not in self._loaded:
-            self._loaded[guide.name] = self._kept.load(guide.name)
+            self._loaded[guide.name] = self._kept.load(guide.name, decode)
         kept = self._loaded[guide.name]
         return kept if kept and kept.continues_on(snapshot) else None
 
@@ -85,7 +85,7 @@ class GuideSession:
         for name, walk in self._walks.items():
             if self._saved.get(name) is not walk.progress:
                 self._saved[name] = walk.progress
-                self._kept.save(walk.progress)
+                self._kept.save(walk.progress.guide, encode(walk.progress))
 
     def note_transaction(self, transaction: Transaction, own: bool) -> None:
         """Note what became of a change; one that this screen has made at an act leads to the next step."""
