@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from sockmon.cli.check import as_json, as_text
+from sockmon.cli.text_page import render_page
+from sockmon.document import Section
 from sockmon.observe import report_of_recording
 from sockmon.sources.wire import encode, hello
 from tests.snapshots import cgroups, group, listener, netns, ports, process, snapshot
@@ -109,3 +111,10 @@ def test_the_screen_sends_no_byte_that_acts_and_runs_no_action(forged: Path) -> 
         assert [each for each in SENT_BY_NONE if each in terminal.sent] == []
         # No click was an action of a name.
         assert terminal.process.poll() is None
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_a_page_about_a_key_with_a_hostile_name_is_plain(payload: str) -> None:
+    key = f"pids.max@/{payload}"
+    text = render_page(key, "", [Section("To last", (f"systemctl set-property {payload}",))], 80, colour=False)
+    assert not {character for character in text if unicodedata.category(character) in FORBIDDEN} - {"\n"}

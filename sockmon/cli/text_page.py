@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from sockmon.document import Section
+from sockmon.text import sanitize
 
 GUTTER = 16
 NARROW_WIDTH = 50
@@ -28,9 +29,9 @@ def terminal_width_and_colour() -> tuple[int, bool]:
 
 
 def render_page(title: str, summary: str, sections: Sequence[Section], width: int, colour: bool) -> str:
-    """Return `title`, a summary and `sections` in lines of at most `width` cells."""
+    """Return `title`, a summary and `sections` in lines of at most `width` cells; the text may quote names."""
     width = min(max(width, MIN_WIDTH), MAX_WIDTH)
-    lines = [_styled(line, BOLD, colour) for line in wrap(title, width)]
+    lines = [_styled(line, BOLD, colour) for line in wrap(sanitize(title, len(title)), width)]
     lines += [*(wrap(summary, width) if summary else ()), ""]
     for section in sections:
         lines += _section(section, width, colour)
@@ -45,7 +46,7 @@ def _section(section: Section, width: int, colour: bool) -> Iterator[str]:
     # The indent separates several paragraphs of one section.
     hang = 2 if len(section.paragraphs) > 1 else 0
     for paragraph in section.paragraphs:
-        for number, line in enumerate(wrap(paragraph, width - gutter, hang)):
+        for number, line in enumerate(wrap(sanitize(paragraph, len(paragraph)), width - gutter, hang)):
             yield (_styled(head, FAINT, colour) + line) if not number else " " * gutter + line
             head = " " * gutter
 

@@ -90,6 +90,18 @@ def test_a_cgroup_that_is_not_there_is_said(tmp_path: Path) -> None:
             find_limit_file("pids.max", path, proc)
 
 
+@pytest.mark.parametrize("unified", [True, False], ids=["v2", "v1"])
+def test_the_root_cgroup_takes_no_limit_but_that_of_a_container_does(
+    tmp_path: Path, unified: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "memory.max" if unified else "memory.limit_in_bytes"
+    proc = fake_proc(tmp_path, unified=unified, files={name: "1048576\n"})
+    assert read_limit("memory.max", "/", proc).value == "1048576"
+    monkeypatch.setattr("sockmon.kernel.cgroups.limits.in_initial_namespace", lambda proc: True)
+    with pytest.raises(NotPresent, match="the root cgroup takes no limit"):
+        read_limit("memory.max", "/", proc)
+
+
 def test_the_cgroup_of_a_process_is_that_of_its_controller(tmp_path: Path) -> None:
     for pid, text in ((7, "0::/web/app\n"), (8, "2:pids:/old\n0::/new\n")):
         (tmp_path / str(pid)).mkdir()

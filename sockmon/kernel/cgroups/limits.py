@@ -94,6 +94,9 @@ def read_limit(key: str, path: str, proc: str = PROC) -> ReadLimit:
     """Return the limit `key` of the cgroup `path`, and what is known about it; raise NotPresent, or ReadError."""
     place = find_limit_file(key, path, proc)
     names = _NAMES[key]
+    if path == "/" and not place.hidden:
+        # It has no such files (CFTYPE_NOT_ON_ROOT), or writing them is EINVAL (mm/memcontrol-v1.c).
+        raise NotPresent(READER, "the root cgroup takes no limit")
     try:
         inode = os.stat(place.directory).st_ino
         value = parse_limit(_read(place.file))
