@@ -61,6 +61,7 @@ def test_a_value_that_sysctl_d_has_set_again_is_not_kept() -> None:
     assert f"{expected}: /{FILE}:1 sets 4096" in err
     assert " not kept " in history
     assert f"({SOMAXCONN} not kept: it was 4096)" in history
+    assert "not kept as 8192 by " in verify
     assert "but is now 4096" in verify
 
 

@@ -118,7 +118,8 @@ def _drift_of(kept: KeptSetting, current: CurrentSettings, files: BootFiles) -> 
         problem = f"and is in effect, but {_after_a_reboot(boot_problems)}"
     else:
         return None
-    message = f"{key}: kept as {setting.new or 'empty'} by {_format_origin(one)}, {problem}"
+    verb = "kept as" if setting in one.kept_settings else "not kept as"
+    message = f"{key}: {verb} {setting.new or 'empty'} by {_format_origin(one)}, {problem}"
     return Drift(
         setting.key,
         setting.new,
