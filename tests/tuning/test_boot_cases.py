@@ -236,6 +236,7 @@ def root_with(directory: Path, files: dict[str, bytes | str]) -> Path:
         ("etc/sysctl.d/5.conf", b"sysctl -w net.ipv4.tcp_max_syn_backlog=3\r\n", BACKLOG, "it is a command"),
         ("etc/sysctl.d/5.conf", b"sudo sysctl -qw net.core.somaxconn=3\n", SOMAXCONN, "it is a command"),
         ("etc/sysctl.d/5.conf", b"\xef\xbb\xbfnet.core.somaxconn=3\n", SOMAXCONN, "a byte order mark"),
+        ("etc/sysctl.d/5.conf", "net.core.somaxconn=3\n".encode("utf-16"), SOMAXCONN, "the file is in UTF-16"),
         ("etc/sysctl.conf", b"net.core.somaxcon=3\n", SOMAXCONN, "`net.core.somaxcon` is not the key"),
         (
             "etc/sysctl.d/5.conf",
@@ -259,14 +260,21 @@ def test_a_line_that_looks_as_if_it_set_a_key(
     assert boot_forecasts([key], root, tmp_path / "proc")[key].hints == found
 
 
-@pytest.mark.parametrize("mask", ["/dev/null", b"# nothing\n"])
-def test_a_file_that_another_of_its_name_hides(tmp_path: Path, mask: str | bytes) -> None:
+@pytest.mark.parametrize(
+    ("mask", "how"),
+    [
+        ("/dev/null", "which is a link to /dev/null, hides its file"),
+        ("/etc/nothing", "a link to a file that does not exist, hides its file"),
+        (b"# nothing\n", "of the same name, is read instead"),
+    ],
+)
+def test_a_file_that_another_of_its_name_hides(tmp_path: Path, mask: str | bytes, how: str) -> None:
     root = root_with(
         tmp_path, {"run/sysctl.d/50-x.conf": b"net.core.somaxconn=7000\n", "etc/sysctl.d/50-x.conf": mask}
     )
     (hint,) = boot_forecasts([SOMAXCONN], root, tmp_path / "proc")[SOMAXCONN].hints
     assert hint.startswith("/run/sysctl.d/50-x.conf:1 looks as if it set it, but /etc/sysctl.d/50-x.conf, ")
-    assert ("/dev/null" in hint) == (mask == "/dev/null")
+    assert hint.endswith(f"/etc/sysctl.d/50-x.conf, {how}")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -170,15 +171,36 @@ def test_S28_a_pattern_gives_way_to_a_line_for_the_key_and_to_an_exclusion(tmp_p
 
 def test_what_cannot_be_read_is_said_and_never_waited_for(tmp_path: Path) -> None:
     root = _root(
-        tmp_path, {"etc/sysctl.d/1.conf": b"net.core.somaxconn = 1\n", "etc/sysctl.d/loop.conf": "loop.conf"}
+        tmp_path, {"etc/sysctl.d/1.conf": b"net.core.somaxconn = 1\n", "etc/sysctl.d/3.conf": "/dev/zero"}
     )
     os.mkfifo(root / "etc/sysctl.d/2.conf")
     assert read_boot_files(root).unread == (
         "/etc/sysctl.d/2.conf cannot be read: not a regular file",
-        "/etc/sysctl.d/loop.conf cannot be read: Too many levels of symbolic links",
+        "/etc/sysctl.d/3.conf cannot be read: not a regular file",
     )
     assert "cannot be read" in read_boot_files(root).replays([KEY])[PROCPS].of(KEY).unknown
     assert _winners(tmp_path / "nothing") == [None, None]
+
+
+def test_what_no_program_can_open_sets_nothing_and_hides_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = _root(
+        tmp_path,
+        {
+            "etc/sysctl.d/1.conf": b"net.core.somaxconn = 1\n",
+            "etc/sysctl.d/loop.conf": "loop.conf",
+            "etc/sysctl.d/through.conf": "1.conf/x",
+            "run/sysctl.d/loop.conf": b"net.core.somaxconn = 2\n",
+        },
+    )
+    (root / "usr/local/lib").mkdir(parents=True)
+    (root / "usr/local/lib/sysctl.d").symlink_to("sysctl.d")
+    monkeypatch.chdir(root / "etc/sysctl.d")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("s.conf")
+    assert read_boot_files(root).unread == ()
+    assert _winners(root) == ["/etc/sysctl.d/1.conf:1=1"] * 2
 
 
 def test_who_wrote_a_file(tmp_path: Path) -> None:

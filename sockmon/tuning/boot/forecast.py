@@ -127,14 +127,25 @@ class _Machine:
     def _sentences(self, key: str, found: dict[SysctlProgram, KeyReplay]) -> Iterator[str]:
         """Yield one sentence if both programs leave the same, else one each, first the one that runs."""
         texts = {program: outcome_sentence(key, one) for program, one in found.items()}
-        if len(set(texts.values())) == 1:
-            yield next(iter(texts.values()))
+        if len(set(texts.values())) == 1 or self._agree(found[SYSTEMD], found[PROCPS]):
+            yield texts[PROCPS]
             return
         for program in sorted(texts, key=lambda program: program != self.program):
             runs = ", which runs here at boot" if program == self.program else ""
             yield f"under {self._name(program)}{runs}: {texts[program]}"
         if self.program is None:
             yield "it is not known which of the two runs here at boot"
+
+    def _agree(self, systemd: KeyReplay, procps: KeyReplay) -> bool:
+        """Return whether both leave one value, and differ only in which of several equal lines they take: then the
+        last one, which procps takes, decides under both."""
+        if systemd.value is None or (systemd.value, systemd.refused) != (procps.value, procps.refused):
+            return False
+        write = procps.decided_by
+        lines = self.files.lines[SYSTEMD]
+        return write is not None and any(
+            (line.at, line.written) == (write.source, write.written) for line in lines
+        )
 
     def _name(self, program: SysctlProgram) -> str:
         return "busybox" if program == PROCPS and self.files.other in (ALPINE, OPENRC) else program
@@ -218,4 +229,4 @@ def refusal_sentence(refused: RefusedWrite) -> str:
 
 
 def _shown(write: BootWrite) -> str:
-    return sanitize(b" ".join(write.written.split()), _MAX_TEXT)
+    return sanitize(b" ".join(write.written.split()), _MAX_TEXT) or "(empty)"

@@ -31,6 +31,7 @@ _MAX_FILES = 200
 _MIN_SIMILARITY = 0.88
 _COMMAND = re.compile(rb"(?:sudo\s+)?(?:/\S*/)?sysctl\s+(?:-\S+\s+)*")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 class _Mention(msgspec.Struct, frozen=True):
@@ -77,13 +78,17 @@ def _hidden(files: BootFiles, root: Path) -> Iterator[_Mention]:
     for program in PROGRAMS:
         for each in files.hidden[program]:
             if each.line.value is not None:
-                masked = _is_null(root / each.hidden_by.lstrip("/"))
-                why = (
-                    "which is a link to /dev/null, hides its file"
-                    if masked
-                    else "of the same name, is read instead"
-                )
+                why = _how_it_hides(root / each.hidden_by.lstrip("/"))
                 yield _Mention(each.line.at, each.line.path, each.line.path, f"{each.hidden_by}, {why}")
+
+
+def _how_it_hides(file: Path) -> str:
+    """Return how `file` hides those of its name."""
+    if _is_null(file):
+        return "which is a link to /dev/null, hides its file"
+    if file.is_symlink() and not os.path.exists(file):
+        return "a link to a file that does not exist, hides its file"
+    return "of the same name, is read instead"
 
 
 def _is_null(file: Path) -> bool:
@@ -96,13 +101,18 @@ def _in_files(root: Path) -> Iterator[_Mention]:
     """Yield the lines that do not set the key that they name, and all that name no key."""
     for file, unread_why in _candidates(root):
         with suppress(OSError, UnreadableFile):
-            for number, line in enumerate(read_file(root / file).split(b"\n"), 1):
+            raw = read_file(root / file)
+            wide = raw[:2] in _UTF16_MARKS
+            if wide:
+                raw = raw.decode("utf-16", "replace").encode("utf-8")
+            for number, line in enumerate(raw.split(b"\n"), 1):
                 word, why = _parse(line)
+                why = unread_why or ("the file is in UTF-16, which no program reads" if wide else why)
                 path = _path(word)
                 is_key = bool(word) and _is_a_key(path)
-                if word and (unread_why or why or not is_key):
+                if word and (why or not is_key):
                     at = f"{sanitize(os.fsencode(f'/{file}'), 4096)}:{number}"
-                    yield _Mention(at, path, word, unread_why or why, is_key)
+                    yield _Mention(at, path, word, why, is_key)
 
 
 def _candidates(root: Path) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ key becomes a path.
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
 import re
@@ -29,6 +30,9 @@ DIRECTORIES = ("etc/sysctl.d", "run/sysctl.d", "usr/local/lib/sysctl.d", "usr/li
 """Below the root; of two files with one name the program uses the first."""
 SYSCTL_CONF = "etc/sysctl.conf"
 """procps reads it last, whatever the names of the others; systemd does not read it."""
+
+NOBODY_READS = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
+"""Errors that root gets as well: a link that leads nowhere, through a file, or in a loop, and a socket."""
 
 _MAX_FILE_BYTES = 1 << 20
 _BLANK = b" \t\n\r"
@@ -139,8 +143,11 @@ def _file_names(root: Path, directory: str, program: SysctlProgram, overlay: Map
     # systemd skips hidden files (FOREACH_DIRENT), procps does not.
     hidden = program == PROCPS
     names = {os.fsencode(os.path.basename(file)) for file in overlay if os.path.dirname(file) == f"/{directory}"}
-    with suppress(FileNotFoundError, NotADirectoryError):
+    try:
         names.update(map(os.fsencode, os.listdir(root / directory)))
+    except OSError as error:
+        if error.errno not in NOBODY_READS:
+            raise
     return {name for name in names if name.endswith(b".conf") and (hidden or not name.startswith(b"."))}
 
 
@@ -151,10 +158,10 @@ def _read(root: Path, name: str, shadowed_by: str, overlay: Mapping[str, bytes])
     edited = f"/{SYSCTL_CONF}" if path.is_symlink() and _same_file(path, root / SYSCTL_CONF) else ""
     try:
         return SysctlFile(name, read_file(path), shadowed_by, edited=edited)
-    except FileNotFoundError:
-        # A dangling link still hides the files of the same name; it has no lines.
-        return SysctlFile(name, b"", shadowed_by)
     except (OSError, UnreadableFile) as error:
+        if isinstance(error, OSError) and error.errno in NOBODY_READS:
+            # It still hides the files of the same name; it has no lines.
+            return SysctlFile(name, b"", shadowed_by)
         return SysctlFile(name, b"", shadowed_by, unread_reason(edited or name, error))
 
 
