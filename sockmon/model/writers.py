@@ -56,4 +56,5 @@ def sentence_of(writer: Writer) -> str:
     }.get(writer.action, "it" if writer.value is None else f"it to {writer.value}")
     setting = f" ({writer.setting})" if writer.setting else ""
     instead = f", not {writer.instead_of}" if writer.instead_of else ""
-    return f"{when}, {writer.name} {verb} {what}{setting}{instead}"
+    only = {"raises": " if it is lower", "lowers": " if it is higher"}.get(writer.action, "")
+    return f"{when}, {writer.name} {verb} {what}{only}{setting}{instead}"

@@ -145,7 +145,7 @@ def test_docker_as_its_file_says(tmp_path: Path) -> None:
         "when it starts, dockerd sets 1 (ip-forward in /etc/docker/daemon.json)"
     ]
     assert sentences(neighbours, tmp_path, "dockerd") == [
-        "with an overlay network (Swarm), dockerd may raise it to 65536"
+        "with an overlay network (Swarm), dockerd may raise it to 65536 if it is lower"
     ]
     root = tree(tmp_path, {"etc/docker/daemon.json": '{"ip-forward": false}'})
     assert sentences(forward, root, "dockerd") == []
@@ -158,7 +158,7 @@ def test_the_snap_of_lxd_raises_what_is_lower(tmp_path: Path) -> None:
     assert sentences(instances, tmp_path, "lxd") == []
     (tmp_path / "var/snap/lxd/current").mkdir(parents=True)
     (writer,) = other_writers(instances, tmp_path, {"lxd"})
-    assert sentence_of(writer) == "when it starts, lxd raises it to 1024"
+    assert sentence_of(writer) == "when it starts, lxd raises it to 1024 if it is lower"
     assert writer.leaves("1024")
     assert writer.leaves("8192")
     assert not writer.leaves("128")

@@ -55,9 +55,11 @@ def _sysctl_note(step: Step, forecast: BootForecast, planned: Mapping[str, str])
     yield from forecast.sentences
     yield from forecast.hints
     against, ways_out = _obstacles(step, forecast, planned)
+    doubts = [f"{file}: it may hold a line that wins" for file in forecast.unread]
     until = _lasts_until(step, forecast)
-    if against:
-        yield f"persisted, it would still last only {until}: {'; '.join(against)}"
+    if against or doubts:
+        would = "would" if against else "may"
+        yield f"persisted, it {would} still last only {until}: {'; '.join([*against, *doubts])}"
     elif forecast.value is not None and equal(step.row, forecast.value, step.new):
         yield "a file sets this value already: it need not be persisted"
     else:
@@ -65,7 +67,7 @@ def _sysctl_note(step: Step, forecast: BootForecast, planned: Mapping[str, str])
         yield f"kept, it lasts {until}; persisted, it is also written to /etc/sysctl.d/90-sockmon.conf, {wins}"
     if ways_out:
         yield f"to persist it, {', and '.join(ways_out)}"
-    if not against and forecast.module:
+    if not (against or doubts) and forecast.module:
         yield f"{_late(forecast.module)}: it also needs the udev rule that is printed when it is persisted"
     yield from forecast.managers
     yield from _neither_lasts(step, forecast)
@@ -86,7 +88,6 @@ def _obstacles(step: Step, forecast: BootForecast, planned: Mapping[str, str]) -
             ways_out.append(f"remove line {each.line} of {each.file}")
         elif each.file:
             ways_out.append(f"change line {each.line} of {each.file} to `{each.key} = {step.new}`")
-    against += [f"{file}: it may hold a line that wins" for file in forecast.unread]
     for requirement in forecast.requires:
         if why := _unmet(step, requirement, planned):
             against.append(why)
