@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from sockmon.assess.assessment import Assessment, Key
+from sockmon.assess.assessment import Assessment
 from sockmon.assess.counters import counters_of
 from sockmon.assess.severity_rules import HIT_RELEASE_RATIO, Gauge
+from sockmon.assess.successor import Successor, find_successor, identity_of
 from sockmon.ceilings import BY_ID
 from sockmon.model.outcome import Outcome, OutcomeKind, Reason
 from sockmon.model.report import Reading
@@ -36,6 +37,7 @@ def reason_of(reading: Reading, snapshot: Snapshot) -> Reason:
         reading.used,
         reading.limit,
         tuple(counters.items()),
+        identity_of(reading.subject, snapshot) if BY_ID[reading.ceiling].scope == "process" else None,
     )
 
 
@@ -46,12 +48,29 @@ def proof_counters(ceiling: str, subject: str, counters: Mapping[str, int]) -> d
     return {name: value for name, value in found.items() if name.partition(" ")[2] == subject} or found
 
 
-def judge_outcome(key: Key, before: Severity, now: Assessment, moving: bool) -> Outcome:
+def successor_of(reason: Reason, now: Assessment) -> Successor:
+    """Return what the alarm is about now: the same subject, or what took its place after a restart."""
+    key = (reason.ceiling, reason.subject)
+    if key in now.gauges or BY_ID[reason.ceiling].scope != "process":
+        return Successor(key)
+    return find_successor(reason.ceiling, reason.identity, now)
+
+
+def judge_outcome(reason: Reason, now: Assessment, moving: bool) -> Outcome:
     """Return what one sample proves about an alarm; `moving`: a counter that proves a hit increases."""
-    ceiling, gauge = BY_ID[key[0]], now.gauges.get(key)
-    found = Outcome("unknown", *key, before)
+    ceiling, successor = BY_ID[reason.ceiling], successor_of(reason, now)
+    found = Outcome(
+        "unknown",
+        reason.ceiling,
+        reason.subject,
+        reason.severity,
+        limit_before=reason.limit,
+        new_process=successor.process,
+        candidates=successor.candidates,
+    )
+    gauge = now.gauges.get(successor.key) if successor.key else None
     if gauge is None and ceiling.scope == "process":
-        return replace(found, cause="ended")
+        return replace(found, cause="several" if successor.candidates else "ended")
     if gauge is None and any(
         row.ceiling == ceiling.id and row.severity == "unknown" for row in now.report.readings
     ):
@@ -61,15 +80,31 @@ def judge_outcome(key: Key, before: Severity, now: Assessment, moving: bool) -> 
     if gauge.severity == "unknown":
         return replace(found, cause="unread")
     severity = _severity_now(gauge, moving)
-    kind = _kind(before, severity)
-    return replace(found, kind=kind, severity=severity, used=gauge.used, limit=gauge.limit)
+    found = replace(found, severity=severity, used=gauge.used, limit=gauge.limit)
+    if successor.process and _has_just_begun(reason, gauge, severity):
+        return replace(found, cause="restarted")
+    return replace(found, kind=_kind(reason.severity, severity))
+
+
+def _has_just_begun(reason: Reason, gauge: Gauge, severity: Severity) -> bool:
+    """Return whether a new process is less urgent than the old one only because it does not use as much yet. A
+    queue is not filled step by step: there the counters decide."""
+    if BY_ID[reason.ceiling].needs_movement or not gauge.limit or reason.used is None:
+        return False
+    if severity in ALARMS and URGENCY[severity] >= URGENCY[reason.severity]:
+        return False
+    return _severity_of(max(reason.used, gauge.used or 0) / gauge.limit, gauge) in ALARMS
 
 
 def _severity_now(gauge: Gauge, moving: bool) -> Severity:
     """Return the severity without the hits that counters proved earlier in the window."""
     if gauge.severity != "hit" or moving or (gauge.ratio or 0.0) >= HIT_RELEASE_RATIO:
         return gauge.severity
-    ratio = gauge.ratio or 0.0
+    return _severity_of(gauge.ratio or 0.0, gauge)
+
+
+def _severity_of(ratio: float, gauge: Gauge) -> Severity:
+    """Return the severity of a ratio by the levels of `gauge`, without its counters."""
     if gauge.critical is not None and ratio >= gauge.critical:
         return "critical"
     return "warning" if gauge.warning is not None and ratio >= gauge.warning else "ok"
@@ -129,18 +164,17 @@ class _Followed:
 
     def add(self, now: Assessment, counters: Mapping[str, int], seconds: float, patience: float) -> Outcome:
         reason = self._reason
-        values = proof_counters(reason.ceiling, reason.subject, counters)
+        key = successor_of(reason, now).key
+        values = proof_counters(reason.ceiling, key[1] if key else reason.subject, counters)
         if values != self._values:
             self._quiet_since, self._values = seconds, values
         self._samples.append((seconds, values))
         while len(self._samples) > 2 and self._samples[1][0] <= seconds - QUIET_SECONDS:
             self._samples.popleft()
         rates = self._rates()
-        found = judge_outcome(
-            (reason.ceiling, reason.subject), reason.severity, now, any(rate > 0 for _, rate in rates)
-        )
-        found = replace(found, seconds=seconds, limit_before=reason.limit, rates=rates)
-        found = self._unless_too_early(found, now.gauges.get((reason.ceiling, reason.subject)), patience)
+        found = judge_outcome(reason, now, any(rate > 0 for _, rate in rates))
+        found = replace(found, seconds=seconds, rates=rates)
+        found = self._unless_too_early(found, now.gauges.get(key) if key else None, patience)
         if found.kind != "left":
             self._left_at = None
             return found

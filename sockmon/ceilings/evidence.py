@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sockmon.ceilings.ceiling import Window
+from sockmon.model.outcome import NewProcess
 from sockmon.model.snapshot import Owner, Process, ProcessAio, ProcessLocked, ProcessMaps
 
 
-def process_label(process: Process | Owner | ProcessAio | ProcessLocked | ProcessMaps) -> str:
+def process_label(process: Process | Owner | NewProcess | ProcessAio | ProcessLocked | ProcessMaps) -> str:
     """Return `nginx[1044]`."""
     return f"{process.name}[{process.pid}]"
 

@@ -11,6 +11,7 @@ import msgspec
 
 from sockmon.assess import Assessment, Gauge, Key
 from sockmon.assess.counters import counters_of
+from sockmon.model.outcome import Identity
 from sockmon.model.report import Reading
 from sockmon.model.severity import ALARMS
 from sockmon.model.snapshot import Netns, Snapshot
@@ -90,6 +91,8 @@ class Facts:
     """The ids of the steps that were passed, the first one first."""
     focus: Key | None = None
     """Ceiling and subject of the reading that the walk is about, once a step has found it."""
+    identity: Identity | None = None
+    """What it is recognized by after a restart of its program."""
     before: Reading | None = None
     """That reading when the last change was made; None before a change."""
     first: Snapshot | None = None

@@ -7,10 +7,13 @@ import shlex
 from collections.abc import Callable, Sequence
 
 from sockmon import format as fmt
-from sockmon.assess.outcome import judge_outcome, proof_counters
+from sockmon.assess import Key
+from sockmon.assess.outcome import judge_outcome, proof_counters, successor_of
 from sockmon.ceilings import BY_ID, TITLES
+from sockmon.ceilings.evidence import process_label
 from sockmon.guides.facts import Facts, Wanted
 from sockmon.guides.guide import Evidence, Finding
+from sockmon.model.outcome import Outcome, Reason
 from sockmon.model.report import Reading
 from sockmon.tuning.planning.advice import advised_remedies, settable_remedies
 
@@ -232,28 +235,58 @@ def listen_again(facts: Facts) -> Sequence[str]:
 
 
 def left_limit(facts: Facts) -> Finding:
-    """Return whether the reading in focus has left its alarm, by the rule of `assess/outcome.py`."""
+    """Return whether the reading in focus has left its alarm, by the rule of `assess/outcome.py`: after a restart
+    of its program on the new process."""
     if facts.focus is None:
         return undecided("no reading was chosen before")
-    ceiling, subject = facts.focus
-    title, moving = TITLES[ceiling], proof_counters(ceiling, subject, facts.moved)
-    found = judge_outcome(
-        facts.focus, facts.before.severity if facts.before else "unknown", facts.now, bool(moving)
-    )
-    if found.cause == "ended":
-        return undecided(f"{subject} has ended or is not visible any more")
+    reason = _reason(facts.focus, facts)
+    key = successor_of(reason, facts.now).key
+    title, moving = TITLES[reason.ceiling], proof_counters(*(key or facts.focus), facts.moved)
+    found = judge_outcome(reason, facts.now, bool(moving))
     if found.kind == "unknown":
-        return undecided(f"{title}: {subject} cannot be read any more", where_to_run(facts))
-    if facts.gauge is None:
-        return Finding("supports", f"{title}: {subject} is not in use any more")
-    text = f"{title}: {subject}: {_change(facts)}"
+        return _not_known(found, facts)
+    if found.used is None:
+        return Finding("supports", f"{title}: {reason.subject} is not in use any more")
+    text = f"{title}: {_subject(found)}: {_change(facts, found)}"
     if found.kind == "left":
         return Finding("supports", text)
     return contradicted(text, [f"{name} +{step:,}" for name, step in moving.items()])
 
 
-def _change(facts: Facts) -> str:
+def _reason(focus: Key, facts: Facts) -> Reason:
+    before = facts.before
+    return Reason(
+        *focus,
+        before.severity if before else "unknown",
+        before.used if before else None,
+        before.limit if before else None,
+        identity=facts.identity,
+    )
+
+
+def _not_known(found: Outcome, facts: Facts) -> Finding:
+    """Return why it is not known; a program that is being restarted is waited for."""
+    title, wait = TITLES[found.ceiling], MOVEMENT_SECONDS if facts.identity else 0.0
+    if found.cause == "ended":
+        return undecided(f"{found.subject} has ended or is not visible any more", wait=wait)
+    if found.cause == "several":
+        return undecided(
+            f"{found.subject} has ended, and which of {found.candidates} took its place is not clear", wait=wait
+        )
+    if found.cause == "restarted":
+        numbers = _change(facts, found)
+        return undecided(f"{title}: {_subject(found)} does not use enough yet to tell: {numbers}", wait=wait)
+    return undecided(f"{title}: {found.subject} cannot be read any more", where_to_run(facts))
+
+
+def _subject(found: Outcome) -> str:
+    """Return the subject, and its new process if it was restarted: `nginx[12] (new process: nginx[40])`."""
+    new = found.new_process
+    return f"{found.subject} (new process: {process_label(new)})" if new else found.subject
+
+
+def _change(facts: Facts, found: Outcome) -> str:
     """Return `200 of 200 before, 300 of 64,511 now`."""
-    before, now = facts.before, facts.gauge
+    before = facts.before
     was = f"{fmt.count(before.used)} of {fmt.limit(before.limit)} before, " if before else ""
-    return f"{was}{fmt.count(now.used)} of {fmt.limit(now.limit)} now" if now else was
+    return f"{was}{fmt.count(found.used)} of {fmt.limit(found.limit)} now"

@@ -8,6 +8,7 @@ import msgspec
 
 from sockmon.guides.facts import Wanted
 from sockmon.guides.guide import Check, Finding
+from sockmon.model.outcome import Identity
 from sockmon.model.plan import Setting
 from sockmon.model.report import Reading
 from sockmon.model.snapshot import Snapshot
@@ -62,6 +63,8 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     path: tuple[Passed, ...] = ()
     changes: tuple[Change, ...] = ()
     focus: tuple[str, str] | None = None
+    identity: Identity | None = None
+    """What the subject in focus is recognized by after a restart of its program."""
     before: Reading | None = None
     refusal: str = ""
     """Why the last change could not be made; empty if none was refused."""

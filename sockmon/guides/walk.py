@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from sockmon.assess import Assessment
 from sockmon.assess.counters import counters_of
 from sockmon.assess.outcome import OutcomeWatch
+from sockmon.assess.successor import identity_of
 from sockmon.ceilings import TITLES
 from sockmon.guides import ends
 from sockmon.guides.facts import HERE, Facts, Place, Wanted
@@ -160,10 +161,12 @@ class Walk:
             self.wanted,
             self.advice,
         )
-        focus = self.progress.focus
+        focus, identity = self.progress.focus, self.progress.identity
         if self._finding and self._finding.verdict == "supports" and self._finding.readings:
             focus = self._finding.readings[0]
-        self._update(step=to, path=(*self.progress.path, passed), focus=focus)
+        if focus and focus != self.progress.focus:
+            identity = identity_of(focus[1], self._facts.snapshot)
+        self._update(step=to, path=(*self.progress.path, passed), focus=focus, identity=identity)
         self._enter()
 
     def back(self) -> bool:
@@ -209,6 +212,7 @@ class Walk:
             number=kept.number,
             passed=tuple(passed.step for passed in kept.path),
             focus=kept.focus,
+            identity=kept.identity,
             before=kept.before,
             first=self._first,
             moved=moved,

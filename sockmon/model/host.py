@@ -101,6 +101,10 @@ UNLIMITED = -1
 """RLIM_INFINITY in `Process.soft` and `Process.hard`."""
 
 
+USER_HZ = 100
+"""Clock ticks in a second of `Process.start`, on every architecture (include/asm-generic/param.h)."""
+
+
 class Process(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A process; `pid` and `start` together are its identity, because pids are reused."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from sockmon.model.outcome import Outcome
+from sockmon.model.outcome import NewProcess, Outcome
 from sockmon.model.plan import Plan, Setting
 from sockmon.tuning.planning.outcome_text import outcome_text
 from sockmon.tuning.planning.reasons import MAX_REASONS, with_reasons
@@ -36,6 +36,28 @@ def test_what_follows_if_it_did_not_help() -> None:
 def test_what_has_ended_is_stated_with_its_proof() -> None:
     left = replace(QUEUE, rates=(("TcpExt.ListenOverflows", 0.0),))
     assert outcome_text(left, plan(SOMAXCONN)) == "left HIT after 8 s, ListenOverflows 0/s"
+
+
+def test_a_restarted_program_is_named_with_its_new_limit() -> None:
+    restarted = replace(QUEUE, limit=2048, new_process=NewProcess(12, 600, "app"))
+    text = outcome_text(restarted, plan(SOMAXCONN))
+    assert text == "left HIT after 8 s, new process app[12] with limit 64 → 2,048"
+    assert outcome_text(restarted, plan(SOMAXCONN), short=True) == "left HIT after 8 s, new process app[12]"
+    same = replace(restarted, kind="unchanged", severity="hit", limit=64)
+    text = outcome_text(same, plan(SOMAXCONN))
+    assert "the same limit 64" in text
+    assert "needs a restart" not in text
+    assert "roll back" not in text
+    of_the_old = Plan((Setting("nofile", "64:64", "128:128", 7, 1),), 1, "b")
+    assert "ended with the old process" in outcome_text(same, of_the_old)
+
+
+def test_a_restart_that_proves_nothing_has_its_reason() -> None:
+    early = replace(QUEUE, kind="unknown", cause="restarted", used=5, new_process=NewProcess(12, 600, "app"))
+    text = outcome_text(early, plan(RANGE))
+    assert "app[12]" in text
+    assert "5 of 64" in text
+    assert "3" in outcome_text(replace(QUEUE, kind="unknown", cause="several", candidates=3), plan(RANGE))
 
 
 def test_every_outcome_has_different_words() -> None:

@@ -18,9 +18,9 @@ from sockmon.kernel.limit_origin.start_scripts import SHELLS, find_ulimit, scrip
 from sockmon.kernel.limit_origin.starter import Start, find_start
 from sockmon.kernel.limit_origin.unit_files import assignments
 from sockmon.kernel.processes.proc_files import PROC
+from sockmon.model.host import USER_HZ
 from sockmon.model.limit_origin import LimitOrigin, LimitSource, Resource
 
-_USER_HZ = 100
 _EDIT_SLACK = 1.0
 """Seconds by which clocks of files and of the kernel may differ."""
 
@@ -115,7 +115,7 @@ class OriginFinder:
 
     def _edited(self, start: Start, given: Given, process: Link) -> bool:
         """Return whether the configuration was changed after the process started."""
-        began = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + process.start / _USER_HZ
+        began = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + process.start / USER_HZ
         names = [*(start.unit_files.all if start.unit_files else ()), given.soft.file, given.hard.file]
         times = [self._files.changed(name) for name in dict.fromkeys(names) if name]
         return any(each > began + _EDIT_SLACK for each in times if each is not None)

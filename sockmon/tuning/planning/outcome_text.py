@@ -7,6 +7,8 @@ from msgspec.structs import replace
 from sockmon import format as fmt
 from sockmon.assess.outcome import QUIET_SECONDS
 from sockmon.ceilings import TITLES
+from sockmon.ceilings.evidence import process_label
+from sockmon.model.host import UNLIMITED
 from sockmon.model.outcome import Outcome, OutcomeKind, Reason
 from sockmon.model.plan import Plan
 from sockmon.model.severity import ALARMS, SEVERITY_LABELS
@@ -39,17 +41,36 @@ def outcome_text(outcome: Outcome, plan: Plan, short: bool = False) -> str:
     without the rates."""
     outcome = replace(outcome, rates=()) if short else outcome
     before, now = SEVERITY_LABELS[outcome.before], SEVERITY_LABELS[outcome.severity]
-    after = f"after {fmt.duration(outcome.seconds)}"
+    after, new = f"after {fmt.duration(outcome.seconds)}", _new_process(outcome, short)
     if outcome.kind == "unknown":
-        return f"cannot be known: {_CAUSES.get(outcome.cause, 'it was not sampled')}"
+        return f"cannot be known: {_unknown(outcome)}"
     if outcome.kind == "waiting":
-        return _waiting(outcome, now, after)
+        return f"{_waiting(outcome, now, after)}{new}"
     if outcome.kind == "left":
-        return f"left {before} {after}{_rates(outcome)}"
+        return f"left {before} {after}{_rates(outcome)}{new}"
     if outcome.kind == "eased":
-        return f"{before} before, {now} {after}{_rates(outcome)}"
+        return f"{before} before, {now} {after}{_rates(outcome)}{new}"
     what = f"unchanged {after}" if outcome.kind == "unchanged" else f"worse {after}, {now}"
-    return f"{what}{_rates(outcome, moving=True)}: {_conclusion(outcome, plan)}"
+    return f"{what}{_rates(outcome, moving=True)}{new}: {_conclusion(outcome, plan)}"
+
+
+def _unknown(outcome: Outcome) -> str:
+    if outcome.cause == "several":
+        return f"it has ended, and which of {outcome.candidates} took its place is not clear"
+    if outcome.cause == "restarted" and outcome.new_process:
+        now = f"{fmt.count(outcome.used)} of {fmt.limit(outcome.limit)}"
+        return f"its new process {process_label(outcome.new_process)} does not use enough yet: {now}"
+    return _CAUSES.get(outcome.cause, "it was not sampled")
+
+
+def _new_process(outcome: Outcome, short: bool) -> str:
+    """Return `, new process app[12] with limit 128 → 8,192`; `short`: without the limit."""
+    if outcome.new_process is None:
+        return ""
+    before = fmt.limit(outcome.limit_before)
+    now = fmt.limit(UNLIMITED if outcome.limit is None else outcome.limit)
+    limit = f"the same limit {now}" if before == now else f"limit {before} → {now}"
+    return f", new process {process_label(outcome.new_process)}{'' if short else f' with {limit}'}"
 
 
 def _waiting(outcome: Outcome, now: str, after: str) -> str:
@@ -64,10 +85,14 @@ def _conclusion(outcome: Outcome, plan: Plan) -> str:
     """Return what follows if it did not help: the cause is another one, unless the change is not in effect yet."""
     rows = [BY_KEY[setting.key] for setting in plan.settings if setting.key in BY_KEY]
     late = [row.key.rpartition(".")[2] for row in rows if row.after_restart and outcome.ceiling in row.ceilings]
-    if late:
+    if late and not outcome.new_process:
         return f"{', '.join(late)} needs a restart of the program"
     if outcome.limit is not None and outcome.limit_before is not None and outcome.limit > outcome.limit_before:
         return f"the new limit {fmt.limit(outcome.limit)} is reached too"
+    if outcome.new_process and any(setting.pid for setting in plan.settings):
+        return "the changed limit has ended with the old process"
+    if late:
+        return "the new process does not ask for more"
     return "this was not the cause, roll back"
 
 

@@ -16,6 +16,7 @@ from sockmon.ceilings.evidence import process_label
 from sockmon.ceilings.queues import format_listener
 from sockmon.document import sentence
 from sockmon.model.detail import DetailQuery, Limit, ProcessDetail, ProcessQuery
+from sockmon.model.host import USER_HZ
 from sockmon.model.limit_origin import LimitOrigin
 from sockmon.model.snapshot import UNLIMITED, Listener, Process, Snapshot
 from sockmon.tunables.limit_origin.limit_value import NAMES
@@ -36,8 +37,6 @@ from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
 from sockmon.ui.widgets.table import Column, Table
 from sockmon.ui.widgets.trend import Trend
 
-USER_HZ = 100
-"""USER_HZ: clock ticks in a second of `Process.start`, on every architecture (include/asm-generic/param.h)."""
 MAX_POINTS = 600
 """Samples that the page keeps itself of a process that the Report does not list."""
 
