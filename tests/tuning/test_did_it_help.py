@@ -44,6 +44,45 @@ child.stdout.readline()
 """
 """Starts a process without free descriptors."""
 END_OF_IT = "child.kill()"
+SERVER = """
+import socket, time
+
+with socket.create_server(("", 8090), backlog=2048) as listener:
+    listener.setblocking(False)
+    while True:
+        time.sleep(0.2)
+        try:
+            while True:
+                listener.accept()[0].close()
+        except BlockingIOError:
+            pass
+"""
+"""A server that asks for a long backlog, and accepts five times per second."""
+CLIENTS = """
+import socket, time
+
+while True:
+    clients = [socket.socket() for _ in range(60)]
+    for client in clients:
+        client.setblocking(False)
+        client.connect_ex(("127.0.0.1", 8090))
+    time.sleep(0.2)
+    for client in clients:
+        client.close()
+"""
+OVERFLOWED = """
+import time
+from pathlib import Path
+
+def overflows():
+    names, values = (row.split() for row in Path("/proc/net/netstat").read_text().splitlines()[:2])
+    return int(values[names.index("ListenOverflows")])
+
+while not overflows():
+    time.sleep(0.1)
+"""
+OPEN_FILES = "import os, time; files = [os.dup(0) for _ in range(61)]; time.sleep(3600)"
+"""A program that opens 64 files, however many it may open."""
 
 
 class Changes:
@@ -62,6 +101,21 @@ class Changes:
         """Run code in the lab."""
         done = self._lab.run([sys.executable, "-c", code], timeout=120)
         assert done.returncode == 0, done.stderr
+
+    def start(self, code: str, nofile: int = 4096) -> None:
+        """Start a program that goes on in the lab, with a limit of open files."""
+        self.python(
+            "import resource, subprocess, sys\n"
+            f"resource.setrlimit(resource.RLIMIT_NOFILE, ({nofile}, {nofile}))\n"
+            f"subprocess.Popen([sys.executable, '-c', {code!r}], start_new_session=True, **dict.fromkeys(\n"
+            "    ('stdin', 'stdout', 'stderr'), subprocess.DEVNULL))\n"
+        )
+
+    def end_the_process(self) -> None:
+        """Kill the process that the only reason of the pending change is about."""
+        identity = self.newest().plan.reasons[0].identity
+        assert identity is not None
+        self.python(f"import os; os.kill({identity.pid}, 9)")
 
     def newest(self) -> Transaction:
         """Return the newest change, a pending one as it is sampled now."""
@@ -135,3 +189,41 @@ def test_no_alarm_has_the_setting_as_its_remedy_and_a_process_that_has_ended() -
         assert (found.ceiling, found.cause) == ("process-fds", "ended")
         lab.tune("keep")
         assert [each.kind for each in lab.newest().outcomes] == ["unknown"]
+
+
+def test_a_server_that_is_restarted_with_a_longer_backlog() -> None:
+    with changes("idle-box") as lab:
+        lab.tune("apply", "net.core.somaxconn=16", "--yes", "--hold", "600")
+        lab.tune("keep")
+        lab.start(SERVER)
+        lab.start(CLIENTS)
+        lab.python(OVERFLOWED)
+        lab.tune("apply", "net.core.somaxconn=4096", "--yes", "--hold", "600")
+        (reason,) = lab.newest().plan.reasons
+        assert (reason.ceiling, reason.limit) == ("accept-queue", 16)
+        lab.end_the_process()
+        assert lab.until("unknown").cause == "ended"
+        lab.start(SERVER)
+        found = lab.until("left")
+        assert (found.before, found.limit_before, found.limit) == ("hit", 16, 2048)
+        assert found.new_process is not None
+        assert f"[{found.new_process.pid}]" not in reason.subject
+        _, said = lab.tune("keep")
+        assert f"[{found.new_process.pid}]" in said
+        assert f"[{found.new_process.pid}]" in lab.tune("history")[0]
+
+
+def test_a_process_that_is_restarted_with_its_old_limit_and_with_a_higher_one() -> None:
+    with changes("idle-box") as lab:
+        lab.start(OPEN_FILES, nofile=64)
+        lab.python(ABOUT_THE_ALARM)
+        lab.end_the_process()
+        lab.start(OPEN_FILES, nofile=64)
+        again = lab.until("unchanged")
+        assert (again.ceiling, again.limit) == ("process-fds", 64)
+        assert again.new_process is not None
+        lab.python(f"import os; os.kill({again.new_process.pid}, 9)")
+        lab.start(OPEN_FILES, nofile=4096)
+        found = lab.until("left")
+        assert (found.limit_before, found.limit) == (64, 4096)
+        assert found.new_process not in (None, again.new_process)
