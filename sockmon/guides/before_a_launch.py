@@ -87,7 +87,10 @@ def _too_small(facts: Facts) -> Finding:
 def _can_be_raised(facts: Facts) -> Finding:
     settings = _settings(facts)
     if settings:
-        return supported("one plan raises them", numbers=[f"{each.key} = {each.value}" for each in settings])
+        return supported(
+            "one change raises every setting that is too low",
+            numbers=[f"{each.key} = {each.value}" for each in settings],
+        )
     return contradicted("sockmon can raise none of them")
 
 

@@ -199,12 +199,12 @@ GUIDE = Guide(
         Decide(
             id="remedy",
             title="The remedy",
-            question="Does the program need so many threads, and which limit is to be raised?",
+            question="Does the program need so many threads or maps, and which limit is to be raised?",
             branches=(
                 Branch("raise-maps", f"raise {MAPS}", _more_maps),
                 Branch("by-hand", "raise pids.max of the cgroup", advises("pids.max")),
                 Branch("raise-user", "raise RLIMIT_NPROC", advises("nproc")),
-                Branch("raise-host", f"raise {PIDS} or {TASKS}", advises(PIDS, TASKS)),
+                Branch("raise-host", f"raise {PIDS} or {TASKS.removeprefix('kernel.')}", advises(PIDS, TASKS)),
             ),
             otherwise=DO_NOT_TUNE,
         ),

@@ -196,7 +196,7 @@ GUIDE = Guide(
         ),
         Act(
             id="ask-for-more",
-            title="A longer backlog of the application",
+            title="A longer backlog of the program",
             advice=application_advice,
             examples=BACKLOG,
             done="room",

@@ -118,8 +118,8 @@ GUIDE = Guide(
             title="The size of the buffer",
             question=f"What limits it: {MAXIMUM}, {DEFAULT}, or what the program asks for?",
             branches=(
-                Branch("raise-cap", f"{MAXIMUM} caps what the program asks for", advises(MAXIMUM)),
-                Branch("raise-default", f"the program asks for no size: {DEFAULT}", advises(DEFAULT)),
+                Branch("raise-cap", f"{MAXIMUM} caps what it asks for", advises(MAXIMUM)),
+                Branch("raise-default", f"it asks for none: {DEFAULT}", advises(DEFAULT)),
             ),
             otherwise="ask-for-more",
             otherwise_label="the program asks for too little",
@@ -135,7 +135,7 @@ GUIDE = Guide(
         ),
         Act(
             id="raise-default",
-            title="Raise the default of receive buffers",
+            title="Raise the default receive buffer",
             settings=advised_settings(DEFAULT),
             advice=_restart,
             examples=RECEIVE_BUFFER,

@@ -136,7 +136,7 @@ GUIDE = Guide(
             id="remedy",
             title="The remedy",
             question="Does this host have to reach so many neighbours directly, or is it a scan?",
-            branches=(Branch("raise", "yes: raise gc_thresh3, gc_thresh2 and gc_thresh1", _can_be_raised),),
+            branches=(Branch("raise", "yes: raise gc_thresh1 to gc_thresh3", _can_be_raised),),
             otherwise=DO_NOT_TUNE,
         ),
         Act(

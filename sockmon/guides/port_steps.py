@@ -43,8 +43,8 @@ PORT_REMEDIES = (
         question="What gives this destination free ports?",
         branches=(
             Branch(DO_NOT_TUNE, "fix the leak", only_buys_time),
-            Branch("reuse", f"reuse ports in TIME_WAIT ({REUSE})", advises(REUSE)),
-            Branch("widen", f"more ports ({RANGE})", advises(RANGE)),
+            Branch("reuse", f"reuse ports in TIME_WAIT ({REUSE.removeprefix('net.ipv4.')})", advises(REUSE)),
+            Branch("widen", f"more ports ({RANGE.removeprefix('net.ipv4.')})", advises(RANGE)),
         ),
         otherwise=DO_NOT_TUNE,
     ),

@@ -15,7 +15,8 @@ from sockmon.labs import BY_NAME
 from tests.netns import ROOT
 
 EVERY = pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.name)
-MAX_TITLE, MAX_LABEL = 40, 60
+MAX_TITLE, MAX_LABEL, MAX_GOAL = 40, 39, 34
+"""Cells on a screen of 80 columns: in the list of steps, of a choice, and of the step that it leads to."""
 
 
 def reachable(guide: Guide) -> Iterator[Step]:
@@ -85,7 +86,9 @@ def test_it_names_what_exists(guide: Guide) -> None:
 def test_titles_fit_a_list_of_steps(guide: Guide) -> None:
     for step in guide.steps:
         assert len(step.title) <= MAX_TITLE
-        assert all(len(each.label) <= MAX_LABEL for each in step.exits())
+        for each in step.exits():
+            assert len(each.label) <= MAX_LABEL
+            assert len({**ENDS, **{other.id: other for other in guide.steps}}[each.to].title) <= MAX_GOAL
 
 
 def test_a_guide_has_a_name_of_its_own() -> None:

@@ -14,12 +14,14 @@ from sockmon.guides import GUIDES, guides_to
 from sockmon.kept_walks import directory
 from sockmon.ui.app import SockmonApp
 from sockmon.ui.detail.ceiling import CeilingScreen
+from sockmon.ui.guiding.choices import choices
 from sockmon.ui.guiding.guide_list import GuideList
 from sockmon.ui.guiding.prompt import PromptScreen
 from sockmon.ui.guiding.walk_screen import WalkScreen
 from sockmon.ui.help import HelpScreen
 from sockmon.ui.main.screen import MainScreen
 from sockmon.ui.widgets.table import Table
+from tests.guides.walks import begin, follow, full
 from tests.ui.fake_helper import FakeHelper, running_app, screen_text, until
 
 PORTS = "cannot-assign-address"
@@ -142,6 +144,14 @@ async def test_another_branch_can_be_taken_and_a_step_back() -> None:
         assert step(app) == "bound"
         await pilot.press("backspace")
         assert step(app) == "bound"
+
+
+def test_a_refused_change_is_left_out_by_one_choice() -> None:
+    walk, _ = begin(full())
+    list(follow(walk))
+    offered = choices(walk, refused=True)
+    assert [(each.kind, each.target) for each in offered[:2]] == [("refuse", "run-commands"), ("take", "check")]
+    assert [each.target for each in offered].count("run-commands") == 1
 
 
 async def test_after_the_end_of_a_walk_w_lists_the_guides() -> None:

@@ -45,7 +45,7 @@ class Shape(NamedTuple):
     @property
     def label(self) -> str:
         """Return `a proxy with epoll`."""
-        model = "epoll" if self.model == "epoll" else "a thread for each connection"
+        model = "epoll" if self.model == "epoll" else "a thread per connection"
         return f"a {self.role} with {model}"
 
     @property

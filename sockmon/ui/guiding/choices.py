@@ -39,7 +39,7 @@ def columns(walk: Walk) -> tuple[Column[Choice], ...]:
     """Return the columns of the choices: a mark for the suggested one, and what it does."""
 
     def goal(choice: Choice) -> Text:
-        if choice.kind == "take":
+        if choice.kind in ("take", "refuse"):
             return Text.assemble(("→ ", "faint"), walk.title_of(choice.target))
         text = TITLES[choice.target] if choice.kind == "ceiling" else choice.target
         return Text(text, "muted")
@@ -60,7 +60,8 @@ def choices(walk: Walk, refused: bool) -> list[Choice]:
     if walk.outcome:
         return list(_at_the_end(walk))
     first = _first(walk, refused)
-    others = (Choice("take", each.label, each.to) for each in walk.exits if each != walk.suggested)
+    done = walk.suggested.to if walk.suggested else first.target
+    others = (Choice("take", each.label, each.to) for each in walk.exits if each.to != done)
     return [first, *others, *_ceiling(walk)]
 
 
@@ -74,7 +75,7 @@ def _first(walk: Walk, refused: bool) -> Choice:
         if not walk.wanted:
             return Choice("wait", "change the application, then:")
         if refused:
-            return Choice("refuse", "go on without the change", suggested=True)
+            return Choice("refuse", "go on without the change", walk.step.declined, suggested=True)
         return Choice("plan", "make the change", "preview, confirm, apply", suggested=True)
     seconds = walk.check.seconds if walk.check else walk.finding.wait if walk.finding else 0.0
     return Choice("wait", f"wait: the samples decide it, {fmt.duration(seconds)} more")

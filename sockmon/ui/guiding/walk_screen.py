@@ -28,6 +28,7 @@ from sockmon.assess import Assessment
 from sockmon.errors import PlanRejected, SockmonError
 from sockmon.guides import find_guide
 from sockmon.guides.facts import Source
+from sockmon.guides.guide import Act
 from sockmon.guides.walk import Walk
 from sockmon.model.helper_protocol import Answer, HelperStatus, ReadSettings, SettingsRead
 from sockmon.tuning.planning.draft import DraftResult, evaluate, suggested_changes
@@ -237,6 +238,8 @@ class WalkScreen(SummaryScreen):
         if choice.key == self._first and self._clock() - self._first_at < MIN_READ_SECONDS:
             return None
         if choice.kind == "wait":
+            if isinstance(self.walk.step, Act):
+                return "change the application, then take the line below"
             return "nothing to go on with yet: wait, or choose another line"
         self._do(choice)
         return None
