@@ -12,7 +12,7 @@ CODE = (
     *("systemctl", "systemd", "tail", "ulimit", "wc", "nofile", "nproc", "sockmon", "somaxconn"),
 )
 """Commands and settings that keep their lower-case letter at the start of a sentence."""
-_FIRST_WORD = re.compile(r"([a-z]+)(?:'s)?(?:[ ,:]|-[a-z])")
+_FIRST_WORD = re.compile(r"(?!\S*\[\d+\])([a-z]+)(?:'s)?(?:[ ,:]|-[a-z])")
 
 SectionKind = Literal["text", "effect", "danger", "warnings", "advice", "commands", "source"]
 
@@ -27,7 +27,8 @@ class Section(NamedTuple):
 
 
 def sentence(text: str) -> str:
-    """Return `text` as a sentence: with a full stop, and a capital letter unless its first word is code."""
+    """Return `text` as a sentence: with a full stop, and a capital letter unless its first word is code or names a
+    process, such as `web-server[2]`."""
     first = _FIRST_WORD.match(text)
     if first and first[1] not in CODE:
         text = text[:1].upper() + text[1:]

@@ -249,6 +249,7 @@ def test_a_sentence_begins_with_a_capital_unless_it_begins_with_code() -> None:
         "prlimit --pid PID.",
         "tcp_mem is global.",
         "sysctl x=1.",
+        "web-server[2] has 201 threads.",
     ):
         assert sentence(code) == code
 

@@ -20,7 +20,8 @@ DID_NOT_HELP, CANNOT_BE_KNOWN = "did-not-help", "cannot-be-known"
 
 def keep_it(facts: Facts) -> list[str]:
     """Return that the change of this walk has to be kept; empty if none is held. Each front end shows how."""
-    keep = "Keep the change, or it is rolled back at the end of its time. Persisted, it also survives a restart."
+    keep = "Keep the change, or it is rolled back at the end of its time. A sysctl can be persisted: it then also"
+    keep += " survives a reboot."
     return [keep] if facts.pending else []
 
 
@@ -73,11 +74,14 @@ def tune_command(facts: Facts) -> Sequence[str]:
 
 
 def _did_not_help(facts: Facts) -> Sequence[str]:
-    back = "Roll the change back."
+    cause = "This was not the cause."
+    if facts.before is None:
+        # The change was not made from here, so that its values are not known.
+        cause = "If it was made as advised, this was not the cause."
     return [
         sentence(f"the change did not help: {left_limit(facts).text}"),
-        "This was not the cause.",
-        *([back] if facts.pending else []),
+        cause,
+        *(["Roll the change back."] if facts.pending else []),
     ]
 
 
@@ -91,7 +95,7 @@ ENDS = (
     End(NOT_HERE, "The symptom is not here", "not-here", _not_here),
     End(OTHER_LIMIT, "It is another limit", "other-limit", _other_limit),
     End(RUN_COMMANDS, "Not changed from here", "run-commands", _run_commands, commands=tune_command),
-    End(DID_NOT_HELP, "It did not help: roll back", "did-not-help", _did_not_help),
+    End(DID_NOT_HELP, "It did not help", "did-not-help", _did_not_help),
     End(CANNOT_BE_KNOWN, "It cannot be known here", "cannot-be-known", _cannot_be_known, commands=where_to_run),
 )
 BY_ID = {end.id: end for end in ENDS}
@@ -102,5 +106,5 @@ def verified_and(lasting: Callable[[Facts], Sequence[str]]) -> End:
     end = BY_ID[VERIFIED]
     return replace(
         end,
-        text=lambda facts: [*end.text(facts), *(sentence(f"after a restart: {line}") for line in lasting(facts))],
+        text=lambda facts: [*end.text(facts), *map(sentence, lasting(facts))],
     )

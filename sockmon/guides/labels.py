@@ -21,6 +21,8 @@ CHECK_LABELS: dict[CheckState, str] = {
 
 
 def check_seconds(check: Check) -> str:
-    """Return the seconds of a verification: how many more, or after how many it was decided."""
+    """Return the seconds of a verification: how many more, for how many it has been met, or after how many
+    it was decided."""
     seconds = fmt.duration(check.seconds)
-    return f"{seconds} more" if check.state == "waiting" else f"after {seconds}"
+    words = {"waiting": f"{seconds} more", "met": f"for {seconds}"}
+    return words.get(check.state, f"after {seconds}")

@@ -188,7 +188,9 @@ class Walk:
         plan, state = transaction.plan, transaction.state
         note = Change(step, transaction.id, plan.settings, state, transaction.persisted, lost)
         others = tuple(each for each in self.progress.changes if each.id != transaction.id)
-        self._update(changes=(*others, note), before=self.progress.before if known else self._facts.reading)
+        before = self.progress.before if known else self._facts.reading
+        failed = "; ".join(transaction.messages).rstrip(".") if state in FAILED_STATES else ""
+        self._update(changes=(*others, note), before=before, refusal=failed or self.progress.refusal)
 
     def refused(self, reason: str) -> None:
         """Note why the change of this step cannot be made, and go on without it."""

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from sockmon.guides.facts import Place
+from sockmon.guides.labels import check_seconds
 from sockmon.guides.progress import decode, encode
 from sockmon.guides.walk import Walk
 from tests.guides.walks import GUIDE, RANGE, Stream, begin, follow, full, transaction
@@ -49,6 +50,7 @@ def test_a_change_that_helps_is_verified_when_it_has_held() -> None:
     assert walk.suggested is None
     walk.add(stream.next(full(usable=64512), 5))
     assert state(walk) == "met"
+    assert check_seconds(walk.check) == "for 5 s"
     assert list(follow(walk))[-1] == "verified"
     assert walk.outcome == "verified"
 
@@ -75,6 +77,22 @@ def test_a_change_that_was_rolled_back_is_not_verified() -> None:
     walk.changed(transaction("refused"))
     assert list(follow(walk))[-1] == "run-commands"
     assert walk.outcome == "run-commands"
+
+
+def test_the_end_names_why_the_kernel_rejected_a_change() -> None:
+    walk, _ = to_change()
+    walk.changed(msgspec.structs.replace(transaction("reverted"), messages=("nproc@2: the kernel rejected it.",)))
+    list(follow(walk))
+    assert walk.advice[0] == "Nothing was changed: nproc@2: the kernel rejected it."
+
+
+def test_what_was_changed_elsewhere_may_not_be_what_the_guide_says() -> None:
+    walk, stream = to_change()
+    walk.take("check")
+    walk.add(stream.next(full(), 20))
+    list(follow(walk))
+    assert "If it was made as advised, this was not the cause." in walk.advice
+    assert "Roll the change back." not in walk.advice
 
 
 def test_the_state_of_a_change_is_kept_where_it_was_made() -> None:
