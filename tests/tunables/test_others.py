@@ -157,9 +157,29 @@ def test_a_line_about_a_removed_key_does_nothing(tmp_path: Path) -> None:
     gone = lines_about("net.ipv4.tcp_tw_recycle", True, tmp_path)
     assert [line.at for line in gone.lines] == ["/etc/sysctl.d/50-old.conf:2", "/etc/sysctl.d/60-old.conf:1"]
     assert all("does nothing" in text for text in gone.sentences(absent=True))
-    kept = lines_about("net.ipv4.tcp_ecn", False, tmp_path)
-    assert kept.sentences(absent=False) == ("/etc/sysctl.d/50-old.conf:3 sets 1.",)
-    assert lines_about("net.ipv4.tcp_sack", False, tmp_path).sentences(absent=False) == ("No file sets it.",)
+
+
+def test_what_a_boot_leaves_of_a_key_that_is_not_tuned(tmp_path: Path) -> None:
+    folder = tmp_path / "etc/sysctl.d"
+    folder.mkdir(parents=True)
+    (folder / "50-x.conf").write_text("net.ipv4.tcp_ecn = 1\nnet.ipv4.tcp_fastopen = abc\n")
+    (folder / "60-x").write_text("vm.swappiness = 10\n")
+    (tmp_path / "proc/7").mkdir(parents=True)
+    (tmp_path / "proc/7/comm").write_text("kubelet\n")
+
+    def said(key: str, absent: bool = False) -> tuple[str, ...]:
+        return lines_about(key, False, tmp_path, tmp_path / "proc").sentences(absent)
+
+    assert said("net.ipv4.tcp_ecn") == ("/etc/sysctl.d/50-x.conf:1 sets 1.",)
+    assert said("net.ipv4.tcp_ecn", absent=True) == (
+        "/etc/sysctl.d/50-x.conf:1 sets 1, if the key exists when the line is read: it does not exist now.",
+    )
+    assert said("net.ipv4.tcp_sack") == ("No file sets it.",)
+    assert said("net.ipv4.tcp_fastopen") == (
+        "Unknown: /etc/sysctl.d/50-x.conf:2 writes `abc`: sockmon does not know whether the kernel accepts this text.",
+    )
+    assert said("vm.swappiness")[1].startswith("/etc/sysctl.d/60-x:1 looks as if it set it, but no program reads")
+    assert said("vm.overcommit_memory")[1].startswith("When it starts, kubelet sets 1")
 
 
 @pytest.mark.parametrize(

@@ -244,6 +244,12 @@ def root_with(directory: Path, files: dict[str, bytes | str]) -> Path:
             SOMAXCONN,
             "is not the key: that is net.core.somaxconn",
         ),
+        (
+            "etc/sysctl.d/5.conf",
+            b"net.ipv4.conf.eth0.1.rp_filter=1\n",
+            "net.ipv4.conf.eth0/1.rp_filter",
+            "is not the key: that is net.ipv4.conf.eth0/1.rp_filter",
+        ),
         ("etc/sysctl.d/5.conf", b"net.core.somaxconn=3\n", BACKLOG, ""),
         ("etc/sysctl.d/5.conf", b"# net.core.somaxconn = 3\n", SOMAXCONN, ""),
         ("etc/sysctl.d/5.conf", b"net.ipv4.tcp_rmem=1 2 3\n", "net.ipv4.tcp_mem", ""),

@@ -128,3 +128,13 @@ def test_an_older_name_has_a_page_of_its_own_and_a_plan_uses_the_new_one() -> No
     assert (found["key"], found["kind"], found["current"]) == ("net.ipv4.ip_conntrack_max", "removed", None)
     planned = sockmon("tune", "plan", "net.ipv4.ip_conntrack_max=many")
     assert "net.ipv4.ip_conntrack_max is now called net.netfilter.nf_conntrack_max" in planned.stderr
+
+
+def test_a_dot_in_the_name_of_an_interface_is_written_as_a_slash() -> None:
+    for typed in ("net.ipv4.conf.eth0.100.rp_filter", "net/ipv4/conf/eth0/100/rp_filter"):
+        with pytest.raises(NoSuchName) as found:
+            find_key(typed)
+        assert found.value.hint == (
+            "in the name of an interface a dot is written as a slash: net.ipv4.conf.eth0/100.rp_filter"
+        )
+    assert find_key("net.ipv4.conf.eth0/100.rp_filter").kind == "other"

@@ -163,7 +163,8 @@ def _path(word: str) -> str:
 
 
 def _is_alike(path: str, name: str) -> bool:
-    if path.lower() == name:
+    if path.lower() == name or path == name.replace(".", "/"):
+        # The second: a dot in the name of an interface that is not written as a slash.
         return True
     if path.count("/") != name.count("/") or abs(len(path) - len(name)) > 3:
         return False

@@ -22,6 +22,9 @@ _PID = re.compile(r"[1-9][0-9]{0,9}")
 _PROC = re.compile(r"^/*(proc/+)?sys/+", re.IGNORECASE)
 _WHOLE_KEY = re.compile(r"(?:abi|crypto|debug|dev|fs|kernel|net|sunrpc|user|vm)(?:[./][\w:/@+-]+)+", re.IGNORECASE)
 _INTERFACE = re.compile(r"(net\.ipv[46]\.(?:conf|neigh))\.([^.]{1,32})\.([a-z0-9_]+)", re.IGNORECASE)
+_DOTTED_INTERFACE = re.compile(
+    r"(net\.(?:ipv[46]\.(?:conf|neigh)|mpls\.conf))\.(.{1,32})\.([a-z0-9_]+)", re.IGNORECASE
+)
 _MIN_SIMILARITY, _MIN_END_SIMILARITY, _MAX_SUGGESTIONS = 0.6, 0.8, 4
 
 KeyInfo = Tunable | OtherKey | RemovedKey | PresentKey
@@ -215,6 +218,10 @@ def _normalize_key(key: str) -> str:
 
 
 def _suggestions(name: str, present: Collection[str]) -> str:
+    match = _DOTTED_INTERFACE.fullmatch(_dotted_as_typed(name))
+    if match and "." in match[2]:
+        key = f"{match[1]}.{match[2].replace('.', '/')}.{match[3]}"
+        return f"in the name of an interface a dot is written as a slash: {sanitize(key, 80)}"
     hint = "`sockmon tune list` lists all"
     near = nearest_keys(name, present)
     return f"nearest: {', '.join(near)}; {hint}" if near else hint
