@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from sockmon import format as fmt
+from sockmon.ceilings import TITLES
 from sockmon.guides.facts import Facts
 from sockmon.guides.findings import numbers_of
 from sockmon.guides.guide import Guide
@@ -21,6 +23,15 @@ def _reason(guide: Guide, facts: Facts) -> str:
         return guide.fits(facts)
     alarms = facts.alarms(*guide.ceilings)
     return numbers_of(alarms[0]) if alarms else ""
+
+
+def brief_reason(guide: Guide, why: str, facts: Facts) -> str:
+    """Return the reason `why` with the share first, such as `100 % open files: web-server[2]`, for a list that may
+    cut its end."""
+    row = next((each for each in facts.alarms(*guide.ceilings) if numbers_of(each) == why), None)
+    if row is None or row.ratio is None:
+        return why
+    return f"{fmt.ratio(row.ratio)} {TITLES[row.ceiling]}: {row.subject}"
 
 
 def _place(guide: Guide, facts: Facts) -> int:

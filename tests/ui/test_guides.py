@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -77,7 +78,9 @@ async def test_w_lists_what_fits_first_with_the_reason(size: tuple[int, int]) ->
         assert rows(app)[0] == PORTS
         shown = screen_text(app)
         assert "Cannot assign requested address" in shown
-        assert table.rows[0].why[:20] in shown
+        first = table.rows[0]
+        assert (first.brief_why if size[0] == 80 else first.why)[:30] in shown
+        assert re.match(r"\d+ % ", first.brief_why)
 
 
 async def test_a_ceiling_leads_to_the_guide_of_its_symptom_and_w_back_to_the_walk() -> None:

@@ -17,6 +17,8 @@ from sockmon.assess import Assessment
 from sockmon.ceilings import TITLES
 from sockmon.document import sentence
 from sockmon.guides import Guide
+from sockmon.guides.facts import Facts
+from sockmon.guides.fitting import brief_reason
 from sockmon.guides.guide import End
 from sockmon.guides.walk import step_of
 from sockmon.ui import keys
@@ -38,6 +40,8 @@ class GuideRow(NamedTuple):
     guide: Guide
     why: str
     """Why it fits the present report; empty if it does not."""
+    brief_why: str
+    """The same for a narrow list."""
     glyph: Text
     """How far it was walked, in three cells: the number of its step, or how it ended."""
     state: Text
@@ -76,8 +80,9 @@ class GuideList(DetailScreen):
             # No guide can be walked without a namespace; the last list stays.
             return
         session, place = self.sockmon.guide_session, self.sockmon.guide_place
+        facts = Facts(assessment, place)
         rows = [
-            GuideRow(guide, why, *self._state(guide, assessment))
+            GuideRow(guide, why, brief_reason(guide, why, facts), *self._state(guide, assessment))
             for guide, why in session.fitting(assessment, place)
         ]
         self.set_title(
@@ -154,5 +159,6 @@ def _columns(width: int) -> Sequence[Column[GuideRow]]:
 
 
 def _why(row: GuideRow, wide: bool) -> Text:
-    symptom = row.guide.symptom if wide else row.guide.brief
-    return Text(row.why, "sev-warning") if row.why else Text(symptom, "muted")
+    if row.why:
+        return Text(row.why if wide else row.brief_why, "sev-warning")
+    return Text(row.guide.symptom if wide else row.guide.brief, "muted")
