@@ -62,8 +62,17 @@ def _run_commands(facts: Facts) -> Sequence[str]:
     where = f" on {facts.snapshot.host.name}" if facts.place.source != "live" else ""
     return [
         sentence(f"nothing was changed{f': {reason}' if reason else ''}"),
+        *_namespace_of_pids(facts),
         *([f"The change, to run as root{where}:"] if facts.proposed else []),
     ]
+
+
+def _namespace_of_pids(facts: Facts) -> list[str]:
+    """Return that a PID of the proposed settings is not that of the host, in a PID namespace of its own."""
+    has_pid = any(each.key.partition("@")[2].isdigit() for each in facts.proposed)
+    if not has_pid or facts.snapshot.tasks is None or facts.snapshot.tasks.initial:
+        return []
+    return ["The number after @ is a PID of this PID namespace; the host has another one for the process."]
 
 
 def tune_command(facts: Facts) -> Sequence[str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import msgspec
 import pytest
 
-from sockmon.guides.facts import Place
+from sockmon.guides.ends import BY_ID as ENDS
+from sockmon.guides.facts import Place, Wanted
 from sockmon.guides.labels import check_seconds
 from sockmon.guides.progress import decode, encode
 from sockmon.guides.walk import Walk
@@ -93,6 +96,21 @@ def test_what_was_changed_elsewhere_may_not_be_what_the_guide_says() -> None:
     list(follow(walk))
     assert "If it was made as advised, this was not the cause." in walk.advice
     assert "Roll the change back." not in walk.advice
+
+
+@pytest.mark.parametrize(
+    ("initial", "key", "named"), [(True, "nofile@2", False), (False, "nofile@2", True), (False, RANGE, False)]
+)
+def test_a_command_with_a_pid_says_that_the_host_has_another_one(initial: bool, key: str, named: bool) -> None:
+    walk, stream = begin(full())
+    taken = stream.next(full())
+    assert taken.snapshot.tasks
+    tasks = msgspec.structs.replace(taken.snapshot.tasks, initial=initial)
+    now = dataclasses.replace(taken, snapshot=msgspec.structs.replace(taken.snapshot, tasks=tasks))
+    facts = dataclasses.replace(walk.facts, now=now, proposed=(Wanted(key, "1024"),))
+    lines = ENDS["run-commands"].text(facts)
+    assert any("PID namespace" in line for line in lines) is named
+    assert lines[-1] == "The change, to run as root:"
 
 
 def test_the_state_of_a_change_is_kept_where_it_was_made() -> None:
