@@ -37,6 +37,7 @@ from tests.ui.fake_helper import (
 
 SIZES = [(160, 50), (80, 24)]
 REUSE = "net.ipv4.tcp_tw_reuse"
+MAX_SYN = "net.ipv4.tcp_max_syn_backlog"
 CONNTRACK = "net.netfilter.nf_conntrack_max"
 HIT: Reading = fake_app.readings("busy", 60)[0]
 WIDER = (Remedy("sysctl", RANGE, "1024 65535", "28,232 → 64,511 ports"),)
@@ -176,6 +177,17 @@ async def test_a_ceiling_brings_its_knobs_with_the_best_of_them_staged(size: tup
         assert "2 → 1" in said
         assert "Reuse connections: envoy[812] opened 470/s" in said
         assert "10.0.0.5 → 10.0.0.9:5432" in said
+
+
+async def test_what_the_panel_is_opened_with_comes_first_with_the_cursor_on_it() -> None:
+    async with running_app(FakeHelper()) as (app, pilot):
+        app.tune(HIT, {MAX_SYN: "4096"})
+        screen = app.screen
+        assert isinstance(screen, TuningPanel)
+        await until(pilot, lambda: "1 change" in screen_text(app))
+        assert [line.key for line in lines(app)[:3]] == [MAX_SYN, REUSE, RANGE]
+        assert screen.selected is not None
+        assert screen.selected.key == MAX_SYN
 
 
 async def test_the_ceiling_says_beside_what_can_be_set_where_it_leads() -> None:

@@ -225,7 +225,7 @@ class WalkScreen(SummaryScreen):
         """Open the tuning panel, with what this step proposes in the plan."""
         wanted = self._wanted()
         more = suggested_changes(self._draft().proposal)
-        self.sockmon.tune(self.walk.facts.reading if wanted else None, {**more, **wanted})
+        self.sockmon.tune(self.walk.facts.reading if wanted else None, {**wanted, **more, **wanted})
 
     # Going on
 

@@ -74,6 +74,7 @@ class TuningPanel(DetailScreen):
         self._keys: tuple[str, ...] = ()
         self._rows: list[PanelRow] = []
         advised = advised_remedies(reading)[:1] if reading else ()
+        self._opened_with = tuple(wanted or ())
         self._draft.wanted.update(wanted or {knob.key: knob.value for knob in advised})
 
     def compose(self) -> ComposeResult:
@@ -161,7 +162,11 @@ class TuningPanel(DetailScreen):
             wanted = tuple(dict.fromkeys([*catalog.listed_keys(report), *self._draft.wanted]))
             rows = catalog.rows(wanted, here, report)
             self._rows = panel_rows(
-                rows, self._planned_values(), suggested_changes(self._result.proposal), self.reading
+                rows,
+                self._planned_values(),
+                suggested_changes(self._result.proposal),
+                self.reading,
+                self._opened_with,
             )
         table.show([line for line in self._rows if self._matches(line)])
         frame = self.query_one("#all", Frame)

@@ -30,8 +30,8 @@ class PanelRow:
     advised: str | None
     reason: str
     group: int
-    """0: a remedy of the ceiling that the panel was opened from, 1: suggested by the plan, 2: advised for another
-    alarm, 3: not advised, 4: read-only here."""
+    """0: what the panel was opened with, or a remedy of the ceiling that it was opened from, 1: suggested by the
+    plan, 2: advised for another alarm, 3: not advised, 4: read-only here."""
 
     @property
     def key(self) -> str:
@@ -39,10 +39,16 @@ class PanelRow:
 
 
 def panel_rows(
-    rows: Iterable[CatalogRow], staged: Mapping[str, str], suggested: Mapping[str, str], reading: Reading | None
+    rows: Iterable[CatalogRow],
+    staged: Mapping[str, str],
+    suggested: Mapping[str, str],
+    reading: Reading | None,
+    opened_with: Iterable[str] = (),
 ) -> list[PanelRow]:
-    """Return a row for each setting: those of the ceiling first, then what the plan and other alarms advise."""
-    own = {knob.key: place for place, knob in enumerate(settable_remedies(reading))} if reading else {}
+    """Return a row for each setting: first what the panel was opened with and the remedies of the ceiling, then
+    what the plan and other alarms advise."""
+    remedies = [knob.key for knob in settable_remedies(reading)] if reading else []
+    own = {key: place for place, key in enumerate(dict.fromkeys([*opened_with, *remedies]))}
     asked = {knob.key: knob for knob in advised_remedies(reading)} if reading else {}
     found = []
     for place, row in enumerate(rows):
