@@ -271,7 +271,7 @@ def _not_known(found: Outcome, facts: Facts) -> Finding:
         return undecided(f"{found.subject} has ended or is not visible any more", wait=wait)
     if found.cause == "several":
         return undecided(
-            f"{found.subject} has ended, and which of {found.candidates} took its place is not clear", wait=wait
+            f"{found.subject} has ended, and which of {found.candidates} replaced it is not clear", wait=wait
         )
     if found.cause == "restarted":
         numbers = _change(facts, found)

@@ -57,7 +57,10 @@ def test_a_restart_that_proves_nothing_has_its_reason() -> None:
     text = outcome_text(early, plan(RANGE))
     assert "app[12]" in text
     assert "5 of 64" in text
-    assert "3" in outcome_text(replace(QUEUE, kind="unknown", cause="several", candidates=3), plan(RANGE))
+    doubt = replace(QUEUE, kind="unknown", cause="several", candidates=3)
+    assert "3" in outcome_text(doubt, plan(RANGE))
+    for each in (early, doubt):
+        assert len(outcome_text(each, plan(RANGE), short=True)) < 60
 
 
 def test_every_outcome_has_different_words() -> None:

@@ -38,28 +38,29 @@ def subject_text(outcome: Outcome) -> str:
 
 def outcome_text(outcome: Outcome, plan: Plan, short: bool = False) -> str:
     """Return what has become of the alarm, without its name: `left HIT after 8 s, ListenOverflows 0/s`; `short`:
-    without the rates."""
+    without the rates, and the new process only if it helped."""
     outcome = replace(outcome, rates=()) if short else outcome
     before, now = SEVERITY_LABELS[outcome.before], SEVERITY_LABELS[outcome.severity]
     after, new = f"after {fmt.duration(outcome.seconds)}", _new_process(outcome, short)
     if outcome.kind == "unknown":
-        return f"cannot be known: {_unknown(outcome)}"
+        return f"cannot be known: {_unknown(outcome, short)}"
     if outcome.kind == "waiting":
-        return f"{_waiting(outcome, now, after)}{new}"
+        return f"{_waiting(outcome, now, after)}{'' if short else new}"
     if outcome.kind == "left":
         return f"left {before} {after}{_rates(outcome)}{new}"
     if outcome.kind == "eased":
         return f"{before} before, {now} {after}{_rates(outcome)}{new}"
     what = f"unchanged {after}" if outcome.kind == "unchanged" else f"worse {after}, {now}"
-    return f"{what}{_rates(outcome, moving=True)}{new}: {_conclusion(outcome, plan)}"
+    return f"{what}{_rates(outcome, moving=True)}{'' if short else new}: {_conclusion(outcome, plan)}"
 
 
-def _unknown(outcome: Outcome) -> str:
+def _unknown(outcome: Outcome, short: bool) -> str:
     if outcome.cause == "several":
-        return f"it has ended, and which of {outcome.candidates} took its place is not clear"
+        ended = "" if short else "it has ended, and "
+        return f"{ended}which of {outcome.candidates} replaced it is not clear"
     if outcome.cause == "restarted" and outcome.new_process:
-        now = f"{fmt.count(outcome.used)} of {fmt.limit(outcome.limit)}"
-        return f"its new process {process_label(outcome.new_process)} does not use enough yet: {now}"
+        now = f"{process_label(outcome.new_process)} uses only {fmt.count(outcome.used)}"
+        return f"{'' if short else 'its new process '}{now} of {fmt.limit(outcome.limit)}"
     return _CAUSES.get(outcome.cause, "it was not sampled")
 
 
