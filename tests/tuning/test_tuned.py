@@ -190,3 +190,8 @@ def test_where_it_looks_for_profiles(tmp_path: Path) -> None:
     for number, place in enumerate(("srv/a", "srv/b"), 7):
         own[f"{place}/edge/tuned.conf"] = text.format(number)
     assert values(tree(root, own)) == ["8"], "the last one counts"
+
+
+def test_what_it_applies_again_is_what_the_kernel_makes_of_the_line(tmp_path: Path) -> None:
+    root = tree(tmp_path, {**CASE, "etc/sysctl.d/99-mine.conf": f"{SOMAXCONN} = 600 # short\n{SOMAXCONN} = 7s\n"})
+    assert values(root) == ["600"]

@@ -93,6 +93,24 @@ async def test_shows_what_is_and_what_should_be(size: tuple[int, int]) -> None:
         assert "The ports from which the kernel takes" in said
 
 
+@pytest.mark.parametrize("key", ["net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_retries2", CONNTRACK])
+async def test_on_24_lines_now_a_restart_and_who_else_writes_are_there_without_scrolling(key: str) -> None:
+    helper = FakeHelper()
+    helper.outlooks[key] = BootForecast(
+        "8",
+        ("under systemd-sysctl: /etc/sysctl.d/50-mine.conf:2 sets 8", "under sysctl --system: no file sets it"),
+        ("when it starts or stops, tuned sets 9 (/etc/tuned/edge/tuned.conf:2)",),
+        hints=("/etc/sysctl.d/99-mine:1 looks as if it set it, but no program reads it",),
+    )
+    async with running_app(helper, (80, 24)) as (app, pilot):
+        await panel(app, pilot)
+        await pilot.press("slash", *key.rpartition(".")[2])
+        await pilot.pause()
+        said = " ".join(screen_text(app).split())
+        for text in (" Now ", "50-mine.conf:2 sets 8", "no file sets it", "tuned sets 9", "99-mine:1"):
+            assert text in said
+
+
 async def test_what_cannot_be_changed_says_why() -> None:
     async with running_app(FakeHelper()) as (app, pilot):
         await panel(app, pilot)

@@ -24,18 +24,21 @@ from sockmon.ui.widgets.labelled_list import Labelled
 NOT_IN_PANEL = ("commands", "source")
 """Kinds of sections for the shell and the docs."""
 
+FIRST = ("Now", "Read-only", "At boot", "Origin")
+"""Sections that come before the description: a terminal of 24 lines has room for little else."""
+
 
 def setting_facts(line: PanelRow, here: PlanContext, proposal: Proposal | None) -> tuple[str, list[Labelled]]:
     """Return key and unit, and the facts of the setting, its effect and warnings in the plan first."""
     title, what, sections = catalog.setting_page(line.row, here)
-    facts = [*_planned_facts(line, proposal), Labelled("", Text(what))]
+    first, rest = list(_planned_facts(line, proposal)), [Labelled("What it is", Text(what))]
     for section in sections:
         if section.kind == "advice" and line.advised is not None:
             asked = Text.assemble((format_value(line.advised), "sev-warning"), f"  {sentence(line.reason)}")
-            facts.append(Labelled(section.name, asked))
+            first.append(Labelled(section.name, asked))
         elif section.kind not in NOT_IN_PANEL:
-            facts += section_facts([section])
-    return title, facts
+            (first if section.name in FIRST else rest).extend(section_facts([section]))
+    return title, [*first, *rest]
 
 
 def unlisted_facts(typed: str) -> tuple[str, list[Labelled]]:

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 
 from sockmon.model.writers import Action, Writer
 from sockmon.text import sanitize
+from sockmon.tuning.boot.kernel_rules import same_number
+from sockmon.tuning.boot.kernel_write import Refused, write
 from sockmon.tuning.boot.other_writers.row import Machine, numbered
 from sockmon.tuning.boot.other_writers.tuned_profile import TunedProfile, Unit, main_options, read_profile
 from sockmon.tuning.boot.sysctl_d import path_of
@@ -90,8 +92,17 @@ def _last_line(key: str, machine: Machine) -> tuple[str, str] | None:
         for number, line in numbered(machine.read(file) or ""):
             option, equals, value = (part.strip() for part in line.partition("="))
             if equals and line[:1] not in ("#", ";") and option.translate(_SWAP) == path_of(key):
-                found = sanitize(value, 4096), f"{sanitize(file, 4096)}:{number}"
+                kept = _as_kept(key, sanitize(value, 4096))
+                found = (kept, f"{sanitize(file, 4096)}:{number}") if kept is not None else found
     return found
+
+
+def _as_kept(key: str, value: str) -> str | None:
+    """Return what the kernel makes of `value`, or the value if that is not known; None if it refuses it."""
+    outcome = write(same_number(path_of(key))[0], value.encode(), {})
+    if isinstance(outcome, Refused):
+        return value if outcome.by or outcome.partly else None
+    return value if outcome.value is None else outcome.value
 
 
 def _files(machine: Machine) -> list[str]:
