@@ -49,6 +49,8 @@ def forget(keys: tuple[str, ...], yes: bool, json_: bool, root: str) -> None:
     context = _current_settings(known)
     for page in forget_pages(lines, context, after, FILE):
         click.echo(render_page(*page, *terminal_width_and_colour()), err=True, color=True)
+    for message in _lost_with_them(content, content_without(lines, content), state_root(root)):
+        click.echo(f"Warning: {message}", err=True)
     if not yes:
         require_root(root, ["forget", *keys])
         confirm("The line is removed at once. No value changes, so nothing is held or rolled back.")
@@ -70,6 +72,24 @@ def _our_file(root: str) -> bytes:
     except (OSError, UnreadableFile) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise TuningError(f"{FILE} cannot be read: {reason}") from error
+
+
+def _lost_with_them(before: bytes, after: bytes, root: str | Path) -> list[str]:
+    """Return which of the lines that stay in our file would set their keys no longer, with the reason."""
+    from sockmon.model.plan import Setting
+    from sockmon.tunables import BY_KEY
+    from sockmon.tuning.boot.at_boot import not_set_at_boot
+    from sockmon.tuning.boot.dropin import FILE, assignments
+    from sockmon.tuning.boot.this_kernel import this_kernel
+    from sockmon.tuning.boot.winning_line import read_boot_files
+
+    pairs = (line.partition("=")[::2] for line in assignments(after).values())
+    stay = [Setting(key.strip(), "", value.strip()) for key, value in pairs if key.strip() in BY_KEY]
+    was, then = (
+        not_set_at_boot(stay, read_boot_files(root, {FILE: content}), this_kernel()) for content in (before, after)
+    )
+    already = {each.key for each in was}
+    return [f"{each.message}; its line in {FILE} stays" for each in then if each.key not in already]
 
 
 def _lines_of(names: Iterable[str], content: bytes) -> dict[str, str]:

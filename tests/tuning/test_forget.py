@@ -196,3 +196,15 @@ def test_a_plan_that_forgets_sets_nothing() -> None:
     with tempfile.TemporaryDirectory() as root:
         made = Plan((Setting(SOMAXCONN, "1", "2"),), netns_inode(), boot_id(), forgets=(BUCKETS,))
         assert Guard(made, ACTOR, 60.0, root).apply().state == "refused"
+
+
+def test_a_line_that_needs_the_one_that_is_removed_is_named() -> None:
+    ports, start = "net.ipv4.ip_local_port_range", "net.ipv4.ip_unprivileged_port_start"
+    with tempfile.TemporaryDirectory() as root:
+        file = Path(root, "etc/sysctl.d/90-sockmon.conf")
+        file.parent.mkdir(parents=True)
+        lines = (f"# sockmon 20260101T000000-0\n{ports} = 50000 60000\n", f"# sockmon x\n{start} = 45000\n")
+        file.write_text("".join(lines))
+        said, other = _run(root, "forget", ports).err, _run(root, "forget", start).err
+    assert f"Warning: the kernel refuses {start} = 45000 at boot with EINVAL: {ports} begins at 32768" in said
+    assert "Warning" not in other
