@@ -17,6 +17,9 @@ from sockmon.text import sanitize
 from sockmon.tuning.planning.outcome_text import outcome_text, reason_text, subject_text
 from sockmon.tuning.transaction.client import observe, pending_change
 
+MAX_SECONDS = 3 * QUIET_SECONDS
+"""Seconds of sampling at most: on a busy machine the first sample alone can take as long as a counter has to be
+quiet."""
 SPARE_SECONDS = 5.0
 """Seconds of the hold that are left for the decision itself."""
 
@@ -44,7 +47,7 @@ def observe_pending(id: str, root: str) -> Transaction | None:
         left = pending.deadline - time.clock_gettime(time.CLOCK_BOOTTIME) - SPARE_SECONDS
         if left <= 0:
             return pending
-        outcomes = _sample(pending, min(left, QUIET_SECONDS))
+        outcomes = _sample(pending, min(left, MAX_SECONDS))
         return (observe(pending.id, outcomes, root) if outcomes else None) or pending
     except (SockmonError, OSError) as error:
         click.echo(f"whether it helped is not known: {error}", err=True)
@@ -57,11 +60,14 @@ def _sample(pending: Transaction, seconds: float) -> tuple[Outcome, ...]:
     watch, end, samples_taken = OutcomeWatch(pending), time.monotonic() + seconds, 1
     with open_samples(None, None) as samples:
         watch.add(samples.first)
+        quiet_at = samples.first.snapshot.at + QUIET_SECONDS + 1.0
         while time.monotonic() < end:
             samples.refresh()
             if (now := samples.poll()) is not None:
                 watch.add(now)
                 samples_taken += 1
+                if now.snapshot.at >= quiet_at:
+                    break
             if not any(each.quiet is not None for each in watch.outcomes):
                 break
     return watch.outcomes if samples_taken > 1 else ()
