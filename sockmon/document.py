@@ -14,7 +14,7 @@ CODE = (
 """Commands and settings that keep their lower-case letter at the start of a sentence."""
 _FIRST_WORD = re.compile(r"(?!\S*\[\d+\])([a-z]+)(?:'s)?(?:[ ,:]|-[a-z])")
 
-SectionKind = Literal["text", "effect", "danger", "warnings", "advice", "commands", "source"]
+SectionKind = Literal["text", "state", "effect", "danger", "warnings", "advice", "commands", "source"]
 
 
 class Section(NamedTuple):
@@ -23,7 +23,7 @@ class Section(NamedTuple):
     name: str
     paragraphs: tuple[str, ...]
     kind: SectionKind = "text"
-    """What a screen goes by to style a section or to leave it out."""
+    """What a screen goes by to style a section, to place it, or to leave it out."""
 
 
 def sentence(text: str) -> str:

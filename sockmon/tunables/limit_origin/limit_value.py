@@ -53,7 +53,7 @@ def parse_directive(resource: Resource, text: str) -> tuple[int, int] | None:
 
 
 def parse_pam(resource: Resource, text: str, nr_open: int | None) -> int | None:
-    """Return the number of a line of limits.conf; None if pam_limits ignores the line, or if it stands for
+    """Return the number of a line of limits.conf; None if pam_limits ignores the line, or if it means
     fs.nr_open and that is not known."""
     value = text.lower()
     if value in ("-", "-1", "unlimited", "infinity"):

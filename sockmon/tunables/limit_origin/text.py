@@ -48,8 +48,8 @@ def set_by(origin: LimitOrigin) -> str:
 
 
 def to_last(origin: LimitOrigin, value: str = "") -> tuple[str, ...]:
-    """Return what to change so that the next start has `value`, as SOFT:HARD, too: a sentence each. Without a
-    value it says where the change belongs."""
+    """Return what to change so that the next start has `value`, as SOFT:HARD, too: a sentence each; without a
+    value, where the change belongs."""
     lines = _to_last(origin.resource, origin.starter, value, origin.next_start or origin.soft_source)
     if origin.manager_hard is not None:
         lines = (*lines, _manager_limit(origin))

@@ -57,7 +57,7 @@ def manager_uid(path: str) -> int | None:
 
 
 def container_of_cgroup(path: str) -> Container | None:
-    """Return the outermost container of a cgroup; None if there is none."""
+    """Return the outermost container of a cgroup; None outside of containers."""
     parts = path.split("/")
     for place, part in enumerate(parts):
         if not _CONTAINER.fullmatch(part):

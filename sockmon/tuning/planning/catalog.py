@@ -154,9 +154,9 @@ def setting_page(row: CatalogRow, context: PlanContext) -> tuple[str, str, tuple
 
 def _sections(row: CatalogRow, tunable: Tunable, context: PlanContext) -> Iterator[Section]:
     now = "Not present on this machine." if row.current is None else format_sysctl(row.key, row.current)
-    yield Section("Now", (now,))
+    yield Section("Now", (now,), "state")
     if row.refused:
-        yield Section("Read-only", (sentence(f"it cannot be changed here: {row.refused}"),))
+        yield Section("Read-only", (sentence(f"it cannot be changed here: {row.refused}"),), "state")
     if row.advised:
         yield Section("Advised", (f"{row.key} = {row.advised}", sentence(row.reason)), "advice")
     else:
@@ -164,7 +164,7 @@ def _sections(row: CatalogRow, tunable: Tunable, context: PlanContext) -> Iterat
         yield Section("Advised", (why,), "advice")
     boot = note_for_key(row.key, row.advised or "", context)
     if boot:
-        yield Section("Origin" if tunable.kind == "limit" else "At boot", boot)
+        yield Section("Origin" if tunable.kind == "limit" else "At boot", boot, "state")
     yield from tunable_sections(tunable)
     if tunable.related:
         yield Section("Related", tuple(format_sysctl(key, context.values.get(key)) for key in tunable.related))

@@ -24,9 +24,6 @@ from sockmon.ui.widgets.labelled_list import Labelled
 NOT_IN_PANEL = ("commands", "source")
 """Kinds of sections for the shell and the docs."""
 
-FIRST = ("Now", "Read-only", "At boot", "Origin")
-"""Sections that come before the description: a terminal of 24 lines has room for little else."""
-
 
 def setting_facts(line: PanelRow, here: PlanContext, proposal: Proposal | None) -> tuple[str, list[Labelled]]:
     """Return key and unit, and the facts of the setting, its effect and warnings in the plan first."""
@@ -37,7 +34,8 @@ def setting_facts(line: PanelRow, here: PlanContext, proposal: Proposal | None) 
             asked = Text.assemble((format_value(line.advised), "sev-warning"), f"  {sentence(line.reason)}")
             first.append(Labelled(section.name, asked))
         elif section.kind not in NOT_IN_PANEL:
-            (first if section.name in FIRST else rest).extend(section_facts([section]))
+            # A terminal of 24 lines has room for little else.
+            (first if section.kind == "state" else rest).extend(section_facts([section]))
     return title, [*first, *rest]
 
 
