@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 
 import pytest
 
@@ -58,25 +57,18 @@ def shows(words: str) -> Callable[[str], bool]:
     return lambda screen: words in screen
 
 
-def _about(screen: str) -> str:
-    """Return what the list shows of the selected guide."""
-    return screen.partition("Selected guide")[2]
-
-
-def _is_other(about: str, screen: str) -> bool:
-    return _about(screen) != about
-
-
 def begin(terminal: Terminal, guide: Guide, number: str = "") -> None:
     """Open the guide whose symptom is known, and give the number that it asks for."""
     press_until(terminal, "w", shows("\n Symptom  "))
-    symptom = f" Symptom         {sentence(guide.symptom)}"[:50]
-    for _ in GUIDES:
+    # Its first words: a command or a number with its unit is not broken, so the line may end early.
+    symptom = f" Symptom         {sentence(guide.symptom)}"[:32]
+    # Down to the end, and up again: the guides that fit come to the top until a person moves in the list.
+    for key in ("j",) * len(GUIDES) + ("k",) * len(GUIDES):
         # A frame arrives in pieces.
         read_for(terminal, READING)
         if symptom in terminal.screen():
             break
-        press_until(terminal, "j", partial(_is_other, _about(terminal.screen())))
+        terminal.press(key)
     if guide.asks_number:
         press_until(terminal, "\r", shows("Enter: go on"))
         for end, digit in enumerate(number, 1):

@@ -64,6 +64,9 @@ class GuideList(DetailScreen):
         "back": "Leave the list",
     }
 
+    _order: tuple[str, ...] = ()
+    """The names of the guides in the order that stays, because the cursor has left the first one."""
+
     def compose(self) -> ComposeResult:
         self._fit_to_terminal()
         with Horizontal(id="headline"):
@@ -85,6 +88,8 @@ class GuideList(DetailScreen):
             GuideRow(guide, why, brief_reason(guide, why, facts), *self._state(guide, assessment))
             for guide, why in session.fitting(assessment, place)
         ]
+        if self._order:
+            rows.sort(key=lambda row: self._order.index(row.guide.name))
         self.set_title(
             Text.assemble(("guides", "heading"), " · from a symptom to the limit, the remedy and the proof")
         )
@@ -118,7 +123,10 @@ class GuideList(DetailScreen):
             self.query_one("#facts", LabelledList).show(*_facts(row))
 
     def on_table_moved(self) -> None:
-        """Show what the guide under the cursor is about."""
+        """Show what the guide under the cursor is about; from now on guides do not move under the cursor."""
+        rows = self.query_one("#guides", Table).rows
+        if not self._order and self._selected is not rows[0]:
+            self._order = tuple(row.guide.name for row in rows)
         self.query_one("#about Page", Page).scroll_home(animate=False)
         self._describe()
 
