@@ -37,7 +37,8 @@ from tests.tuning.sample_change import (
     write,
 )
 
-pytestmark = [needs_stepping, pytest.mark.usefixtures("needs_userns")]
+# In a private user namespace for every user: a matrix of minutes, which one user need not repeat after another.
+pytestmark = [needs_stepping, pytest.mark.usefixtures("needs_userns"), pytest.mark.slow]
 
 ERRORS: tuple[int, ...] = (errno.EIO, errno.ENOSPC)
 if os.environ.get("SOCKMON_CRASHES") == "all":
