@@ -18,7 +18,7 @@ from sockmon.tuning.transaction.client import history
 
 
 class KeptProgress:
-    """The progress of one guide in its file; a fault of the file is a notice, and the guide begins anew."""
+    """The progress of one guide in its file; a fault of the file is a notice, and the guide begins again."""
 
     def __init__(self, guide: Guide) -> None:
         self._guide = guide

@@ -111,7 +111,7 @@ BY_ID = {end.id: end for end in ENDS}
 
 
 def verified_and(lasting: Callable[[Facts], Sequence[str]]) -> End:
-    """Return the end of a change that helped, with the lines that make it last after a restart of the program."""
+    """Return the end of a change that helped, with the lines that persist it over a restart of the program."""
     end = BY_ID[VERIFIED]
     return replace(
         end,

@@ -23,8 +23,8 @@ class Missing(msgspec.Struct, frozen=True, omit_defaults=True):
     """The part of it, such as the controller of `cgroups`. Empty: all of it, or not noted in an older
     recording."""
     unjudged: str = ""
-    """Whose limits were not judged because of it, in a few words: `3 other network namespaces`. Empty: nobody
-    else's, or not noted in an older recording."""
+    """Whose limits were not judged because of it, in a few words: `3 other network namespaces`. Empty: all were
+    judged, or an older recording does not have it."""
     short: str = ""
     """The reason in fewer words, for a terminal; empty: the reason is short."""
     netns: int = 0

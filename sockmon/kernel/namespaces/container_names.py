@@ -95,7 +95,7 @@ def read_container(owner: CgroupOwner, files: StateFiles) -> ContainerState:
 
 
 def _first(candidates: Iterable[C], read: Callable[[C], ContainerState], otherwise: str) -> ContainerState:
-    """Return what the first candidate that exists says; raise Forbidden rather than that there is none."""
+    """Return the answer of the first candidate that exists; Forbidden if one of the others may not be read."""
     forbidden: ReadError | None = None
     for candidate in candidates:
         try:

@@ -1,6 +1,6 @@
 """The network namespace that `--netns` names: that of a container, pod, machine or unit, or a name of ip-netns(8).
 
-A container is in the namespace of its oldest process, whoever made that: containers of a pod share one.
+A container is in the namespace of its oldest process, whichever program made that: containers of a pod share one.
 """
 
 from __future__ import annotations

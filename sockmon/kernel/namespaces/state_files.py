@@ -50,7 +50,7 @@ class StateFiles:
         return self._in_time(lambda: os.path.exists(self._root + path), home)
 
     def read_link(self, path: str) -> str:
-        """Return what a symbolic link says; raise ReadError if there is none."""
+        """Return the target of a symbolic link; raise ReadError if there is none."""
         try:
             return os.readlink(self._root + path)
         except OSError as error:

@@ -168,8 +168,8 @@ def _not_set(content: bytes, root: str | Path, kernel: Kernel) -> tuple[NotSet, 
 
 
 def _arrangements(content: bytes, blocks: dict[str, bytes]) -> Iterator[bytes]:
-    """Yield the file with the new lines in place of the old ones; then, unless somebody else has put a line about
-    one of these keys there, with the new lines last, in both orders."""
+    """Yield the file with the new lines in place of the old ones; then, unless a line of others is about one of
+    these keys, with the new lines last, in both orders."""
     yield _merged(content, blocks)
     firsts = {same_number(path_of(key))[0] for key in blocks}
     if any(_is_about(chunk, firsts) for chunk in _chunks(content) if _path_set_by(chunk) is None):

@@ -1,4 +1,4 @@
-"""Warnings about changes after which nobody can log in: fs.nr_open below what the configuration asks for, too few
+"""Warnings about changes after which logins fail: fs.nr_open below what the configuration asks for, too few
 ids.
 
 The kernel refuses a hard limit of descriptors above fs.nr_open with EPERM (do_prlimit() in kernel/sys.c).
