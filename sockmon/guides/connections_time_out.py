@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sockmon.ceilings.backlogs import SOMAXCONN, backlog
+from sockmon.ceilings.backlogs import backlog
 from sockmon.ceilings.evidence import process_label
 from sockmon.ceilings.listener_drops import OVERFLOWS
 from sockmon.ceilings.listener_processes import AcceptQueue, by_address, stuck_remedy
@@ -13,6 +13,7 @@ from sockmon.ceilings.queues import PASSIVE_OPENS, listener_label
 from sockmon.ceilings.syn_queue import QUEUE_FULL_DROPS, SYNCOOKIES
 from sockmon.document import sentence
 from sockmon.format import plural
+from sockmon.guides.backlog_steps import backlog_steps
 from sockmon.guides.ends import BY_ID, DO_NOT_TUNE, NOT_HERE, OTHER_LIMIT, keep_it
 from sockmon.guides.examples import BACKLOG, WORKERS
 from sockmon.guides.facts import Facts
@@ -25,14 +26,13 @@ from sockmon.guides.findings import (
     application_advice,
     contradicted,
     left_limit,
-    listen_again,
     not_read,
     numbers_of,
     supported,
     undecided,
 )
 from sockmon.guides.guide import Act, Branch, Decide, End, Finding, Guide, Observe, Verify
-from sockmon.misconceptions import ABORT_ON_OVERFLOW, LONGER_QUEUE, SOMAXCONN_ALONE, SYN_BACKLOG
+from sockmon.misconceptions import ABORT_ON_OVERFLOW, LONGER_QUEUE, SYN_BACKLOG
 from sockmon.model.snapshot import Listener, Owner
 
 
@@ -177,23 +177,7 @@ GUIDE = Guide(
             undecided="backlog",
             misconceptions=(LONGER_QUEUE,),
         ),
-        Decide(
-            id="backlog",
-            title="The backlog",
-            question="What limits the queue: net.core.somaxconn, or the application?",
-            branches=(Branch("raise-cap", f"{SOMAXCONN} caps it", advises(SOMAXCONN)),),
-            otherwise="ask-for-more",
-            otherwise_label="the application asks for too little",
-            misconceptions=(SOMAXCONN_ALONE,),
-        ),
-        Act(
-            id="raise-cap",
-            title="Raise the cap of backlogs",
-            settings=advised_settings(SOMAXCONN),
-            advice=listen_again,
-            examples=BACKLOG,
-            done="room",
-        ),
+        *backlog_steps("ask-for-more", "the application asks for too little"),
         Act(
             id="ask-for-more",
             title="A longer backlog of the program",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sockmon.ceilings.backlogs import SOMAXCONN
 from sockmon.ceilings.queues import listener_label
 from sockmon.ceilings.unix_dgram import LIMIT, queue_label
 from sockmon.document import sentence
+from sockmon.guides.backlog_steps import backlog_steps
 from sockmon.guides.ends import DO_NOT_TUNE, NOT_HERE, OTHER_LIMIT
 from sockmon.guides.examples import BACKLOG, LOG_SOCKET, WORKERS
 from sockmon.guides.facts import Facts
@@ -21,14 +21,13 @@ from sockmon.guides.findings import (
     application_advice,
     contradicted,
     left_limit,
-    listen_again,
     not_read,
     numbers_of,
     supported,
     undecided,
 )
 from sockmon.guides.guide import Act, Branch, Decide, End, Finding, Guide, Observe, Verify
-from sockmon.misconceptions import LONGER_DATAGRAM_QUEUE, LONGER_QUEUE, RESTART_DATAGRAM, SOMAXCONN_ALONE
+from sockmon.misconceptions import LONGER_DATAGRAM_QUEUE, LONGER_QUEUE, RESTART_DATAGRAM
 from sockmon.model.report import Reading
 from sockmon.model.snapshot import DatagramQueue
 
@@ -171,23 +170,7 @@ GUIDE = Guide(
             declined=DO_NOT_TUNE,
             misconceptions=(RESTART_DATAGRAM,),
         ),
-        Decide(
-            id="backlog",
-            title="The backlog",
-            question="What limits the queue: net.core.somaxconn, or the application?",
-            branches=(Branch("raise-cap", f"{SOMAXCONN} caps it", advises(SOMAXCONN)),),
-            otherwise="accept",
-            otherwise_label="the application",
-            misconceptions=(SOMAXCONN_ALONE,),
-        ),
-        Act(
-            id="raise-cap",
-            title="Raise the cap of backlogs",
-            settings=advised_settings(SOMAXCONN),
-            advice=listen_again,
-            examples=BACKLOG,
-            done="room",
-        ),
+        *backlog_steps("accept", "the application"),
         Act(
             id="accept",
             title="Let the application accept",
