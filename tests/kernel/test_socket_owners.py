@@ -7,7 +7,7 @@ import json
 import os
 import resource
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import pytest
 from msgspec.structs import replace
@@ -16,7 +16,7 @@ from sockmon.kernel.netlink import run
 from sockmon.kernel.processes import descriptors as fds
 from sockmon.kernel.processes import proc_files, socket_owners
 from sockmon.kernel.processes.attribution import Attribution
-from sockmon.kernel.processes.process_sockets import SAMPLE_SIZE
+from sockmon.kernel.processes.process_sockets import SAMPLE_SIZE, sample_size
 from sockmon.kernel.processes.process_table import ProcessTable
 from sockmon.kernel.processes.socket_owners import Owners
 from sockmon.model.snapshot import Process
@@ -147,6 +147,38 @@ def test_one_process_that_cannot_be_read_does_not_hide_the_others(
         assert fine.pid in pids
         assert broken.pid not in pids
         assert os.strerror(code) in fresh.missing[-1].reason
+
+
+@pytest.mark.parametrize(
+    ("counts", "most", "size"),
+    [
+        ([], 16_384, 16_384),
+        ([5, 20_000], 16_384, 16_384),
+        ([20_000] * 4, 16_384, 16_384),
+        ([20_000] * 8, 16_384, 8_192),
+        ([20_000] * 8 + [536] * 10, 16_384, 7_522),
+        ([20_000] * 8 + [1] * 1_000, 16_384, 8_067),
+        ([20_000] * 500, 16_384, 1_024),
+        ([20_000] * 500, 100, 131),
+        ([800] * 500, 16_384, 1_024),
+    ],
+)
+def test_all_processes_together_have_a_bounded_number_of_links(counts: list[int], most: int, size: int) -> None:
+    assert sample_size(counts, most) == min(size, most)
+
+
+def test_a_listener_of_a_sampled_process_is_known_without_a_search(table: ProcessTable) -> None:
+    known = Owners(sample=64)
+    made = SOCKETS.format(1) + "import os\nheld += [os.open('/dev/null', 0) for _ in range(500)]\n"
+    with sleeper(made) as process, closing(known):
+        (seen,) = rows(table, process.pid)
+        (inode,) = descriptors(process.pid).inodes
+        run(known.refresh([seen]))
+        owner = known.owner_of(inode)
+        assert owner is not None
+        assert owner.pid == process.pid
+        assert known.holders_of([inode])[inode] == (owner,)
+        assert known.owners_of([inode]) == {inode: owner}
 
 
 @pytest.mark.fault("R17")

@@ -7,7 +7,7 @@ import os
 import random
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,9 +18,14 @@ from sockmon.model.snapshot import Owner
 
 SAMPLE_SIZE = 16_384
 """Descriptors of one process that are read at most; with more of them its numbers are estimates (±3 %)."""
+MIN_SAMPLE = 1_024
+"""The least that is read of a process with more of them, however many such processes there are (±10 %)."""
+MAX_LINKS = 65_536
+"""Descriptors of all processes from which on the large ones are sampled. A link costs 4 µs, so this is a quarter
+of a second of a processor."""
 LOW_DESCRIPTORS = 256
-"""The lowest descriptors of a sampled process, which are read in addition for epoll sets and inotify instances: a
-server opens them before its first connection."""
+"""The lowest descriptors of a sampled process, which are read in addition for listeners, epoll sets and inotify
+instances: a server opens them before its first connection."""
 _SPARSE = 2  # slots for each descriptor; with more of them most numbers that are tried would not be open
 
 
@@ -34,6 +39,8 @@ class ProcessSockets:
     fds: int | None
     read_at: float
     inodes: array[int] = field(default_factory=lambda: array("Q"))
+    lowest: array[int] = field(default_factory=lambda: array("Q"))
+    """Sockets among the lowest descriptors, if `inodes` is a sample."""
     scale: float = 1.0
     readable: bool = True
     fault: str = ""
@@ -57,6 +64,16 @@ class WatchingProcess(NamedTuple):
     files: tuple[tuple[int, str], ...]
 
 
+def sample_size(counts: Iterable[int], most: int = SAMPLE_SIZE) -> int:
+    """Return how many descriptors to read of one process at most, so that all processes, whose numbers of
+    descriptors are `counts`, have MAX_LINKS: from `most` down to MIN_SAMPLE."""
+    left, large = MAX_LINKS, sorted(min(count, most) for count in counts)
+    while large and left >= large[0] * len(large):
+        left -= large[0]
+        del large[0]
+    return max(min(left // len(large), most), min(MIN_SAMPLE, most)) if large else most
+
+
 def is_same_process(pid: int, start: int, proc: int) -> bool:
     """Return whether the process of this pid is the one that began at `start`; raise OSError."""
     return proc_files.parse_stat(proc_files.read(f"{pid}/stat", proc)).start == start
@@ -71,7 +88,7 @@ def read_links(held: ProcessSockets, proc: int, sample: int) -> Incremental[None
         open_count = yield from fds.read_socket_links(folder, numbers, held.inodes, held.watching, held.kinds)
         if held.fds is None or held.fds <= sample:
             return
-        yield from fds.read_socket_links(folder, range(LOW_DESCRIPTORS), array("Q"), held.watching)
+        yield from fds.read_socket_links(folder, range(LOW_DESCRIPTORS), held.lowest, held.watching)
     held.watching = list(dict.fromkeys(held.watching))
     if open_count:
         held.scale = max(held.fds / open_count, 1.0)

@@ -1,9 +1,9 @@
 """Who owns which socket: an incremental walk over the descriptors of all processes, /proc/PID/fd.
 
 A link costs 4 µs, so a process is read again only if the number of its descriptors has changed or after a minute,
-and of one with very many descriptors a sample is read. A socket that several processes share (forked workers,
-tables shared by CLONE_FILES) counts for one of them: the lowest pid that is not 1, so that neither workers nor an
-init that passes sockets on take it from the service, and sums are not inflated.
+and of one with very many descriptors a sample is read: the smaller, the more such processes there are. A socket that
+several processes share (forked workers, tables shared by CLONE_FILES) counts for one of them: the lowest pid that is
+not 1, so that neither workers nor an init that passes sockets on take it from the service, and sums are not inflated.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from sockmon.kernel.processes.process_sockets import (
     WatchingProcess,
     is_same_process,
     read_links,
+    sample_size,
 )
 from sockmon.model.snapshot import Owner, Process
 
@@ -72,9 +73,10 @@ class Owners:
         if not rows:
             return
         self._rows = rows
+        sample = sample_size((row.fds or 0 for row in rows), self._sample)
         for step, row in enumerate(rows, 1):
             if self._changed(row):
-                yield from self._refresh_process(row)
+                yield from self._refresh_process(row, sample)
                 yield
             elif step % _ROWS_PER_STEP == 0:
                 yield
@@ -198,7 +200,7 @@ class Owners:
         holders: dict[int, list[Owner]] = {inode: [] for inode in inodes}
         wanted = set(inodes)
         for held in self._held.values() if wanted else ():
-            for inode in wanted.intersection(held.inodes):
+            for inode in wanted.intersection(held.inodes).union(wanted.intersection(held.lowest)):
                 holders[inode].append(Owner(held.pid, held.start, held.name, 1))
         for inode, owners in holders.items():
             self._answers[inode] = owners[0] if owners else None
@@ -209,7 +211,7 @@ class Owners:
         found: dict[int, Owner] = {}
         wanted = set(inodes)
         for held in self._held.values():
-            if mine := wanted.intersection(held.inodes):
+            if mine := wanted.intersection(held.inodes) | wanted.intersection(held.lowest):
                 found.update(dict.fromkeys(mine, Owner(held.pid, held.start, held.name, 1)))
                 wanted -= mine
         return found
@@ -234,12 +236,12 @@ class Owners:
             return True
         return _now() - held.read_at >= STALE_SECONDS
 
-    def _refresh_process(self, row: Process) -> Incremental[None]:
-        """Read one process; forget it if it has ended meanwhile."""
+    def _refresh_process(self, row: Process, sample: int) -> Incremental[None]:
+        """Read one process, or a sample of it; forget it if it has ended meanwhile."""
         held = ProcessSockets(row.pid, row.start, row.name, row.fds, _now())
         try:
             if row.fds != 0:
-                yield from read_links(held, self._proc, self._sample)
+                yield from read_links(held, self._proc, sample)
             self._held[row.pid] = held
         except OSError as error:
             if error.errno in NO_FREE_FILE:
