@@ -1,9 +1,10 @@
 """Who owns which socket: an incremental walk over the descriptors of all processes, /proc/PID/fd.
 
 A link costs 4 µs, so a process is read again only if the number of its descriptors has changed or after a minute,
-and of one with very many descriptors a sample is read: the smaller, the more such processes there are. A socket that
-several processes share (forked workers, tables shared by CLONE_FILES) counts for one of them: the lowest pid that is
-not 1, so that neither workers nor an init that passes sockets on take it from the service, and sums are not inflated.
+and of one with very many descriptors a sample is read: the smaller, the more such processes there are. A socket
+that several processes share (forked workers, tables shared by CLONE_FILES) counts for one of them: the lowest pid
+that is not 1, so that neither workers nor an init that passes sockets on take it from the service, and sums are
+not inflated.
 """
 
 from __future__ import annotations
