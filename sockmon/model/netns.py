@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from sockmon.model.conntrack_tops import ConntrackTops
 from sockmon.model.host import Owner
 from sockmon.model.ports import Ports
 from sockmon.model.queues import OrphanGroup, QueueOwner, TcpQueues
@@ -196,6 +197,8 @@ class Conntrack(msgspec.Struct, frozen=True):
     table: dict[str, int] | None = None
     """Entries by protocol and, for TCP, state: `tcp ESTABLISHED`, `udp`, `icmp`, ..."""
     unreplied: int | None = None
+    tops: ConntrackTops | None = None
+    """None if the table was not read, and in older recordings."""
 
 
 class Netns(msgspec.Struct, frozen=True):
