@@ -1,7 +1,7 @@
 """Flows of the connection tracking table: what asks for them, and what answers.
 
-A flow is identified by its namespace, its zone, its protocol and its original tuple; `Flow.id` tells it from a later
-flow with the same ones. To delete a flow the kernel needs exactly these (ctnetlink_del_conntrack()).
+A flow is identified by its namespace, its zone, its protocol and its original tuple; `Flow.id` tells it from a
+later flow with the same ones. To delete a flow the kernel needs exactly these (ctnetlink_del_conntrack()).
 """
 
 from __future__ import annotations
