@@ -23,8 +23,8 @@ PROTOCOLS = (TCP, UDP, RAW, PACKET, UNIX)
 KEPT_BY_KERNEL, HALF_OPEN, NOT_ACCEPTED, ORPHAN, NO_FILE = (
     "kept-by-kernel", "half-open", "not-accepted", "orphan", "no-file",
 )  # fmt: skip
-"""Why a socket has no owner. KEPT_BY_KERNEL: TIME_WAIT, closed by its process. HALF_OPEN: SYN_RECV. NOT_ACCEPTED: in
-the accept queue of a listener. ORPHAN: closed by its process, and the FIN is not acknowledged. NO_FILE: no
+"""Why a socket has no owner. KEPT_BY_KERNEL: TIME_WAIT, closed by its process. HALF_OPEN: SYN_RECV. NOT_ACCEPTED:
+in the accept queue of a listener. ORPHAN: closed by its process, and the FIN is not acknowledged. NO_FILE: no
 descriptor refers to it."""
 
 SORTS = ("state", "local", "remote", "recvq", "sendq", "owner", "rtt", "retrans", "sent", "received", "proto")
