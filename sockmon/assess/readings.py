@@ -74,6 +74,7 @@ def _reading(item: Verdict, window: Window) -> Reading:
         warning=_rounded(gauge.warning, 4),
         critical=_rounded(gauge.critical, 4),
         netns=_netns(window.netns) if ceiling.of_netns else None,
+        name=measure.name,
     )
 
 

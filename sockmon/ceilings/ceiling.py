@@ -85,6 +85,8 @@ class Measure:
     """True if there is evidence even if it is unknown, such as who uses a resource whose limit is not visible."""
     missing: Missing | None = None
     """The entry of the Snapshot's `missing` that has the same reason."""
+    name: str = ""
+    """As `Reading.name`."""
     payload: object = None
     """What the ceiling needs again for evidence and remedies."""
 

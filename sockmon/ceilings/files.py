@@ -54,6 +54,7 @@ def _process_fds(window: Window) -> Iterator[Measure]:
             effective_used=0 if is_sandboxed(process) else None,
             at=now.processes.at,
             query=ProcessQuery(process.pid, process.start),
+            name=process.name,
             payload=process,
         )
     if uncounted:

@@ -35,6 +35,7 @@ def _memory_maps(window: Window) -> Iterator[Measure]:
             hit=_is_full(row, limit),
             at=now.maps.at,
             query=ProcessQuery(row.pid, row.start),
+            name=row.name,
             payload=row,
         )
     if not nearly_all_read(now.maps.counted, now.maps.unseen):

@@ -72,12 +72,12 @@ def _processes(locked: LockedMemory) -> Iterator[Measure]:
     """Yield a Measure for VmLck of each process, and for VmPin of those without io_uring."""
     for row in locked.rows:
         if row.locked:
-            yield _process(process_label(row), row, row.locked, locked.at)
+            yield _process(process_label(row), row.name, row, row.locked, locked.at)
         if row.pinned and not row.rings:
-            yield _process(f"{process_label(row)} pinned", row, row.pinned, locked.at)
+            yield _process(f"{process_label(row)} pinned", f"{row.name} pinned", row, row.pinned, locked.at)
 
 
-def _process(subject: str, row: ProcessLocked, used: int, at: float) -> Measure:
+def _process(subject: str, name: str, row: ProcessLocked, used: int, at: float) -> Measure:
     limit = None if row.limit == UNLIMITED else row.limit
     query = ProcessQuery(row.pid, row.start)
     if limit is not None and used > limit:
@@ -85,9 +85,10 @@ def _process(subject: str, row: ProcessLocked, used: int, at: float) -> Measure:
             f"{fmt.size(used)} are more than RLIMIT_MEMLOCK, {fmt.size(limit)}: they were locked with"
             " CAP_IPC_LOCK, or the limit was lowered since; whether more is needed is not known"
         )
-        return Measure(subject, used, None, unknown_reason=reason, at=at, query=query, payload=row)
+        return Measure(subject, used, None, unknown_reason=reason, at=at, query=query, name=name, payload=row)
     ample = limit is not None and limit - used >= AMPLE_BYTES
-    return Measure(subject, used, limit, at=at, query=query, payload=row, levels=_AMPLE if ample else None)
+    levels = _AMPLE if ample else None
+    return Measure(subject, used, limit, at=at, query=query, name=name, payload=row, levels=levels)
 
 
 def _users(locked: LockedMemory, rings: bool) -> Iterator[Measure]:

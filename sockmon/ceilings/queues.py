@@ -77,6 +77,7 @@ def _accept_queues(window: Window) -> Iterator[Measure]:
             hit=hit,
             transient=True,
             query=ListenerQuery(netns.inode, listener.inode),
+            name=format_listener(listener),
             payload=AcceptQueue(listener, tuple(groups[listener.protocol, listener.address, listener.port])),
         )
     if overflows and not blamed:
@@ -104,6 +105,7 @@ def _burst(window: Window, name: str, listener: Listener) -> Measure:
         min_severity="warning",
         transient=True,
         query=ListenerQuery(window.netns.inode, listener.inode),
+        name=format_listener(listener),
         payload=AcceptQueue(listener, (listener,)),
     )
 

@@ -10,7 +10,7 @@ from sockmon.ceilings.ceiling import Ceiling, Levels, Manual, Measure, Window
 from sockmon.ceilings.evidence import HANDSHAKES, SYNS_DROPPED, delta_lines, label_or
 from sockmon.ceilings.listener_drops import DROPS, OVERFLOWS
 from sockmon.ceilings.measuring import sysctl_number, unread_measure
-from sockmon.ceilings.queues import listener_label
+from sockmon.ceilings.queues import format_listener, listener_label
 from sockmon.ceilings.remedies import application, next_limit
 from sockmon.misconceptions import SOMAXCONN_ALONE, SYN_BACKLOG
 from sockmon.model.detail import ListenerQuery
@@ -58,6 +58,7 @@ def _syn_queues(window: Window) -> Iterator[Measure]:
             transient=True,
             at=netns.states.at,
             query=ListenerQuery(netns.inode, queue.listener.inode),
+            name=format_listener(queue.listener),
             payload=queue,
         )
     if full and (fullest is None or 2 * fullest.fullness < 1):

@@ -26,9 +26,12 @@ def drops_counter(buffer: UdpBuffer) -> str:
 
 def buffer_label(buffer: UdpBuffer) -> str:
     """Return `0.0.0.0:2055 collector[12]`."""
+    return f"{_place(buffer)} {process_label(buffer.owner)}" if buffer.owner else _place(buffer)
+
+
+def _place(buffer: UdpBuffer) -> str:
     address = f"[{buffer.address}]" if ":" in buffer.address else buffer.address
-    place = f"{address}:{buffer.port}"
-    return f"{place} {process_label(buffer.owner)}" if buffer.owner else place
+    return f"{address}:{buffer.port}"
 
 
 def _udp_buffers(window: Window) -> Iterator[Measure]:
@@ -46,6 +49,7 @@ def _udp_buffers(window: Window) -> Iterator[Measure]:
             transient=True,
             at=netns.udp.at,
             query=ProcessQuery(owner.pid, owner.start) if owner else None,
+            name=_place(buffer) if owner else "",
             payload=buffer,
         )
     if not netns.udp.buffers:

@@ -59,6 +59,7 @@ def _unix_dgram_queue(window: Window) -> Iterator[Measure]:
             transient=True,
             at=queue.at,
             query=ProcessQuery(queue.owner.pid, queue.owner.start) if queue.owner else None,
+            name=queue.path or "unnamed socket",
             payload=queue,
         )
     if not netns.datagrams:

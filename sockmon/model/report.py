@@ -69,6 +69,8 @@ class Reading(msgspec.Struct, frozen=True, omit_defaults=True):
     """The same for critical; None also if it is never critical."""
     netns: ReadingNetns | None = None
     """The network namespace whose limit or sockets it is about; None if it is about the host or its processes."""
+    name: str = ""
+    """The subject without pid and owner, so that it stays the same after a restart; empty if it has neither."""
 
     @property
     def key(self) -> tuple[str, str]:
