@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from sockmon import settings
 from sockmon.agent.queue_samples import pause_and_sample, sample_first
 from sockmon.agent.sampler import open_sampler
-from sockmon.assess import Assessment, Assessor
+from sockmon.assess import Assessment
 from sockmon.assess.selection import Selection
 from sockmon.assess.several import HostAssessor
 from sockmon.ceilings import CEILINGS
@@ -124,7 +124,7 @@ def assess_recording(path: str) -> Assessment:
     """Return the Assessment at the end of the recording `path`, after all of it that can be read; the rest is in
     `missing`, with the reader RECORDING. Raises BadRecording if no Snapshot of it can be assessed."""
     levels, refused = configured_levels()
-    assessor, damage = Assessor(levels=levels), Damage()
+    assessor, damage = HostAssessor(levels=levels), Damage()
     last: Assessment | None = None
     hosts: dict[str, None] = {}
     faults: list[BadRecording] = []
@@ -153,7 +153,7 @@ def assess_recording(path: str) -> Assessment:
     return with_missing(last, [*refused, *(Missing(RECORDING, text) for text in reasons)])
 
 
-def _assessed(assessor: Assessor, snapshot: Snapshot, path: str) -> Assessment:
+def _assessed(assessor: HostAssessor, snapshot: Snapshot, path: str) -> Assessment:
     """Return the Assessment after `snapshot`; raise BadRecording if its values contradict each other (a forged
     recording)."""
     try:

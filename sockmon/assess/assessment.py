@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from sockmon.assess.severity_rules import Gauge
 from sockmon.assess.time_series import Point
 from sockmon.model.detail import DetailQuery
-from sockmon.model.report import Report
+from sockmon.model.report import ReadingNetns, Report
 from sockmon.model.snapshot import Snapshot
 
 Key = tuple[str, str]
@@ -37,6 +37,16 @@ class Assessment:
     """Alarms that could not be read before they were alarms: they may be older than `since`."""
     started: float = 0.0
     """Wall clock of the first Snapshot: an alarm that began then may be older."""
+    by_netns: Mapping[int, Callable[[], Assessment]] = field(default_factory=dict)
+    """Of several network namespaces, by inode: returns the Assessment as if only that one were sampled. The other
+    fields are those of the host and of the first namespace; `report` and `snapshot` are of all."""
+
+    def of(self, netns: int | ReadingNetns | None) -> Assessment:
+        """Return the Assessment as if only this namespace, by its inode or as a Reading names it, were sampled;
+        itself if there is no other one, or for None, which is the host."""
+        inode = netns.inode if isinstance(netns, ReadingNetns) else netns
+        found = self.by_netns.get(inode) if inode is not None else None
+        return found() if found else self
 
     @cached_property
     def _keys(self) -> dict[tuple[str, DetailQuery], Key]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sockmon.assess.assessment import Assessment, Key
 from sockmon.assess.counters import CountersByOrigin
 from sockmon.assess.eta import Trend, climb, recent_climb, slope
-from sockmon.assess.readings import readings_of, report_of
+from sockmon.assess.readings import MAX_OK_READINGS, readings_of, report_of
 from sockmon.assess.severity_rules import Verdict, judge, may_be_full_soon, previously_empty
 from sockmon.assess.time_series import Point, TimeSeries
 from sockmon.ceilings import CEILINGS, Ceiling
@@ -30,9 +30,17 @@ HISTORY_SECONDS = 600.0
 class Assessor:
     """Takes Snapshots, one at a time, oldest first; keeps the history that rates, trends and hysteresis need."""
 
-    def __init__(self, window: float = 60.0, levels: LevelRules = DEFAULT_LEVELS) -> None:
+    def __init__(
+        self,
+        window: float = 60.0,
+        levels: LevelRules = DEFAULT_LEVELS,
+        ceilings: Sequence[Ceiling] = CEILINGS,
+        max_ok: int = MAX_OK_READINGS,
+    ) -> None:
         self.window = window
         self._levels = levels
+        self._ceilings = ceilings
+        self._max_ok = max_ok
         self._identity: tuple[str, int] | None = None
         self._started = 0.0
         self._reset()
@@ -60,10 +68,10 @@ class Assessor:
             self._reset()
         window = self._window(snapshot, netns)
         verdicts: dict[Key, Verdict] = {}
-        for ceiling in CEILINGS:
+        for ceiling in self._ceilings:
             verdicts |= self._judge_safely(ceiling, window)
         self._store(verdicts, snapshot)
-        readings = readings_of(verdicts.values(), window)
+        readings = readings_of(verdicts.values(), window, self._max_ok)
         return Assessment(
             snapshot=snapshot,
             report=report_of(snapshot, netns, readings),
@@ -82,7 +90,7 @@ class Assessor:
 
     def has_hit_counters(self) -> bool:
         """Return whether a counter that proves a hit is not 0: the next sample shows if it still increases."""
-        proofs = {proof for ceiling in CEILINGS for proof in ceiling.hit_counters}
+        proofs = {proof for ceiling in self._ceilings for proof in ceiling.hit_counters}
         values = self._counters.values.items()
         return any(value and name.partition(" ")[0] in proofs for name, value in values)
 

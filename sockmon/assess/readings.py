@@ -16,20 +16,23 @@ from sockmon.model.report import Reading, ReadingNetns, Remedy, Report
 from sockmon.model.severity import URGENCY, Severity
 from sockmon.model.snapshot import Missing, Netns, Snapshot
 
+PLACES = {row.id: place for place, row in enumerate(CEILINGS)}
+"""The place of each ceiling in the order of causes before symptoms."""
 MAX_OK_READINGS = 3
 """Readings without an alarm that a Report lists for each ceiling."""
 STALE_SECONDS = 5.0
 """Age from which on a reading states its age."""
 
 
-def readings_of(verdicts: Iterable[Verdict], window: Window) -> list[Reading]:
-    """Return the readings of every alarm, and the fullest few others of each ceiling; most urgent first."""
-    verdicts = list(verdicts)
+def readings_of(verdicts: Iterable[Verdict], window: Window, max_ok: int = MAX_OK_READINGS) -> list[Reading]:
+    """Return the readings of every alarm, and the fullest `max_ok` others of each ceiling; most urgent first."""
+    by_ceiling: dict[str, list[Verdict]] = {}
+    for item in verdicts:
+        by_ceiling.setdefault(item.ceiling.id, []).append(item)
     shown: list[Verdict] = []
-    for ceiling in CEILINGS:
-        own = [item for item in verdicts if item.ceiling is ceiling]
+    for own in by_ceiling.values():
         ok = sorted((item for item in own if item.gauge.severity == "ok"), key=_fullness, reverse=True)
-        shown += [item for item in own if item.gauge.severity != "ok"] + ok[:MAX_OK_READINGS]
+        shown += [item for item in own if item.gauge.severity != "ok"] + ok[:max_ok]
     return [_reading(item, window) for item in sorted(shown, key=_urgency_order)]
 
 
@@ -42,8 +45,8 @@ def _fullness(item: Verdict) -> float:
 def _urgency_order(item: Verdict) -> tuple[float, ...]:
     """Return the sort key: urgency; then, of hits, causes before symptoms; then how full."""
     urgency = URGENCY[item.gauge.severity]
-    cause = CEILINGS.index(item.ceiling) if item.gauge.severity == "hit" else 0
-    return (-urgency, cause, -_fullness(item), CEILINGS.index(item.ceiling))
+    place = PLACES[item.ceiling.id]
+    return (-urgency, place if item.gauge.severity == "hit" else 0, -_fullness(item), place)
 
 
 def _reading(item: Verdict, window: Window) -> Reading:

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache, partial
 
 from msgspec.structs import replace
 
 from sockmon.assess.assessment import Assessment
 from sockmon.assess.assessor import DEFAULT_LEVELS, Assessor
-from sockmon.assess.readings import MAX_OK_READINGS, worst
+from sockmon.assess.readings import MAX_OK_READINGS, PLACES, worst
 from sockmon.assess.unjudged import unjudged
 from sockmon.ceilings import CEILINGS
 from sockmon.ceilings.level_rules import LevelRules
-from sockmon.format import first_names
+from sockmon.format import first_names, plural
 from sockmon.model.report import Reading, Report
 from sockmon.model.severity import URGENCY
-from sockmon.model.snapshot import Netns, Snapshot
+from sockmon.model.snapshot import Missing, Netns, Snapshot
 
-_PLACES = {row.id: place for place, row in enumerate(CEILINGS)}
+HOST_CEILINGS = tuple(row for row in CEILINGS if not row.of_netns)
+NETNS_CEILINGS = tuple(row for row in CEILINGS if row.of_netns)
+OTHERS_MAX_OK = 1
+"""Readings without an alarm that each of the other namespaces adds for a ceiling; MAX_OK_READINGS of all are
+listed."""
+FORGET_SECONDS = 60.0
+"""Time after which the history of a namespace that is not sampled any more is dropped."""
 
 
 class HostAssessor:
@@ -28,51 +35,148 @@ class HostAssessor:
     def __init__(self, window: float = 60.0, levels: LevelRules = DEFAULT_LEVELS) -> None:
         self._window = window
         self._levels = levels
-        self._by_inode: dict[int, Assessor] = {}
+        self._host = Assessor(window, levels, HOST_CEILINGS)
+        self._parts: dict[int, _Part] = {}
 
     def add(self, snapshot: Snapshot) -> Assessment:
-        """Add a Snapshot and return the Assessment of its first namespace, with the Report of all."""
-        found = [self._of(netns).add(_view(snapshot, netns)) for netns in snapshot.netns]
-        if len(found) == 1:
-            return found[0]
-        report = _merged(snapshot, [each.report for each in found])
-        return dataclasses.replace(found[0], snapshot=snapshot, report=report)
+        """Add a Snapshot and return the Assessment of its first namespace and the host, with the Report of all."""
+        host = self._host.add(snapshot)
+        parts = [self._part(netns, first=index == 0) for index, netns in enumerate(snapshot.netns)]
+        own = [part.add(snapshot, netns) for part, netns in zip(parts, snapshot.netns, strict=True)]
+        self._forget(snapshot.at)
+        host = _host_alone(host, own[0])
+        if len(own) == 1:
+            return _alone(snapshot, host, own[0])
+        found = {netns.inode: each for netns, each in zip(snapshot.netns, own, strict=True)}
+        return dataclasses.replace(
+            _joined(snapshot, host, own[0]),
+            report=_report_of_all(snapshot, host.report, [each.report for each in own]),
+            by_netns={inode: _once(partial(_alone, snapshot, host, each)) for inode, each in found.items()},
+        )
 
     def has_overfull_queue(self) -> bool:
         """Return whether `Assessor.has_overfull_queue` of any namespace."""
-        return any(each.has_overfull_queue() for each in self._by_inode.values())
+        return any(part.assessor.has_overfull_queue() for part in self._parts.values())
 
     def has_hit_counters(self) -> bool:
-        """Return whether `Assessor.has_hit_counters` of any namespace."""
-        return any(each.has_hit_counters() for each in self._by_inode.values())
+        """Return whether `Assessor.has_hit_counters` of the host or of any namespace."""
+        return self._host.has_hit_counters() or any(
+            part.assessor.has_hit_counters() for part in self._parts.values()
+        )
 
-    def _of(self, netns: Netns) -> Assessor:
-        return self._by_inode.setdefault(netns.inode, Assessor(self._window, self._levels))
+    def _part(self, netns: Netns, first: bool) -> _Part:
+        found = self._parts.get(netns.inode)
+        if found is None or not found.is_of(netns):
+            max_ok = MAX_OK_READINGS if first else OTHERS_MAX_OK
+            found = self._parts[netns.inode] = _Part(self._window, self._levels, max_ok)
+        return found
+
+    def _forget(self, at: float) -> None:
+        for inode in [inode for inode, part in self._parts.items() if not 0 <= at - part.at <= FORGET_SECONDS]:
+            del self._parts[inode]
 
 
-def _view(snapshot: Snapshot, netns: Netns) -> Snapshot:
-    """Return the Snapshot as if only this namespace were sampled."""
-    missing = tuple(entry for entry in snapshot.missing if entry.netns in (0, netns.inode))
-    return replace(snapshot, netns=(netns,), missing=missing)
+class _Part:
+    """One namespace: its limits, without those of the host."""
+
+    def __init__(self, window: float, levels: LevelRules, max_ok: int) -> None:
+        self.assessor = Assessor(window, levels, NETNS_CEILINGS, max_ok)
+        self.at = 0.0
+        """When it was sampled last."""
+        self._netns: Netns | None = None
+
+    def is_of(self, netns: Netns) -> bool:
+        """Return whether it is the same namespace: the kernel uses the number of one that has ended again."""
+        last = self._netns
+        return last is None or not (last.container and netns.container) or last.container == netns.container
+
+    def add(self, snapshot: Snapshot, netns: Netns) -> Assessment:
+        """Return the Assessment of its limits."""
+        self.at, self._netns = snapshot.at, netns
+        # What the limits of a namespace do not need is left out: a host can have thousands of cgroups.
+        return self.assessor.add(
+            replace(
+                snapshot,
+                netns=(netns,),
+                missing=_missing_of(snapshot, netns),
+                softnet=None,
+                neighbours=None,
+                cgroups=None,
+            )
+        )
 
 
-def _merged(snapshot: Snapshot, reports: list[Report]) -> Report:
-    """Return one Report: of the host what the first one says, and of each namespace what is its own."""
-    first, *others = reports
-    own = (row for report in others for row in report.readings if row.netns is not None)
-    readings = tuple(_fullest(sorted((*first.readings, *own), key=_urgency_order)))
-    return replace(
-        first,
-        netns=first_names([netns.name for netns in snapshot.netns]),
-        verdict=worst(readings),
-        readings=readings,
-        missing=(*snapshot.missing, *unjudged(snapshot)),
+def _missing_of(snapshot: Snapshot, netns: Netns) -> tuple[Missing, ...]:
+    return tuple(entry for entry in snapshot.missing if entry.netns in (0, netns.inode))
+
+
+def _host_alone(host: Assessment, first: Assessment) -> Assessment:
+    """Return the Assessment of the host without what its assessor took from the first namespace."""
+    return dataclasses.replace(
+        host,
+        series={key: points for key, points in host.series.items() if key[0] != "state"},
+        rates={key: rate for key, rate in host.rates.items() if key not in first.rates},
     )
+
+
+def _joined(snapshot: Snapshot, host: Assessment, own: Assessment) -> Assessment:
+    """Return the numbers of the host and of one namespace together; the Report is to be replaced."""
+    return dataclasses.replace(
+        own,
+        snapshot=snapshot,
+        gauges={**host.gauges, **own.gauges},
+        series={**host.series, **own.series},
+        rates={**host.rates, **own.rates},
+        queries={**host.queries, **own.queries},
+        since={**host.since, **own.since},
+        first_known=host.first_known | own.first_known,
+    )
+
+
+def _alone(snapshot: Snapshot, host: Assessment, own: Assessment) -> Assessment:
+    """Return the Assessment as if only this namespace were sampled."""
+    (netns,) = own.snapshot.netns
+    view = replace(snapshot, netns=(netns,), missing=_missing_of(snapshot, netns))
+    readings = tuple(sorted((*host.report.readings, *own.report.readings), key=_urgency_order))
+    return dataclasses.replace(_joined(view, host, own), report=_report(host.report, view, readings, netns.name))
+
+
+def _once(build: Callable[[], Assessment]) -> Callable[[], Assessment]:
+    """Return a function that calls `build` when it is needed first, and keeps what it returns."""
+    return lru_cache(maxsize=1)(build)
+
+
+def _report_of_all(snapshot: Snapshot, host: Report, of_netns: Sequence[Report]) -> Report:
+    """Return one Report: the readings of the host once, and those of each namespace."""
+    first, *others = of_netns
+    rows = (*host.readings, *first.readings, *_grouped(row for report in others for row in report.readings))
+    readings = tuple(_fullest(sorted(rows, key=_urgency_order)))
+    return _report(host, snapshot, readings, first_names([netns.name for netns in snapshot.netns]))
+
+
+def _report(host: Report, snapshot: Snapshot, readings: tuple[Reading, ...], netns: str) -> Report:
+    missing = (*snapshot.missing, *unjudged(snapshot))
+    return replace(host, netns=netns, verdict=worst(readings), readings=readings, missing=missing)
+
+
+def _grouped(rows: Iterable[Reading]) -> Iterator[Reading]:
+    """Yield the readings of the other namespaces. What is unknown in many of them for the same reason is one
+    reading; what was not read because nothing made it necessary is none."""
+    unknown: defaultdict[object, list[Reading]] = defaultdict(list)
+    for row in rows:
+        if row.severity != "unknown":
+            yield row
+        elif row.missing:
+            unknown[row.ceiling, row.evidence].append(row)
+    for same in unknown.values():
+        first = same[0]
+        more = f" and {plural(len(same) - 1, 'more namespace')}" if len(same) > 1 else ""
+        yield replace(first, subject=f"{first.subject}{more}")
 
 
 def _urgency_order(row: Reading) -> tuple[float, ...]:
     """Return the sort key of `readings.readings_of`: urgency; of hits, causes before symptoms; how full."""
-    place = _PLACES[row.ceiling]
+    place = PLACES[row.ceiling]
     fullness = -1.0 if row.ratio is None else row.ratio if row.used else 0.0
     return (-URGENCY[row.severity], place if row.severity == "hit" else 0, -fullness, place)
 

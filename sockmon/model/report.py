@@ -74,8 +74,15 @@ class Reading(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def key(self) -> tuple[str, str]:
-        """Return ceiling and subject, which identify it from one Report to the next."""
+        """Return ceiling and subject, which identify it among those of one namespace, from one Report to the
+        next."""
         return self.ceiling, self.subject
+
+    @property
+    def identity(self) -> tuple[str, str, int]:
+        """Return ceiling, subject and inode of the namespace (0: the host), which identify it among those of all
+        namespaces."""
+        return self.ceiling, self.subject, self.netns.inode if self.netns else 0
 
     @property
     def counted(self) -> bool:

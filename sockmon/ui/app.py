@@ -16,7 +16,8 @@ from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
 from sockmon import settings
-from sockmon.assess import Assessment, Assessor
+from sockmon.assess import Assessment
+from sockmon.assess.several import HostAssessor
 from sockmon.ceilings.level_rules import LevelRules
 from sockmon.errors import ScreenFault, SockmonError
 from sockmon.log import hint as traceback_hint
@@ -63,7 +64,7 @@ class SockmonApp(PaintedApp, GuidingApp):
         source: Source,
         chosen: settings.Settings,
         read_only: bool = False,
-        assessor: Assessor | None = None,
+        assessor: workers.TakesSnapshots | None = None,
         lab_intro: str = "",
         helper: workers.Helper | None = None,
         no_helper: str = "",
@@ -85,7 +86,7 @@ class SockmonApp(PaintedApp, GuidingApp):
             helper.close()
             helper = None
         self.helper_session = HelperSession(helper, "it was started read-only" if self.read_only else no_helper)
-        self.assessor = assessor or Assessor(levels=LevelRules(chosen.levels))
+        self.assessor = assessor or HostAssessor(levels=LevelRules(chosen.levels))
         self.lab_intro = lab_intro
         """Two lines about the lab that is shown: what it does and what to watch; empty for a host."""
         self.failure: SockmonError | None = None

@@ -10,7 +10,7 @@ from typing import ParamSpec, Protocol
 
 from textual.message import Message
 
-from sockmon.assess import Assessor
+from sockmon.assess import Assessment
 from sockmon.errors import SockmonError
 from sockmon.log import hint as traceback_hint
 from sockmon.model import helper_protocol as model
@@ -42,6 +42,13 @@ def start_thread(work: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -
     threading.Thread(target=work, args=args, kwargs=kwargs, daemon=True, name=work.__name__).start()
 
 
+class TakesSnapshots(Protocol):
+    """An assessor, as the screen uses it."""
+
+    def add(self, snapshot: Snapshot) -> Assessment:
+        """Add a Snapshot, and return the Assessment as of it."""
+
+
 class Helper(Protocol):
     """The helper process, as the screen uses it."""
 
@@ -55,7 +62,7 @@ class Helper(Protocol):
         """End the process; `answers()` ends too."""
 
 
-def read_source(source: Source, assessor: Assessor, post: Callable[[Message], object]) -> None:
+def read_source(source: Source, assessor: TakesSnapshots, post: Callable[[Message], object]) -> None:
     """Read the source to its end; an error becomes one SourceLost, never an exception in the thread."""
     samples, notes = _Samples(assessor, post), _Notes(post)
     try:
@@ -83,7 +90,7 @@ def read_source(source: Source, assessor: Assessor, post: Callable[[Message], ob
 class _Samples:
     """Assesses samples and posts the newest; drops a sample that cannot be assessed if an earlier one could."""
 
-    def __init__(self, assessor: Assessor, post: Callable[[Message], object]) -> None:
+    def __init__(self, assessor: TakesSnapshots, post: Callable[[Message], object]) -> None:
         self.left_out = ""
         """How many samples could not be assessed, and why; empty if all could."""
         self._assessor = assessor

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 
 from sockmon.assess.several import HostAssessor, has_several, subject_in
+from sockmon.ceilings.ports import group_label
 from sockmon.cli.check import as_text
 from sockmon.cli.oneline import as_oneline
 from sockmon.model.report import Report
 from sockmon.model.snapshot import Missing, Netns
-from tests.snapshots import group, listener, netns, ports, snapshot
+from tests.snapshots import group, listener, netns, ports, process, snapshot
 
 
 def named(name: str, inode: int, **changes: object) -> Netns:
@@ -78,3 +80,65 @@ def test_text_names_the_namespace_and_plans_in_it() -> None:
     assert "sockmon tune plan --netns db " in text
     assert "db: " in as_oneline(report(HEALTHY[0], SICK))
     assert "db: " not in as_text(report(SICK), colour=False).splitlines()[1]
+
+
+def test_each_namespace_alone_has_its_own_numbers_and_those_of_the_host() -> None:
+    assessor = HostAssessor()
+    small, large = (
+        named("a", 1, ports=ports(group(100))),
+        named("b", 2, ports=ports(group(27_000)), conntrack=None),
+    )
+    for at in (0.0, 1.0):
+        found = assessor.add(snapshot(at, process(fds=1000), netns=(small, large)))
+    key = ("ephemeral-ports", group_label(group(1)))
+    alone = found.of(2)
+    assert (found.of(1).gauges[key].used, alone.gauges[key].used, found.gauges[key].used) == (100, 27_000, 100)
+    assert [each.name for each in alone.snapshot.netns] == ["b"]
+    assert {row.netns.name for row in alone.report.readings if row.netns} == {"b"}
+    assert any(row.ceiling == "process-fds" for row in alone.report.readings)
+    assert ("counter", "conntrack.drop") in found.of(1).rates
+    assert ("counter", "conntrack.drop") not in alone.rates
+    (alarm,) = (row for row in found.report.readings if row.key == key and row.severity == "critical")
+    assert alarm.identity == (*key, 2)
+    assert found.of(alarm.netns) is alone
+    assert found.of(None) is found.of(99) is found
+    assert alarm.key in alone.since
+    assert alarm.key not in found.since
+
+
+def test_two_namespaces_with_the_same_alarm_do_not_share_its_history() -> None:
+    assessor = HostAssessor()
+    for at in range(40):
+        grows, stays = named("a", 1, ports=ports(group(20_000 + 100 * at), at=at)), named("b", 2)
+        stays = replace(stays, ports=ports(group(27_000), at=float(at)))
+        found = assessor.add(snapshot(float(at), netns=(grows, stays)))
+    key = ("ephemeral-ports", group_label(group(1)))
+    assert [found.of(inode).gauges[key].rate for inode in (1, 2)] == [pytest.approx(100.0), 0.0]
+
+
+def test_what_many_namespaces_do_not_show_is_one_reading() -> None:
+    blind = [named(f"web-{n}", 10 + n, conntrack=None, ports=None) for n in range(50)]
+    missing = tuple(Missing("conntrack", "needs root", netns=each.inode) for each in blind)
+    found = report(HEALTHY[0], *blind[1:], missing=missing)
+    rows = [row for row in found.readings if row.ceiling == "conntrack-table" and row.severity == "unknown"]
+    assert [row.subject for row in rows] == ["web-1 and 48 more namespaces"]
+    # Nothing says that their ports could not be read: nothing has needed them yet.
+    assert not any(row.ceiling == "ephemeral-ports" and row.severity == "unknown" for row in found.readings)
+
+
+def test_an_inode_that_is_used_again_begins_a_new_history() -> None:
+    assessor = HostAssessor()
+    key = ("ephemeral-ports", group_label(group(1)))
+    old, new = named("a", 7, ports=ports(group(27_000))), named("b", 7, ports=ports(group(27_000)))
+    first = assessor.add(snapshot(0.0, netns=(HEALTHY[0], old))).of(7).since[key]
+    new = replace(new, container="c" * 64)
+    second = assessor.add(snapshot(9.0, netns=(HEALTHY[0], new))).of(7).since[key]
+    assert (first, second) == (1_800_000_000.0, 1_800_000_009.0)
+
+
+def test_what_has_ended_is_forgotten() -> None:
+    assessor = HostAssessor()
+    assessor.add(snapshot(0.0, netns=tuple(HEALTHY)))
+    found = assessor.add(snapshot(100.0, netns=(HEALTHY[0],)))
+    assert found.of(HEALTHY[1].inode) is found
+    assert list(assessor._parts) == [HEALTHY[0].inode]
