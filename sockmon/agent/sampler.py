@@ -31,6 +31,7 @@ from sockmon.kernel.processes.epoll_inotify import WatchCounter
 from sockmon.kernel.processes.locked_memory import LockedMemoryReader
 from sockmon.kernel.processes.memory_maps import MapCounter
 from sockmon.kernel.processes.passwd import Users, look_up_name
+from sockmon.kernel.processes.process_facts import FactsReader
 from sockmon.kernel.processes.process_table import ProcessTable
 from sockmon.kernel.processes.rlimits import (
     AGENT_DESCRIPTORS,
@@ -120,8 +121,9 @@ class Sampler:
         self.limit_origins = LimitOrigins()
         self._origin_task = BudgetedTask("limit origins", lambda: self.limit_origins.steps(self.rows()), ORIGINS)
         self._permanent_task = BudgetedTask("neighbours", lambda: neighbours.count_permanent(own), NEIGHBOURS)
-        self._names = NamespaceNames(self.table.proc, StateFiles())
-        self._other_task = other_netns_task(self.rows, handles, self._names, self.table.proc)
+        self.names = NamespaceNames(self.table.proc, StateFiles())
+        self.process_facts = FactsReader(self.table.proc, self._users)
+        self._other_task = other_netns_task(self.rows, handles, self.names, self.table.proc)
         self.tasks: Sequence[BudgetedTask[object]] = (
             self._process_task,
             *(task for netns in self.netns for task in netns.tasks),
@@ -234,7 +236,8 @@ class Sampler:
         self.cgroup_reader.close()
         self.limit_origins.close()
         self.owners.close()
-        self._names.close()
+        self.process_facts.close()
+        self.names.close()
         self.table.close()
 
     def refresh(self) -> None:

@@ -5,6 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from sockmon.model.limit_origin import LimitOrigin
+from sockmon.model.process_facts import (
+    DescriptorsDetail,
+    DescriptorsQuery,
+    MemoryDetail,
+    MemoryQuery,
+    ProcessFacts,
+)
 from sockmon.model.snapshot import Listener, Missing, Owner, Process
 
 MAX_SOCKETS = 500
@@ -36,7 +43,7 @@ class ListenerQuery(msgspec.Struct, frozen=True, tag="listener", tag_field="focu
     inode: int
 
 
-DetailQuery = ProcessQuery | GroupQuery | ListenerQuery
+DetailQuery = ProcessQuery | GroupQuery | ListenerQuery | DescriptorsQuery | MemoryQuery
 
 
 class SetInterval(msgspec.Struct, frozen=True, tag="interval", tag_field="focus"):
@@ -45,7 +52,7 @@ class SetInterval(msgspec.Struct, frozen=True, tag="interval", tag_field="focus"
     seconds: float
 
 
-Request = ProcessQuery | GroupQuery | ListenerQuery | SetInterval
+Request = DetailQuery | SetInterval
 
 
 class Socket(msgspec.Struct, frozen=True, gc=False):
@@ -101,6 +108,22 @@ class ProcessDetail(msgspec.Struct, frozen=True, tag="process-detail", tag_field
     """Bytes that it has written and the peers have not acknowledged, or the device has not sent."""
     origins: tuple[LimitOrigin, ...] = ()
     """What set its limits nofile, nproc and memlock, and where a change of them lasts."""
+    facts: ProcessFacts | None = None
+    """What it is; None if it has ended."""
+    netns: int = 0
+    """Inode of the network namespace whose sockets were read: its own. 0: none could be read."""
+    states: dict[str, int] = {}
+    """Its TCP sockets by state, its other sockets by protocol."""
+    remotes: dict[str, int] = {}
+    """Its sockets by remote address, the largest 20."""
+    remotes_total: int = 0
+    accepted: dict[int, int] = {}
+    """Connections on the address and port of each of its TCP listeners, by the inode of the listener."""
+    connections: int = 0
+    """TCP sockets that do not listen; those that are not `accepted` were opened by it."""
+    unlisted: int = 0
+    """Its sockets that were not found: of other protocols (netlink, packet), neither bound nor connected, or of
+    other network namespaces."""
 
 
 class GroupDetail(msgspec.Struct, frozen=True, tag="group-detail", tag_field="type"):
@@ -131,4 +154,4 @@ class ListenerDetail(msgspec.Struct, frozen=True, tag="listener-detail", tag_fie
     missing: tuple[Missing, ...]
 
 
-Detail = ProcessDetail | GroupDetail | ListenerDetail
+Detail = ProcessDetail | GroupDetail | ListenerDetail | DescriptorsDetail | MemoryDetail

@@ -13,7 +13,7 @@ import msgspec
 
 from sockmon import __version__
 from sockmon.errors import BadRecording
-from sockmon.model.detail import GroupDetail, ListenerDetail, ProcessDetail, Request
+from sockmon.model.detail import Detail, Request
 from sockmon.model.snapshot import Snapshot
 from sockmon.sources.lines import MAX_LINE_BYTES, RawLine, split_lines
 from sockmon.sources.recording_damage import Damage
@@ -31,7 +31,7 @@ class Hello(msgspec.Struct, frozen=True, tag="sockmon", tag_field="type"):
     version: str
 
 
-Line = Hello | Snapshot | ProcessDetail | GroupDetail | ListenerDetail
+Line = Hello | Snapshot | Detail
 
 _encode = msgspec.json.Encoder().encode
 _decode_line: Callable[[bytes], Line] = msgspec.json.Decoder(Line).decode

@@ -182,11 +182,11 @@ def test_a_task_that_fails_keeps_its_last_value_and_runs_again() -> None:
 
 
 def test_a_question_that_cannot_be_answered_is_answered_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    from sockmon.agent import details
+    from sockmon.agent import details, process_pages
     from sockmon.kernel.netlink import run
     from sockmon.model.detail import GroupQuery, ListenerQuery, ProcessQuery
 
-    monkeypatch.setattr(details, "read_detail", _raising(ZeroDivisionError("division by zero")))
+    monkeypatch.setattr(process_pages, "read_detail", _raising(ZeroDivisionError("division by zero")))
     monkeypatch.setattr(details, "_rows_or_missing", _raising(KeyError("x")))
     monkeypatch.setattr(details, "_find_listener", _raising(MemoryError()))
     with open_sampler(None, 1.0) as kernel:

@@ -65,12 +65,14 @@ def as_nobody(code: str) -> str:
 
 
 _IMPORTS = f"""
-import ctypes, json, os
+import ctypes, json, os, psutil
 from sockmon.kernel.processes import process_detail
 from sockmon.kernel.processes.attribution import Attribution
 from sockmon.kernel.netlink import run
 from sockmon.kernel.processes.socket_owners import Owners
+from sockmon.kernel.processes.process_facts import FactsReader
 from sockmon.kernel.processes.process_table import ProcessTable
+from sockmon.kernel.processes.passwd import Users
 from sockmon.model.detail import ProcessQuery
 os.setgroups([])
 os.setresgid({NOBODY}, {NOBODY}, {NOBODY})

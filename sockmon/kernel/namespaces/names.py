@@ -74,6 +74,12 @@ class NamespaceNames:
             return NetnsName(CONTAINER, _clean(name), runtime)
         return self._pod(owner) if owner.kind == POD else self._container(owner)
 
+    def owner_of(self, pid: int) -> CgroupOwner | None:
+        """Return the owner of the cgroup of a process; None if the path shows none, or cannot be read."""
+        with suppress(OSError):
+            return _read_owner(f"{pid}/cgroup", self._proc)
+        return None
+
     def _owner(self, found: FoundNetns[P]) -> tuple[P, CgroupOwner] | None:
         """Return the oldest process with an owner, in a container if any of the oldest is."""
         unit: tuple[P, CgroupOwner] | None = None

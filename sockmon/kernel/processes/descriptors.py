@@ -16,11 +16,14 @@ from sockmon.errors import ReadError
 from sockmon.kernel.errnos import FORBIDDEN, NO_SUCH_PROCESS
 from sockmon.kernel.netlink import Incremental
 from sockmon.kernel.processes import proc_files
+from sockmon.model.process_facts import Descriptor
+from sockmon.text import sanitize
 
 LINKS_PER_STEP = 64
 """Links that are read in one step: about 0.2 ms."""
 MAX_DESCRIPTORS = 65536
 """Descriptors of one process that are read at most: more would take a second."""
+MAX_TARGET_CHARS = 512
 _SOCKET = "socket:["
 _NAMED = {"pipe": "pipe", "pidfd": "pidfd"}
 _ANONYMOUS = (
@@ -138,6 +141,46 @@ def read_descriptors(pid: int, proc: int) -> Incremental[Descriptors]:
     except OSError as error:
         raise ReadError("descriptors", unreadable_reason(error, pid)) from error
     return Descriptors(dict(kinds.most_common()), inodes, min(len(numbers), MAX_DESCRIPTORS), len(numbers))
+
+
+class DescriptorList(NamedTuple):
+    """Some descriptors of one process by number, and the sums over all that were read."""
+
+    rows: list[Descriptor]
+    inodes: list[int]
+    """Of each row; 0 for what is no socket."""
+    kinds: Counter[str]
+    matching: int
+    """Descriptors of the wanted kind, of which `rows` are the first."""
+    read: int
+    total: int
+
+
+def list_descriptors(pid: int, proc: int, wanted: str, limit: int) -> Incremental[DescriptorList]:
+    """Return the first `limit` descriptors of the kind `wanted`, or of any kind if it is empty, in steps; raise
+    ReadError with the reason."""
+    rows: list[Descriptor] = []
+    inodes: list[int] = []
+    kinds: Counter[str] = Counter()
+    try:
+        with open_fd_dir(pid, proc) as folder:
+            numbers = sorted(map(int, os.listdir(folder)))
+            for step, number in enumerate(numbers[:MAX_DESCRIPTORS], 1):
+                if step % LINKS_PER_STEP == 0:
+                    yield
+                try:
+                    target = os.readlink(str(number), dir_fd=folder)
+                except FileNotFoundError:  # closed since the listing
+                    continue
+                family = kind(target)
+                kinds[family] += 1
+                if family == (wanted or family) and len(rows) < limit:
+                    rows.append(Descriptor(number, family, sanitize(os.fsencode(target), MAX_TARGET_CHARS)))
+                    inodes.append(socket_inode(target) or 0)
+    except OSError as error:
+        raise ReadError("descriptors", unreadable_reason(error, pid)) from error
+    matching = kinds[wanted] if wanted else kinds.total()
+    return DescriptorList(rows, inodes, kinds, matching, min(len(numbers), MAX_DESCRIPTORS), len(numbers))
 
 
 def _count_link(folder: int, number: str, kinds: Counter[str], inodes: array[int]) -> None:

@@ -14,6 +14,7 @@ from sockmon.kernel.processes import descriptors, proc_files
 from sockmon.kernel.processes import memory_maps as maps
 from sockmon.kernel.processes import rlimits as limits
 from sockmon.kernel.processes.process_table import ProcessTable
+from sockmon.kernel.processes.read_timeout import ReadHung
 from sockmon.model.detail import Limit, ProcessQuery
 from sockmon.model.snapshot import Missing, Process
 
@@ -71,6 +72,9 @@ def _is_queried(process: Process | None, query: ProcessQuery) -> bool:
 def _maps(table: ProcessTable, pid: int, missing: list[Missing]) -> Incremental[int | None]:
     try:
         return (yield from maps.count(table, pid))
+    except ReadHung as error:
+        table.note_hang(pid)
+        missing.append(Missing("maps", error.message))
     except OSError as error:
         missing.append(Missing("maps", _reason(error, pid, "read /proc/PID/maps")))
     except ReadError as error:

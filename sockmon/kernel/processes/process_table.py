@@ -97,12 +97,21 @@ class ProcessTable:
         """Return one process, without the cache; None if it has ended, is a kernel thread, or cannot be read."""
         entry = CacheEntry(pid)
         entry.hangs = self.hangs(pid)
-        return self._reader.read_or_skip(entry, due=True)
+        row = self._reader.read_or_skip(entry, due=True)
+        if entry.hangs:
+            self.note_hang(pid)
+        return row
 
     def hangs(self, pid: int) -> bool:
         """Return whether reading the command line of this process hung."""
         entry = self._cache.get(str(pid))
         return entry is not None and entry.hangs
+
+    def note_hang(self, pid: int) -> None:
+        """Note that a read of this process hung, so that no other thread is lost to it."""
+        entry = self._cache.get(str(pid))
+        if entry is not None:
+            entry.hangs = True
 
     def _list_names(self) -> list[str]:
         try:

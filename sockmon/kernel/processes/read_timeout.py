@@ -7,47 +7,94 @@ costs one daemon thread, never the table of processes, and never keeps the progr
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from sockmon.errors import ReadError
+from sockmon.kernel.netlink import Incremental
 
 T = TypeVar("T")
 _READER = "processes"
+_STEP_SECONDS = 0.002
 
 
 class ReadHung(ReadError):
     """The read did not return in time; it may still hang."""
 
+    def __init__(self, reader: str, reason: str, still_hangs: Callable[[], bool] = lambda: True) -> None:
+        super().__init__(reader, reason)
+        self.still_hangs = still_hangs
+        """Return whether the read has not returned since."""
+
 
 class TimeoutReader:
     """Calls one function at a time in a thread, and waits `timeout` seconds for it.
 
-    A thread that does not return is abandoned; after `max_hung` of them nothing is called any more."""
+    A thread that does not return is abandoned; while there are `max_hung` of them nothing is called."""
 
     def __init__(self, timeout: float = 0.5, max_hung: int = 3) -> None:
         self._timeout = timeout
-        self._threads_left = max_hung
+        self._max_hung = max_hung
+        self._hung: list[_ReaderThread] = []
         self._thread: _ReaderThread | None = None
 
     def call(self, read: Callable[[], T]) -> T:
         """Return what `read` returns, or raise what it raises; ReadHung if it takes too long, ReadError if there
         is no thread."""
-        if self._thread is None:
-            self._thread = self._start_thread()
         results: list[T] = []
-        self._thread.calls.put(lambda: results.append(read()))
+        thread = self._begin(lambda: results.append(read()))
         try:
-            error = self._thread.answers.get(timeout=self._timeout)
+            error = thread.answers.get(timeout=self._timeout)
         except Empty:
-            # Its answer is not taken any more; if the read returns, the thread finds its end next in the queue.
-            self._threads_left -= 1
-            self.close()
-            raise ReadHung(_READER, "the read does not return: the process holds its memory lock") from None
+            self._thread = None
+            raise self._abandon(thread) from None
         if error is not None:
             raise error
         return results[0]
+
+    def call_in_steps(self, read: Callable[[], T]) -> Incremental[T]:
+        """Do the same in steps that wait some milliseconds each, so that the caller can do other work meanwhile,
+        also other calls."""
+        results: list[T] = []
+        thread = self._begin(lambda: results.append(read()))
+        # Other calls take another thread, so that none of them finds this answer.
+        self._thread = None
+        end = time.monotonic() + self._timeout
+        try:
+            while True:
+                try:
+                    error = thread.answers.get(timeout=_STEP_SECONDS)
+                    break
+                except Empty:
+                    if time.monotonic() >= end:
+                        raise self._abandon(thread) from None
+                yield
+        except GeneratorExit:
+            self._abandon(thread)
+            raise
+        if self._thread is None:
+            self._thread = thread
+        else:
+            thread.calls.put(None)
+        if error is not None:
+            raise error
+        return results[0]
+
+    def _begin(self, call: Callable[[], None]) -> _ReaderThread:
+        """Let the thread make a call, and return the thread."""
+        if self._thread is None:
+            self._thread = self._start_thread()
+        self._thread.calls.put(call)
+        return self._thread
+
+    def _abandon(self, thread: _ReaderThread) -> ReadHung:
+        """Take no answer of this thread any more; if its read returns, it finds its end next in the queue."""
+        self._hung.append(thread)
+        thread.calls.put(None)
+        reason = "the read does not return: the process holds its memory lock"
+        return ReadHung(_READER, reason, thread.is_alive)
 
     def close(self) -> None:
         """End the thread, as soon as its read returns."""
@@ -56,7 +103,8 @@ class TimeoutReader:
             self._thread = None
 
     def _start_thread(self) -> _ReaderThread:
-        if self._threads_left == 0:
+        self._hung = [thread for thread in self._hung if thread.is_alive()]
+        if len(self._hung) >= self._max_hung:
             raise ReadError(_READER, "too many reads hang already")
         thread = _ReaderThread()
         try:

@@ -103,13 +103,18 @@ def sockets_by_inode(diag: Diag, inodes: AbstractSet[int], limit: int) -> Increm
 
     Other kinds are left out if this kernel cannot dump them."""
     rows = SocketRows(limit)
+    yield from add_sockets_by_inode(diag, inodes, rows)
+    return rows
+
+
+def add_sockets_by_inode(diag: Diag, inodes: AbstractSet[int], rows: SocketRows) -> Incremental[None]:
+    """Add the same to `rows`."""
     yield from sock_diag.tcp(diag, sock_diag.EVERY_STATE, _collector(rows, "tcp", inodes), b"", sock_diag.INFO)
     for name, protocol in ("udp", socket.IPPROTO_UDP), ("raw", socket.IPPROTO_RAW):
         for family in _V4, _V6:
             yield from _skip_if_absent(sock_diag.inet(diag, family, protocol, _collector(rows, name, inodes)))
     show = unix_diag.SHOW_NAME | unix_diag.SHOW_PEER | unix_diag.SHOW_RQLEN | unix_diag.SHOW_UID
     yield from _skip_if_absent(sock_diag.unix(diag, _ANY_STATE, show, _unix_collector(rows, inodes)))
-    return rows
 
 
 def _skip_if_absent(steps: Incremental[None]) -> Incremental[None]:

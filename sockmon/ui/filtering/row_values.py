@@ -8,7 +8,7 @@ from typing import Any
 
 from sockmon.assess import Assessment, Gauge
 from sockmon.ceilings import TITLES
-from sockmon.model.detail import DetailQuery, ListenerQuery, ProcessQuery, Socket
+from sockmon.model.detail import DetailQuery, GroupQuery, ListenerQuery, ProcessQuery, Socket
 from sockmon.model.report import Reading
 from sockmon.model.severity import ALARMS
 from sockmon.model.snapshot import UNLIMITED, Listener, Owner, PortGroup, Process, Snapshot
@@ -150,7 +150,7 @@ def _query_values(query: DetailQuery, snapshot: Snapshot) -> dict[str, Any]:
     if isinstance(query, ListenerQuery):
         listener = find_listener(snapshot, query)
         return listener_values(listener) if listener else {}
-    group = find_group(snapshot, query)
+    group = find_group(snapshot, query) if isinstance(query, GroupQuery) else None
     return group_values(group) if group else {}
 
 
