@@ -187,7 +187,7 @@ def test_a_question_that_cannot_be_answered_is_answered_with_the_reason(monkeypa
     from sockmon.model.detail import GroupQuery, ListenerQuery, ProcessQuery
 
     monkeypatch.setattr(process_pages, "read_detail", _raising(ZeroDivisionError("division by zero")))
-    monkeypatch.setattr(details, "_rows_or_missing", _raising(KeyError("x")))
+    monkeypatch.setattr(details, "rows_or_missing", _raising(KeyError("x")))
     monkeypatch.setattr(details, "_find_listener", _raising(MemoryError()))
     with open_sampler(None, 1.0) as kernel:
         _check_answers(
