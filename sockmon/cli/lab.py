@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from sockmon import free_tasks
 from sockmon.cli import console, usage
+from sockmon.errors import Misuse
+
+if TYPE_CHECKING:
+    from sockmon.sandbox.scenario import Lab
 
 
 @click.group(short_help="Reproduce each limit in a private namespace.")
@@ -35,9 +40,15 @@ def lab_list(json_: bool) -> None:
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
     epilog=usage.exit_codes("that of the command in the lab", "1 if the lab could not be built"),
 )
+@click.option(
+    "--size",
+    type=click.IntRange(4, 2000),
+    metavar="NUMBER",
+    help="How many namespaces many-namespaces has (default 200).",
+)
 @click.argument("name")
 @click.argument("verb", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
-def lab_run(name: str, verb: tuple[str, ...]) -> None:
+def lab_run(name: str, verb: tuple[str, ...], size: int | None) -> None:
     """Build the lab NAME and open the screen on it, or run another command of sockmon there.
 
     \b
@@ -47,6 +58,8 @@ def lab_run(name: str, verb: tuple[str, ...]) -> None:
     from sockmon.sandbox.session import run_lab
 
     scenario = find_lab(name)
+    if size is not None:
+        scenario = _resized(scenario, size)
     verb = verb[1:] if verb[:1] == ("--",) else verb
     if not verb:
         console.require_terminal()
@@ -67,3 +80,12 @@ def lab_run(name: str, verb: tuple[str, ...]) -> None:
             console.print_notice("this lab could not mount its own /proc, so host processes are visible too")
         code = running.run_in_terminal(*verb)
     sys.exit(code)
+
+
+def _resized(scenario: Lab, size: int) -> Lab:
+    """Return the lab with `size` namespaces; raise Misuse if it has always the same."""
+    from dataclasses import replace
+
+    if not scenario.size:
+        raise Misuse(f"{scenario.name} has one size", "leave out --size")
+    return replace(scenario, size=size)

@@ -33,11 +33,17 @@ class LabBuilder:
     """Builds one lab, and keeps what has been built."""
 
     def __init__(
-        self, send_message: Callable[[dict[str, Any]], None], cgroup_socket: socket.socket, isolated: bool
+        self,
+        send_message: Callable[[dict[str, Any]], None],
+        cgroup_socket: socket.socket,
+        isolated: bool,
+        size: int = 0,
     ) -> None:
         self.workers = WorkerGroup()
         self.facts: dict[str, Any] = {}
         """What a test wants to know of the lab, or the result of an experiment; plain JSON."""
+        self.size = size
+        """`Lab.size`."""
         self.isolated = isolated
         """True in a private pid namespace; False if the kernel does not let us mount its /proc."""
         self.send_message = send_message

@@ -24,7 +24,7 @@ STATE_ROOT_VARIABLE = "SOCKMON_ROOT"
 
 _NOBODY = 65534
 _STATE_ROOT_OPTIONS = b"size=16m,mode=1777"
-_MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 0x2, 0x4, 0x8, 0x4000, 0x40000
+_MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE, _MS_BIND = 0x2, 0x4, 0x8, 0x4000, 0x40000, 0x1000
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _SIOCGIFFLAGS = 0x8913
@@ -34,6 +34,7 @@ _IFF_UP = 0x1
 # Python 3.10 has neither os.unshare nor os.setns.
 _libc = ctypes.CDLL(None, use_errno=True)
 _entered: list[bool] = []
+_private_mounts: list[bool] = []
 
 
 def enter(user_namespace: bool = True, isolated: bool = False) -> None:
@@ -50,6 +51,7 @@ def enter(user_namespace: bool = True, isolated: bool = False) -> None:
     _entered.append(True)
     if isolated:
         _call("mount", b"none", b"/", None, _MS_REC | _MS_PRIVATE, None)
+        _private_mounts.append(True)
     raise_loopback()
 
 
@@ -120,6 +122,26 @@ def mount_state_root() -> None:
     )
     for name in ("run", "var/lib", "var/log", "etc/sysctl.d"):
         Path(STATE_ROOT, name).mkdir(mode=0o755, parents=True)
+
+
+def mount_empty(path: str) -> None:
+    """Hide the directory `path` behind an empty tmpfs of this mount namespace; raise OSError if refused."""
+    _require_private_mounts()
+    flags = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
+    _call("mount", b"tmpfs", path.encode(), b"tmpfs", flags, _STATE_ROOT_OPTIONS)
+
+
+def mount_netns(pid: int, path: str) -> None:
+    """Keep the network namespace of process `pid` alive at `path`, as `ip netns attach` does; raise OSError."""
+    _require_private_mounts()
+    Path(path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    Path(path).touch(mode=0o444)
+    _call("mount", f"/proc/{pid}/ns/net".encode(), path.encode(), None, _MS_BIND, None)
+
+
+def _require_private_mounts() -> None:
+    if not _private_mounts:
+        raise RuntimeError("refused, because this process is in the host's mount namespace")
 
 
 def join_process(pid: int) -> bool:

@@ -29,6 +29,8 @@ class Expect:
     """The kind of the first remedy; None: any."""
     key: str | None = None
     """What the first remedy sets; None: any."""
+    netns: str = ""
+    """A regular expression that matches somewhere in the name of the Reading's network namespace; empty: any."""
 
 
 def hit(
@@ -68,6 +70,10 @@ class Lab:
     """How long a check must observe it."""
     recording: str | None = None
     """A file in `labs/recordings/`: a host-wide setting, or for users who lack what `build` needs."""
+    size: int = 0
+    """How many namespaces it has, for a lab that can be larger or smaller (`replace(lab, size=…)`); else 0."""
+    netns: str = ""
+    """What a check is told with `--netns`; empty: nothing."""
     deadline: float = 3600.0
     """Seconds after which the lab is killed in any case."""
 
@@ -135,6 +141,9 @@ def _differences(expect: Expect, reading: Reading) -> Iterator[str]:
         yield f"not {expect.ceiling}"
     if not re.search(expect.subject, reading.subject):
         yield f"subject does not match {expect.subject!r}"
+    name = reading.netns.name if reading.netns else ""
+    if not re.search(expect.netns, name):
+        yield f"it is of network namespace {name!r}, not {expect.netns!r}"
     for name, found, wanted in (("used", reading.used, expect.used), ("limit", reading.limit, expect.limit)):
         if wanted and not (found is not None and wanted[0] <= found <= wanted[1]):
             yield f"{name} is not in {wanted[0]:,}–{wanted[1]:,}"

@@ -102,7 +102,7 @@ def _run_lab(lab: Lab, cgroups: LabCgroups, send_message: SendMessage, isolated:
     child = os.fork()
     if child == 0:
         ours.close()
-        _run_intermediate(lab, LabBuilder(send_message, theirs, isolated), parent)
+        _run_intermediate(lab, LabBuilder(send_message, theirs, isolated, lab.size), parent)
     theirs.close()
     with ours:
         while True:
