@@ -19,8 +19,8 @@ class NetnsName(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     """NAMESPACE/NAME of a pod; the first 12 digits of the id if a container's name is not known."""
     runtime: str = ""
-    """docker, cri-containerd, cri-o, podman, nerdctl, containerd, lxc, lxd, incus or machined; empty: none, or
-    unknown."""
+    """docker, cri-containerd, cri-o, podman, nerdctl, containerd, runc, crun, lxc, lxd, incus or machined; empty:
+    none, or unknown."""
     container: str = ""
     """The id of the container whose process is the oldest there; empty if it has none."""
     reason: str = ""

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from sockmon.model.other_netns import CONTAINER, MACHINE, POD, UNIT
 
-DOCKER, CRI_CONTAINERD, CRIO, PODMAN, NERDCTL, CONTAINERD, LXC, MACHINED = (
-    *("docker", "cri-containerd", "cri-o", "podman", "nerdctl", "containerd", "lxc", "machined"),
+DOCKER, CRI_CONTAINERD, CRIO, PODMAN, NERDCTL, CONTAINERD, LXC, MACHINED, RUNC, CRUN = (
+    *("docker", "cri-containerd", "cri-o", "podman", "nerdctl", "containerd", "lxc", "machined", "runc", "crun"),
 )
 ID = re.compile(r"[0-9a-f]{64}")
-"""A container's id, of every runtime but LXC and machined."""
+"""A container's id, of every runtime but LXC, machined, and runc or crun without an engine."""
 
 _PREFIXES = {
     "docker": DOCKER,
@@ -29,6 +29,7 @@ _PREFIXES = {
     "nerdctl": NERDCTL,
 }
 _WITH_PREFIX = re.compile(rf"({'|'.join(_PREFIXES)})-([0-9a-f]{{64}})(?:\.scope)?")
+_STANDALONE = re.compile(r"(runc|crun)-([\w+.-]+)\.scope", re.ASCII)
 _LXC = re.compile(r"lxc\.payload\.(.+)")
 _MACHINE = re.compile(r"machine-(.+)\.scope|systemd-nspawn@(.+)\.service")
 _UID = r"[0-9a-f]{8}(?:[-_]?[0-9a-f]{4}){3}[-_]?[0-9a-f]{12}"
@@ -47,8 +48,8 @@ class CgroupOwner(NamedTuple):
     runtime: str
     """Which runtime made it: one of the words above; empty if the path does not show it, or it is a unit."""
     id: str
-    """The 64 digits of the container; the name of an LXC container, of the unit of a machine, or of a unit. Empty
-    for a pod in which no container is named."""
+    """The 64 digits of the container; the name of a container of LXC or of runc alone, of the unit of a machine,
+    or of a unit. Empty for a pod in which no container is named."""
     pod: str = ""
     """The uid of the pod, with dashes."""
     user: int | None = None
@@ -80,6 +81,9 @@ def _container(parts: Sequence[str]) -> CgroupOwner | None:
     if ID.fullmatch(part):
         runtime = "" if pod else DOCKER if parent == "docker" else ""
         return CgroupOwner(kind, runtime, part, pod, namespace="" if runtime or len(parts) > 2 else parent)
+    # Without an engine, below a systemd that is asked for a cgroup.
+    if found := _STANDALONE.fullmatch(part):
+        return CgroupOwner(kind, found[1], found[2], pod)
     if found := _LXC.fullmatch(part):
         return CgroupOwner(CONTAINER, LXC, found[1])
     # LXC before 4.0, in a hierarchy of v1.

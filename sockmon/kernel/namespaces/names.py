@@ -8,17 +8,19 @@ time, from the process itself, so that a reused pid or inode never gets the name
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 from typing import NamedTuple
 
 from sockmon.errors import ReadError
 from sockmon.kernel.identity import netns_inode, proc_net_inode
-from sockmon.kernel.namespaces.cgroup_owner import LXC, CgroupOwner, owner_of_cgroup
+from sockmon.kernel.namespaces.cgroup_owner import CRUN, LXC, PODMAN, RUNC, CgroupOwner, owner_of_cgroup
 from sockmon.kernel.namespaces.container_names import read_container
 from sockmon.kernel.namespaces.discovery import FoundNetns, P
 from sockmon.kernel.namespaces.machine_names import read_lxc, read_machine
 from sockmon.kernel.namespaces.nsfs_mounts import given_name
 from sockmon.kernel.namespaces.pod_names import read_pod
+from sockmon.kernel.namespaces.standalone import standalone_owner
 from sockmon.kernel.namespaces.state_files import StateFiles
 from sockmon.kernel.processes import proc_files
 from sockmon.model.other_netns import CONTAINER, HOST, MACHINE, NAMED, POD, UNIT, NetnsName
@@ -29,6 +31,9 @@ MAX_ASKED = 4
 _CGROUP_BYTES = 16384
 _NAME_LENGTH = 128
 _SHORT_ID = 12
+_INFRA = re.compile(r"[0-9a-f]{12}-infra")
+"""What Podman calls the container that only holds a pod's namespaces (pkg/specgen/generate/pod_create.go): its
+other containers have the names that people gave."""
 
 
 class Named(NamedTuple):
@@ -59,6 +64,9 @@ class NamespaceNames:
         if owned is None:
             return Named(None, "")
         called = self.name_of(owned[1])
+        if called.runtime == PODMAN and _INFRA.fullmatch(called.name):
+            owned = self._owner(found, owned[1]) or owned
+            called = self.name_of(owned[1])
         # A process of a container may have made a namespace of its own, which has no name.
         inner = self._owner_of_parent(owned[0].pid) == owned[1]
         return Named(called, "" if inner else _argument(called))
@@ -72,24 +80,26 @@ class NamespaceNames:
         if owner.runtime == LXC:
             runtime, name = read_lxc(owner.id, self._files)
             return NetnsName(CONTAINER, _clean(name), runtime)
+        if owner.runtime in (RUNC, CRUN):
+            return NetnsName(CONTAINER, _clean(owner.id), owner.runtime, owner.id)
         return self._pod(owner) if owner.kind == POD else self._container(owner)
 
     def owner_of(self, pid: int) -> CgroupOwner | None:
         """Return the owner of the cgroup of a process; None if the path shows none, or cannot be read."""
         with suppress(OSError):
-            return _read_owner(f"{pid}/cgroup", self._proc)
+            return self._read_owner(f"{pid}/cgroup", self._proc)
         return None
 
-    def _owner(self, found: FoundNetns[P]) -> tuple[P, CgroupOwner] | None:
+    def _owner(self, found: FoundNetns[P], other_than: CgroupOwner | None = None) -> tuple[P, CgroupOwner] | None:
         """Return the oldest process with an owner, in a container if any of the oldest is."""
         unit: tuple[P, CgroupOwner] | None = None
         for row in sorted(found.processes, key=lambda row: (row.start, row.pid))[:MAX_ASKED]:
             owner = self.owner_in(row.pid, found)
-            if owner is not None and owner.contains:
+            if owner is not None and owner.contains and owner != other_than:
                 return row, owner
-            if owner is not None and unit is None:
+            if owner is not None and unit is None and not owner.contains:
                 unit = row, owner
-        return unit
+        return unit if other_than is None else None
 
     def owner_in(self, pid: int, found: FoundNetns[P]) -> CgroupOwner | None:
         """Return the owner of a process, if it still is in the namespace; the pid cannot be reused meanwhile."""
@@ -101,7 +111,7 @@ class NamespaceNames:
             inode = netns_inode("ns/net", process) if found.inode else proc_net_inode(".", process)
             if inode != (found.inode or found.proc_inode):
                 return None
-            return _read_owner("cgroup", process)
+            return self._read_owner("cgroup", process)
         except OSError:
             return None
         finally:
@@ -110,8 +120,15 @@ class NamespaceNames:
     def _owner_of_parent(self, pid: int) -> CgroupOwner | None:
         with suppress(OSError, ValueError, IndexError):
             stat = proc_files.read(f"{pid}/stat", self._proc)
-            return _read_owner(f"{int(stat.rpartition(b') ')[2].split()[1])}/cgroup", self._proc)
+            return self._read_owner(f"{int(stat.rpartition(b') ')[2].split()[1])}/cgroup", self._proc)
         return None
+
+    def _read_owner(self, path: str, directory: int) -> CgroupOwner | None:
+        paths = proc_files.parse_cgroup_paths(proc_files.read(path, directory, _CGROUP_BYTES))
+        # On a hybrid host some hierarchies have the container, and others only the root.
+        owners = [owner for owner in map(owner_of_cgroup, dict.fromkeys(paths.values())) if owner is not None]
+        contained = next((owner for owner in owners if owner.contains), None)
+        return contained or standalone_owner(paths.values(), self._files) or (owners[0] if owners else None)
 
     def _pod(self, owner: CgroupOwner) -> NetnsName:
         try:
@@ -138,13 +155,6 @@ class NamespaceNames:
             return NetnsName(POD, _clean(state.pod), state.runtime, owner.id)
         reason = "" if state.name else f"{state.runtime} gives it no name"
         return NetnsName(CONTAINER, _clean(state.name or short), state.runtime, owner.id, reason)
-
-
-def _read_owner(path: str, directory: int) -> CgroupOwner | None:
-    paths = proc_files.parse_cgroup_paths(proc_files.read(path, directory, _CGROUP_BYTES))
-    # On a hybrid host some hierarchies have the container, and others only the root.
-    owners = [owner for owner in map(owner_of_cgroup, dict.fromkeys(paths.values())) if owner is not None]
-    return next((owner for owner in owners if owner.contains), owners[0] if owners else None)
 
 
 def _mounted(found: FoundNetns[P]) -> Named:

@@ -81,3 +81,28 @@ PODMAN = (
     '\\"image-id\\":\\"\\",\\"name\\":\\"web\\",\\"created-at\\":1795919927}","created":"2026-11-29T02:38:47.783719021Z",'
     '"flags":{"MountLabel":"","ProcessLabel":""}}]'
 )
+# Captured from runc 1.1.5 of Debian 12, without its config
+RUNC_STATE = {
+    "id": "sm-alone",
+    "init_process_pid": 10193,
+    "init_process_start": 125838,
+    "created": "2026-11-29T06:50:46.090948899Z",
+    "rootless": False,
+    "cgroup_paths": {"": "/sys/fs/cgroup/unified/sm-alone", "pids": "/sys/fs/cgroup/pids/mine/sm-alone"},
+    "namespace_paths": {"NEWNET": "/proc/10193/ns/net"},
+    "external_descriptors": ["/dev/null", "/dev/null", "/dev/null"],
+    "intel_rdt_path": "",
+}
+# crun 0138c64, src/libcrun/status.c
+CRUN_STATUS = {
+    "pid": 812,
+    "process-start-time": 2211,
+    "cgroup-path": "/sm-crun",
+    "scope": "",
+    "rootfs": "/srv/rootfs",
+    "systemd-cgroup": False,
+    "bundle": "/srv",
+    "created": "2026-11-29T06:50:46.090948Z",
+    "detached": True,
+    "external_descriptors": "[]",
+}

@@ -53,6 +53,8 @@ USER = "/user.slice/user-1000.slice/user@1000.service"
         ("/system.slice/nginx.service", CgroupOwner(UNIT, "", "nginx.service")),
         ("/system.slice/system-x.slice/x@1.service/worker", CgroupOwner(UNIT, "", "x@1.service")),
         (f"{USER}/app.slice/web.service", CgroupOwner(UNIT, "", "web.service", user=1000)),
+        ("/system.slice/runc-web.scope", CgroupOwner(CONTAINER, "runc", "web")),
+        ("/user.slice/crun-web_1.scope/payload", CgroupOwner(CONTAINER, "crun", "web_1")),
         # A container in a container is the inner one.
         (f"/docker/{OTHER}/docker/{ID}", CgroupOwner(CONTAINER, "docker", ID)),
         (f"/lxc.payload.web/docker/{ID}", CgroupOwner(CONTAINER, "docker", ID)),

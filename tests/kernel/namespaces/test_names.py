@@ -14,7 +14,17 @@ from sockmon.kernel.namespaces.state_files import StateFiles
 from sockmon.model.other_netns import NetnsName
 from sockmon.model.snapshot import Process
 from tests.kernel.namespaces.fake_proc import FakeProc
-from tests.kernel.namespaces.state_trees import BUNDLE, CRIO_SANDBOX, ID, UID, bundle, docker, write
+from tests.kernel.namespaces.state_trees import (
+    BUNDLE,
+    CRIO_SANDBOX,
+    CRUN_STATUS,
+    ID,
+    RUNC_STATE,
+    UID,
+    bundle,
+    docker,
+    write,
+)
 from tests.snapshots import process
 
 DOCKER = f"/system.slice/docker-{ID}.scope"
@@ -150,3 +160,53 @@ def test_the_namespace_of_process_1_is_the_hosts_not_that_of_its_services(proc: 
     proc.add(1, "/init.scope")
     proc.add(12, "/system.slice/cron.service")
     assert named(proc, proc.found(1, 12)) == (NetnsName("host", "host"), "1")
+
+
+def test_a_container_without_an_engine_is_known_by_the_state_of_its_runtime(
+    proc: FakeProc, tmp_path: Path
+) -> None:
+    write(tmp_path, {"run/runc/sm-alone/state.json": RUNC_STATE, "run/crun/sm-crun/status": CRUN_STATUS})
+    proc.add(12, "/mine/sm-alone/payload.service")
+    proc.add(13, "/sm-crun", netns="b")
+    assert named(proc, proc.found(12), tmp_path) == (
+        NetnsName("container", "sm-alone", "runc", "sm-alone"),
+        "sm-alone",
+    )
+    assert named(proc, proc.found(13), tmp_path) == (
+        NetnsName("container", "sm-crun", "crun", "sm-crun"),
+        "sm-crun",
+    )
+    # Without the state files the unit is all that is known.
+    assert named(proc, proc.found(12)).called == NetnsName("unit", "build.service")
+    assert named(proc, proc.found(13)) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "state"),
+    [
+        ("/other/sm-alone", RUNC_STATE),
+        ("/mine/sm-alone", {**RUNC_STATE, "id": "another"}),
+        ("/mine/sm-alone", {**RUNC_STATE, "cgroup_paths": None}),
+        ("/mine/sm-alone", {**RUNC_STATE, "cgroup_paths": {"pids": "/sys/fs/cgroup/pids/mine/sm-alone2"}}),
+        ("/mine/sm-alone", [1]),
+        ("/..", RUNC_STATE),
+        ("/mine/sm-alone", "\x00" * 4096),
+    ],
+)
+def test_a_state_file_of_another_container_names_nothing(
+    cgroup: str, state: object, proc: FakeProc, tmp_path: Path
+) -> None:
+    write(tmp_path, {"run/runc/sm-alone/state.json": state})
+    proc.add(12, cgroup)
+    assert named(proc, proc.found(12), tmp_path) == (None, "")
+
+
+def test_a_pod_of_podman_has_the_name_of_its_first_container(proc: FakeProc, tmp_path: Path) -> None:
+    stored = [{"id": ID, "names": ["0f3e1a2b3c4d-infra"]}, {"id": "1" * 64, "names": ["web"]}]
+    write(tmp_path, {"var/lib/containers/storage/overlay-containers/containers.json": stored})
+    proc.add(12, f"/machine.slice/libpod-{ID}.scope")
+    proc.add(13, f"/machine.slice/libpod-{'1' * 64}.scope")
+    assert named(proc, proc.found(12, 13), tmp_path).called == NetnsName("container", "web", "podman", "1" * 64)
+    alone = named(proc, proc.found(12), tmp_path).called
+    assert alone is not None
+    assert alone.name == "0f3e1a2b3c4d-infra"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -133,3 +134,33 @@ def test_lxc(rootfs: Path, tmp_path: Path) -> None:
     finally:
         _output(["lxc-stop", "--name", "sm-web", "--lxcpath", str(folder), "--kill"])
         _remove_empty_cgroups("lxc.pivot")
+
+
+def test_runc_without_an_engine(rootfs: Path) -> None:
+    if not shutil.which("runc", path=TOOL_PATH):
+        pytest.skip("needs runc")
+    bundle = rootfs.parent
+    _do("runc", "spec", "--bundle", str(bundle))
+    spec = json.loads((bundle / "config.json").read_text())
+    spec["process"] |= {"terminal": False, "args": ["/bin/sleep", "600"], "rlimits": []}
+    (bundle / "config.json").write_text(json.dumps(spec))
+    try:
+        # A container of the same name, started again, is the same container to those who named it.
+        for _ in range(2):
+            _do_quietly("runc", "run", "--detach", "--bundle", str(bundle), "sm-alone")
+            assert names(Path("/"))["sm-alone"] == NetnsName("container", "sm-alone", "runc", "sm-alone")
+            assert names(rootfs).get("sm-alone") is None
+            _do("runc", "delete", "--force", "sm-alone")
+    finally:
+        _output(["runc", "delete", "--force", "sm-alone"])
+        _remove_empty_cgroups("sm-alone")
+
+
+def _do_quietly(*command: str) -> None:
+    """Do the same with a command whose child keeps its standard streams."""
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env=ENVIRONMENT, timeout=120, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        pytest.skip(f"{command[0]} does not work here")
