@@ -1,7 +1,7 @@
 """Containers of runc or crun that no engine manages, known by the state files of these runtimes.
 
 Their cgroup has the name of the container and nothing else (runc, libcontainer/specconv; crun, libcrun/cgroup.c).
-So the state file has to confirm it: runc's state.json has the cgroup in each hierarchy, crun's status has its path.
+So a state file has to confirm it: runc's state.json has the cgroup in each hierarchy, crun's status has its path.
 """
 
 from __future__ import annotations

@@ -162,22 +162,16 @@ def test_the_namespace_of_process_1_is_the_hosts_not_that_of_its_services(proc: 
     assert named(proc, proc.found(1, 12)) == (NetnsName("host", "host"), "1")
 
 
-def test_a_container_without_an_engine_is_known_by_the_state_of_its_runtime(
-    proc: FakeProc, tmp_path: Path
-) -> None:
+def test_a_container_without_an_engine_is_known_by_its_state_file(proc: FakeProc, tmp_path: Path) -> None:
     write(tmp_path, {"run/runc/sm-alone/state.json": RUNC_STATE, "run/crun/sm-crun/status": CRUN_STATUS})
     proc.add(12, "/mine/sm-alone/payload.service")
     proc.add(13, "/sm-crun", netns="b")
-    assert named(proc, proc.found(12), tmp_path) == (
-        NetnsName("container", "sm-alone", "runc", "sm-alone"),
-        "sm-alone",
-    )
-    assert named(proc, proc.found(13), tmp_path) == (
-        NetnsName("container", "sm-crun", "crun", "sm-crun"),
-        "sm-crun",
-    )
+    called = NetnsName("container", "sm-alone", "runc", "sm-alone")
+    assert named(proc, proc.found(12), tmp_path) == (called, "sm-alone")
+    called = NetnsName("container", "sm-crun", "crun", "sm-crun")
+    assert named(proc, proc.found(13), tmp_path) == (called, "sm-crun")
     # Without the state files the unit is all that is known.
-    assert named(proc, proc.found(12)).called == NetnsName("unit", "build.service")
+    assert named(proc, proc.found(12)).called == NetnsName("unit", "payload.service")
     assert named(proc, proc.found(13)) == (None, "")
 
 
