@@ -56,6 +56,9 @@ def reported(lines: Sequence[str]) -> tuple[str, str] | None:
 class ReadError(SockmonError):
     """A reader failed; `reader` is its name, the message is the reason."""
 
+    code = 0
+    """The errno with which the kernel answered a netlink request; 0 if it did not answer with one."""
+
     def __init__(self, reader: str, reason: str, hint: str = "") -> None:
         super().__init__(reason, hint)
         self.reader = reader

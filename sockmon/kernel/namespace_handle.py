@@ -154,6 +154,11 @@ class NetnsHandle:
         self.probes = Probes(opened.files, proc is not None)
 
     @property
+    def ours(self) -> bool:
+        """Whether it is the namespace of this process; later it cannot be opened again."""
+        return self._proc is not None
+
+    @property
     def netlink_fallback(self) -> str | None:
         """What is read instead of sock_diag, and why; None while netlink answers."""
         if "scan" in self._sockets or "scan" not in self._proc_net:

@@ -86,6 +86,21 @@ def attributes(message: bytes, start: int, reader: str) -> dict[int, bytes]:
     return {kind: message[begin:end] for kind, (begin, end) in slots.items()}
 
 
+def attribute_list(message: bytes, start: int, reader: str) -> list[tuple[int, bytes]]:
+    """Return type and payload of each attribute of one message from offset `start`, in order: a list repeats a
+    type; raise ReadError if one does not fit."""
+    found = []
+    while len(message) - start >= 4:
+        length, kind = ATTRIBUTE.unpack_from(message, start)
+        if length < 4 or length > len(message) - start:
+            raise ReadError(
+                reader, f"the kernel sent an attribute of {length} bytes, but {len(message) - start} are left"
+            )
+        found.append((kind & _ATTRIBUTE_TYPE, message[start + 4 : start + length]))
+        start += (length + 3) & ~3
+    return found
+
+
 def split_alike(messages: bytes, length: int, slots: Iterable[tuple[int, int]]) -> tuple[bytes, bytes]:
     """Return the messages of a block that have the same attributes in `slots` as the first one, and the others."""
     starts = [at for begin, _ in slots for at in (begin - 4 + _LOW_BYTE, begin - 2 + _LOW_BYTE)]
@@ -144,6 +159,35 @@ def dump(
         if refused and sorted_.end is _End.STALE:
             refused = False
             _send(netlink, reader, request)
+
+
+def dump_in_order(
+    netlink: socket.socket, reader: str, kind: int, body: bytes, absorb: Callable[[bytes], None]
+) -> Incremental[None]:
+    """Request a dump and hand its messages to `absorb` one by one, in the kernel's order; raise as `dump`.
+
+    For tables that are short, or whose order means something, such as the rules of a chain."""
+    sequence = next(_sequences)
+    request = HEADER.pack(16 + len(body), kind, _REQUEST_DUMP, sequence) + body
+    _send(netlink, reader, request)
+    refused = False
+    while True:
+        data = _receive(netlink, reader)
+        yield
+        for at, length, found, flags, answered in _messages(data, reader):
+            if answered != sequence:
+                if refused and found == _DONE:
+                    refused = False
+                    _send(netlink, reader, request)
+            elif flags & _DUMP_INTR:
+                raise ReadError(reader, "the table changed while it was read")
+            elif found >= _FIRST_DATA:
+                absorb(data[at : at + length])
+            else:
+                end = _control_message(found, data[at : at + length], reader)
+                if end is _End.DONE:
+                    return
+                refused = refused or end is _End.BUSY
 
 
 def request_one(netlink: socket.socket, reader: str, kind: int, body: bytes) -> bytes | None:
@@ -226,7 +270,9 @@ def _control_message(kind: int, message: bytes, reader: str) -> _End | None:
     if kind == _ERROR and code == errno.EBUSY:
         return _End.BUSY
     if kind == _ERROR or code > 0:
-        raise _error_type(code)(reader, f"the kernel refuses: {_errno_text(code)}")
+        error = _error_type(code)(reader, f"the kernel refuses: {_errno_text(code)}")
+        error.code = code
+        raise error
     return _End.DONE
 
 
