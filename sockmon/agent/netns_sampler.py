@@ -14,6 +14,7 @@ from sockmon.agent.listener_owners import with_holders
 from sockmon.agent.part import read_or_missing
 from sockmon.agent.port_sampler import PortSampler
 from sockmon.agent.queue_samples import QueueSamples
+from sockmon.agent.snat_ranges import SnatRanges
 from sockmon.agent.tcp_queue_sampler import TcpQueueSampler, udp_readers
 from sockmon.errors import Forbidden, NotPresent, ReadError
 from sockmon.kernel import conntrack, netstat, sockstat, sysctl, transmit_queues
@@ -86,6 +87,7 @@ class NetnsSampler:
         self.datagram_sampler = DatagramSampler(handle, owners)
         self.datagrams = self.datagram_sampler.task
         self.table = BudgetedTask("conntrack table", self._scan_table, TABLE)
+        self._snat_ranges = SnatRanges(handle)
         self.snat = BudgetedTask("snat", self._scan_snat, SNAT)
         self.transmit = BudgetedTask(transmit_queues.READER, lambda: transmit_queues.read(handle), TRANSMIT)
         self.tasks: Sequence[BudgetedTask[object]] = (
@@ -249,11 +251,16 @@ class NetnsSampler:
     def _scan_snat(self) -> Incremental[SnatGroups]:
         if not self._table_size("snat"):
             return SnatGroups((), 0)
-        return (yield from read_groups(self.handle))
+        found = yield from read_groups(self.handle)
+        return SnatGroups((yield from self._snat_ranges.add_to(found)), found.groups_total)
 
     def _snat(self) -> Snat | None:
         found = self.snat.value
-        return Snat(self.snat.at, *found) if found is not None and self.snat.at is not None else None
+        return (
+            Snat(self.snat.at, found.groups, found.groups_total)
+            if found is not None and self.snat.at is not None
+            else None
+        )
 
     def _transmit(self) -> TransmitQueues | None:
         found, at = self.transmit.value, self.transmit.at

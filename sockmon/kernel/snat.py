@@ -50,6 +50,8 @@ class SnatGroups(NamedTuple):
 
     groups: tuple[SnatGroup, ...]
     groups_total: int
+    ports: tuple[frozenset[int], ...] = ()
+    """The ports in use of each group."""
 
 
 def read_groups(handle: NetnsHandle) -> Incremental[SnatGroups]:
@@ -61,10 +63,11 @@ def read_groups(handle: NetnsHandle) -> Incremental[SnatGroups]:
 
     yield from dump_entries(handle, READER, _BODY, absorb)
     largest = sorted(found, key=lambda key: -len(found[key]))[:MAX_GROUPS]
-    return SnatGroups(tuple(_group(key, found[key]) for key in largest), len(found))
+    ports = tuple(frozenset(int.from_bytes(port, "big") for port in found[key]) for key in largest)
+    return SnatGroups(tuple(map(_group, largest, ports)), len(found), ports)
 
 
-def _group(key: Key, ports: set[bytes]) -> SnatGroup:
+def _group(key: Key, ports: frozenset[int]) -> SnatGroup:
     address, destination, port, protocol = key
     return SnatGroup(
         sock_diag.format_address(address),
@@ -72,8 +75,8 @@ def _group(key: Key, ports: set[bytes]) -> SnatGroup:
         int.from_bytes(port, "big"),
         PROTOCOLS.get(protocol, f"protocol {protocol}"),
         len(ports),
-        int.from_bytes(min(ports), "big"),
-        int.from_bytes(max(ports), "big"),
+        min(ports),
+        max(ports),
     )
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from sockmon.model.conntrack_tops import ConntrackTops
 from sockmon.model.host import Owner
+from sockmon.model.nat_rules import SnatRange
 from sockmon.model.ports import Ports
 from sockmon.model.queues import OrphanGroup, QueueOwner, TcpQueues
 from sockmon.model.transmit import TransmitQueues
@@ -172,6 +173,13 @@ class SnatGroup(msgspec.Struct, frozen=True):
     low: int
     """The smallest translated port."""
     high: int
+    range: SnatRange | None = None
+    """The ports that the NAT rules of the namespace give to it; None if they are not known, or were not read: few
+    of its ports are in use."""
+    in_range: int | None = None
+    """How many of its ports are in `range`: older connections may have others; None without `range`."""
+    range_reason: str = ""
+    """Why `range` is not known; empty if it is, or if the rules were not read."""
 
 
 class Snat(msgspec.Struct, frozen=True):
