@@ -9,12 +9,11 @@ from sockmon.ceilings.conntrack import CHAIN_TOO_LONG, DROP, INSERT_FAILED, clas
 from sockmon.ceilings.evidence import HANDSHAKES, delta_lines
 from sockmon.ceilings.measuring import unread_measure
 from sockmon.ceilings.remedies import addresses, application
+from sockmon.format import plural
+from sockmon.model.nat_rules import NAT_PORTS, SnatRange
 from sockmon.model.report import Remedy
 from sockmon.model.snapshot import Netns, SnatGroup
 
-NAT_PORTS = 65535 - 1024 + 1
-"""Ports to which a source port of 1024 and above is translated if the rule names none
-(net/netfilter/nf_nat_core.c, nf_nat_l4proto_unique_tuple)."""
 MIN_CLASHES = 5
 """Dropped packets from which on it is not chance: two flows can clash once, as the two queries of a resolver do,
 but a client without a free port retries, so that many are dropped."""
@@ -41,17 +40,29 @@ def _snat_ports(window: Window) -> Iterator[Measure]:
         return
     clashed = nat_clashes(window)
     for group in snat.groups:
-        limit = _span(group) if clashed >= MIN_CLASHES and _is_dense(group) else NAT_PORTS
+        limit = _limit(group, clashed)
+        used = group.used if group.in_range is None else group.in_range
+        pinned = not clashed and limit < MIN_DENSE_PORTS
         yield Measure(
             group_label(group),
-            group.used,
+            used,
             limit,
-            hit=clashed > 0 and (limit < NAT_PORTS or 10 * group.used >= 9 * NAT_PORTS),
+            hit=clashed > 0 and (limit < NAT_PORTS if group.range is None else 10 * used >= 9 * limit),
             at=snat.at,
             payload=group,
+            # A rule that names a port or two means these, for one flow each: they are in use and nobody waits.
+            effective_used=0 if pinned else None,
         )
     if not snat.groups:
         yield Measure(window.netns.name, 0, NAT_PORTS, at=snat.at)
+
+
+def _limit(group: SnatGroup, clashed: int) -> int:
+    """Return how many ports the group can have: what the rules say, else the span that it fills while packets are
+    dropped, else the kernel's default."""
+    if group.range is not None:
+        return group.range.size
+    return _span(group) if clashed >= MIN_CLASHES and _is_dense(group) else NAT_PORTS
 
 
 def _span(group: SnatGroup) -> int:
@@ -86,21 +97,41 @@ def _evidence(window: Window, measure: Measure) -> list[str]:
     if not isinstance(group, SnatGroup):
         return ["no source address is translated in this namespace right now"]
     lines = [f"{group.used:,} translated ports towards this destination, from {group.low} to {group.high}"]
-    if measure.limit == NAT_PORTS:
-        lines.append(f"limit {NAT_PORTS:,}: ports 1024–65535, if the rule names no range of its own")
-        if fills_range(group):
-            lines.append(
-                f"they are all ports of {group.low}–{group.high}: if the rule names this range, none is free; then"
-                " insert_failed and drop of conntrack move with each new connection"
-            )
-    else:
-        lines.append("they fill the whole range while packets are dropped: the rule names that range")
+    lines += _limit_evidence(group, measure.limit)
     if measure.hit:
         lines += delta_lines(window, INSERT_FAILED, DROP, *HANDSHAKES)
         lines.append(
             "new connections get no port: TCP SYNs are lost, UDP sends fail with EPERM (1), nothing is logged"
         )
     return lines
+
+
+def _limit_evidence(group: SnatGroup, limit: int | None) -> list[str]:
+    if group.range is not None:
+        return _range_evidence(group.range)
+    why = f"{group.range_reason}; " if group.range_reason else ""
+    if limit != NAT_PORTS:
+        return [f"{why}they fill the whole range while packets are dropped: the rule names that range"]
+    lines = [f"{why}limit {NAT_PORTS:,}: ports 1024–65535, if the rule names no range of its own"]
+    if fills_range(group):
+        lines.append(
+            f"they are all ports of {group.low}–{group.high}: if the rule names this range, none is free; then"
+            " insert_failed and drop of conntrack move with each new connection"
+        )
+    return lines
+
+
+def _range_evidence(found: SnatRange) -> list[str]:
+    ports = f"{found.low}–{found.high}"
+    named = (
+        f"limit {found.size:,}: the rule names ports {ports}"
+        if found.low != found.high
+        else (f"limit 1: the rule names port {found.low}")
+    )
+    if not found.named:
+        named = f"limit {found.size:,}: ports {ports}, because the rule names none"
+    others = f"; {plural(found.rules - 1, 'other rule')} with the same ports" if found.rules > 1 else ""
+    return [named, f"{found.rule}{others}"]
 
 
 def _remedies(_: Window, measure: Measure) -> list[Remedy]:
@@ -134,7 +165,8 @@ SNAT_PORTS = Ceiling(
     manual=Manual(
         measurement="The different source ports that connections translated to one address have towards one"
         " destination and port, from the connection tracking table. Source ports of 1024 and above become"
-        " 1024–65535 unless the rule names a range; net.ipv4.ip_local_port_range does not apply.",
+        " 1024–65535 unless the rule names a range; net.ipv4.ip_local_port_range does not apply. The rules of"
+        " nftables and iptables are read once an address has 32 ports in use: what they name is the limit.",
         symptoms=(
             "`insert_failed` and `drop` of conntrack both move, by one for each packet; a full table moves `drop`"
             " alone",

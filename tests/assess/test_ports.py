@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from sockmon.assess import Assessment, Assessor
+from sockmon.model.nat_rules import SnatRange
 from sockmon.model.report import Reading, Remedy
 from sockmon.model.snapshot import (
     BoundSource,
@@ -151,6 +152,53 @@ def test_a_range_that_a_rule_may_name_is_a_hint_until_packets_are_dropped(used: 
 def test_two_flows_that_met_by_chance_are_no_clash() -> None:
     scattered = [nat(count, count, used=40, high=60999) for count in (0, 3)]
     assert {item.severity for item in of(assess(*scattered), "snat-ports")} == {"ok"}
+
+
+def ruled(used: int, found: SnatRange | None, reason: str = "", drop: int = 0) -> Netns:
+    base = nat(drop, drop, used, 60999)
+    assert base.snat
+    group = replace(base.snat.groups[0], range=found, in_range=used if found else None, range_reason=reason)
+    return replace(base, snat=replace(base.snat, groups=(group,)))
+
+
+NARROW = SnatRange(2000, 2099, True, "nft, table ip nat, chain post: masquerade to :2000-2099")
+
+
+def test_the_range_of_the_rule_is_the_limit_before_a_packet_is_dropped() -> None:
+    (reading,) = of(assess(ruled(90, NARROW)), "snat-ports")
+    assert (reading.used, reading.limit, reading.severity) == (90, 100, "critical")
+    assert "limit 100: the rule names ports 2000–2099" in reading.evidence
+    assert NARROW.rule in reading.evidence
+    assert "wider range" in reading.remedies[0].text
+    (full,) = of(assess(ruled(100, NARROW)), "snat-ports")
+    assert full.severity == "hit"
+    (clash,) = of(assess(ruled(91, NARROW), ruled(91, NARROW, drop=3)), "snat-ports")
+    assert clash.severity == "hit", "the search is random, and gives up before the last port"
+    (elsewhere,) = of(assess(ruled(20, NARROW), ruled(20, NARROW, drop=3)), "snat-ports")
+    assert elsewhere.severity == "ok", "something else has dropped them"
+
+
+def test_a_rule_without_ports_has_those_of_the_kernel() -> None:
+    default = SnatRange(1024, 65535, False, "nft, table ip nat, chain post: masquerade", 3)
+    (reading,) = of(assess(ruled(600, default)), "snat-ports")
+    assert (reading.limit, reading.severity) == (64512, "ok")
+    assert any("because the rule names none" in line for line in reading.evidence)
+    assert any("2 other rules with the same ports" in line for line in reading.evidence)
+
+
+def test_a_port_that_a_rule_means_for_one_flow_is_no_alarm() -> None:
+    one = SnatRange(123, 123, True, "nft, table ip nat, chain post: snat to :123")
+    (reading,) = of(assess(ruled(1, one)), "snat-ports")
+    assert (reading.used, reading.limit, reading.severity) == (1, 1, "ok")
+    assert "limit 1: the rule names port 123" in reading.evidence
+    (clash,) = of(assess(ruled(1, one), ruled(1, one, drop=3)), "snat-ports")
+    assert clash.severity == "hit"
+
+
+def test_a_range_that_is_not_known_is_the_estimate_with_the_reason() -> None:
+    (reading,) = of(assess(ruled(600, None, "its map could not be read")), "snat-ports")
+    assert reading.limit == 64512
+    assert any(line.startswith("its map could not be read; limit 64,512") for line in reading.evidence)
 
 
 def knocking(at: float, count: int, port: int = 8080, cookies: str = "1", **counters: int) -> Netns:
