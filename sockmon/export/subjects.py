@@ -1,0 +1,97 @@
+"""The subjects of a ceiling that get series of their own: few, and named without pid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from sockmon.assess import Assessment
+from sockmon.ceilings import CEILINGS
+from sockmon.model.report import Reading
+from sockmon.model.severity import ALARMS, URGENCY, Severity
+
+DEFAULT_TOP = 5
+LISTED_RATIO = 0.5
+"""Use from which on a subject without an alarm has series of its own: below it the fullest ones change each
+second."""
+MAX_LABEL = 120
+"""Characters of a label's value."""
+
+
+class Subject(NamedTuple):
+    """What has a limit, as labels name it: several processes with one name are one subject, the worst of them."""
+
+    name: str
+    netns: str
+    """Name of its network namespace; empty if the limit is that of the host, of a process or of a cgroup."""
+    reading: Reading
+
+
+class CeilingUse(NamedTuple):
+    """One ceiling on one host."""
+
+    id: str
+    severity: Severity
+    """The worst of all subjects; unknown only if none is known."""
+    fullest: Reading | None
+    """The subject with the highest ratio; None if no ratio is known."""
+    seconds_left: float | None
+    """The least of all subjects."""
+    listed: Sequence[Subject]
+    """At most `top`, the most urgent first."""
+    subjects: int
+    """All that were judged."""
+
+    @property
+    def unlisted(self) -> int:
+        """Return how many subjects have no series of their own."""
+        return self.subjects - len(self.listed)
+
+
+def ceiling_uses(assessment: Assessment, top: int = DEFAULT_TOP) -> list[CeilingUse]:
+    """Return the use of every ceiling that has a reading, in the order of CEILINGS."""
+    readings: dict[str, list[Reading]] = {}
+    for reading in assessment.report.readings:
+        readings.setdefault(reading.ceiling, []).append(reading)
+    judged: dict[str, int] = {}
+    for key, gauge in assessment.gauges.items():
+        judged[key[0]] = judged.get(key[0], 0) + (gauge.severity != "unknown")
+    return [_use(row.id, readings[row.id], judged.get(row.id, 0), top) for row in CEILINGS if row.id in readings]
+
+
+def _use(ceiling: str, readings: Sequence[Reading], judged: int, top: int) -> CeilingUse:
+    known = [reading for reading in readings if reading.severity != "unknown"]
+    listed = [each for each in _by_name(known).values() if is_listed(each.reading)][:top]
+    left = [reading.eta_seconds for reading in known if reading.eta_seconds is not None]
+    return CeilingUse(
+        ceiling,
+        max((each.severity for each in known), key=URGENCY.__getitem__, default="unknown"),
+        max((each for each in known if each.ratio is not None), key=_ratio, default=None),
+        min(left, default=None),
+        sorted(listed, key=lambda each: (each.name, each.netns)),
+        max(judged, len(known)),
+    )
+
+
+def is_listed(reading: Reading) -> bool:
+    """Return whether the subject of a reading has series of its own, if there are not too many."""
+    return reading.severity in ALARMS or _ratio(reading) >= LISTED_RATIO
+
+
+def _ratio(reading: Reading) -> float:
+    return reading.ratio or 0.0
+
+
+def _by_name(readings: Iterable[Reading]) -> Mapping[tuple[str, str], Subject]:
+    """Return the worst subject of each name and namespace, the most urgent first."""
+    found: dict[tuple[str, str], Subject] = {}
+    for reading in sorted(readings, key=lambda each: (-URGENCY[each.severity], -_ratio(each), each.subject)):
+        name = label(reading.name or reading.subject)
+        netns = label(reading.netns.name) if reading.netns else ""
+        found.setdefault((name, netns), Subject(name, netns, reading))
+    return found
+
+
+def label(text: str) -> str:
+    """Return foreign text, which is sanitized already, in a length that is fit for a label."""
+    return text if len(text) <= MAX_LABEL else text[: MAX_LABEL - 1] + "…"
