@@ -52,6 +52,8 @@ def is_command(text: str) -> bool:
         return False
     if words[0] == "sockmon":
         return len(words) == 1 or words[1] in VERBS or words[1].startswith("-")
-    if words[0] in ("make", "sudo", "export", "python", "python3"):
+    if words[0] == "export":
+        return len(words) == 2 and "=" in words[1]
+    if words[0] in ("make", "sudo", "python", "python3"):
         return len(words) > 1
     return words[0].startswith((".venv/bin/", ".ci/")) or (len(words) == 1 and words[0] == "screenshots/render.py")

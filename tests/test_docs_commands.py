@@ -232,6 +232,24 @@ def piped(command: str, folder: Path) -> None:
     raise AssertionError(done.stdout)
 
 
+def exporter(command: str, folder: Path) -> None:
+    words = [*SOCKMON, *argv(command), "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, env=child_environment(), text=True) as child:
+        assert child.stderr
+        assert "/metrics" in child.stderr.readline()
+        child.terminate()
+    assert child.returncode == 0
+
+
+def redirected(command: str, folder: Path) -> None:
+    """It fills the file behind `>`, or that of --textfile."""
+    words, _, out = command.partition(" > ")
+    script = shlex.join([*SOCKMON, *argv(words)]) + (f" > {out}" if out else "")
+    subprocess.run(["sh", "-c", script], cwd=folder, env=child_environment(), check=True, timeout=120)
+    (written,) = folder.iterdir()
+    assert written.stat().st_size > 1000
+
+
 def helps(command: str, folder: Path) -> None:
     words = [sys.executable, *shlex.split(command)[1:], "--help"]
     done = subprocess.run(words, cwd=ROOT, env=child_environment(), capture_output=True, text=True, timeout=60)
@@ -278,6 +296,9 @@ TABLE = [
     Entry(r"sockmon check --only .+ --ignore .+", ends(0, 1, 2)),
     Entry(r"sockmon check --netns web", named_namespace, "in a mount namespace that has a namespace of that name"),
     Entry(r"sockmon explain .+", ends(0)),
+    Entry(r"sockmon export", exporter, "on any free port"),
+    Entry(r"sockmon export (rules|dashboard)", ends(0)),
+    Entry(r"sockmon export (rules > .+|dashboard > .+|--textfile .+)", redirected),
     Entry(r"\.venv/bin/sockmon agent \| jq .+", piped, "its first line alone"),
     Entry(r"\.venv/bin/sockmon record --for 5 incident\.jsonl", recording),
     Entry(r"\.venv/bin/sockmon check --from incident\.jsonl", of_a_recording),

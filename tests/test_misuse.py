@@ -35,9 +35,21 @@ WRONG_VALUES = {
     "tune undo": ["--hold", "nan"],
 }
 """A value or a name that is not valid, for each verb that takes one."""
-TAKES_NO_VALUE = {"lab list", "tune history", "tune keep", "tune list", "tune revert", "tune verify"}
+TAKES_NO_VALUE = {
+    "export dashboard",
+    "export rules",
+    "lab list",
+    "tune history",
+    "tune keep",
+    "tune list",
+    "tune revert",
+    "tune verify",
+}
 
 MORE = [
+    ["export", "--once"],
+    ["export", "--listen", ":9768"],
+    ["export", "--top", "-1"],
     ["chekc"],
     ["--nosuch"],
     ["--interval", "0"],

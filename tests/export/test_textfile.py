@@ -1,0 +1,47 @@
+"""The file for node_exporter: it is replaced in one step."""
+
+from __future__ import annotations
+
+import json
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sockmon.errors import SockmonError
+from sockmon.export import textfile
+
+
+def test_the_file_is_replaced_and_readable(tmp_path: Path) -> None:
+    path = tmp_path / "sockmon.prom"
+    path.write_text("old")
+    textfile.write(str(path), b"up 1\n")
+    assert path.read_bytes() == b"up 1\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("sockmon.txt", "does not end in .prom"), ("none/x.prom", "No such file"), ("d.prom", "directory")],
+)
+def test_what_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "d.prom").mkdir()
+    with pytest.raises(SockmonError, match=message):
+        textfile.write(str(tmp_path / name), b"up 1\n")
+    assert [each.name for each in tmp_path.iterdir()] == ["d.prom"]
+
+
+def test_once(tmp_path: Path) -> None:
+    path = tmp_path / "sockmon.prom"
+    command = [sys.executable, "-m", "sockmon", "export", "--textfile", str(path), "--once"]
+    subprocess.run(command, check=True, timeout=60)
+    lines = path.read_text().splitlines()
+    assert any(line.startswith("sockmon_build_info{") for line in lines)
+    assert any(line.startswith('sockmon_ceiling_ratio{ceiling="pid-max"}') for line in lines)
+    # JSON of check and the metrics agree on which limits there are.
+    report = subprocess.run([sys.executable, "-m", "sockmon", "check", "--json"], capture_output=True, timeout=60)
+    known = {row["ceiling"] for row in json.loads(report.stdout)["readings"]}
+    assert known == {line.split('"')[1] for line in lines if line.startswith("sockmon_ceiling_severity{")}
