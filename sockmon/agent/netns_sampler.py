@@ -46,6 +46,8 @@ from sockmon.port_lists import count_in
 STATES, OWNERS, UDP = Budget(0.005, 0.9), Budget(0.002, 0.9), Budget(0.002, 0.9)
 """0.9 s is a little less than the usual interval, so that a cheap task runs for each Snapshot."""
 TABLE, SNAT = Budget(0.0015, 2.0), Budget(0.0015, 2.0)
+FILLING_TABLE = Budget(0.01, 2.0)
+"""For a table that is half full: who fills it belongs to the evidence of an alarm."""
 TRANSMIT = Budget(0.0005, 2.0)
 QUEUES, FILLING_QUEUES = Budget(0.0004, 0.1), Budget(0.004, 0.1)
 """The second one for ten seconds after a queue was half full."""
@@ -62,6 +64,11 @@ class _UdpScan(NamedTuple):
     high: int
     reserved: int
     use: UdpPortUse
+
+
+def is_filling(table: Conntrack) -> bool:
+    """Return whether the table is at least half full."""
+    return 2 * table.count >= table.maximum > 0
 
 
 class NetnsSampler:
@@ -284,4 +291,7 @@ class NetnsSampler:
         table = self.table.value
         if table is None:
             return gauge
-        return replace(gauge, table_at=self.table.at, table=table.entries, unreplied=table.unreplied)
+        self.table.budget = FILLING_TABLE if is_filling(gauge) else TABLE
+        return replace(
+            gauge, table_at=self.table.at, table=table.entries, unreplied=table.unreplied, tops=table.tops
+        )

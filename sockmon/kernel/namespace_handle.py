@@ -27,16 +27,17 @@ from sockmon.model.other_netns import NetnsName
 RETRY_SECONDS = 10.0
 """Seconds after a failed attempt until a file is opened again: its module may have been loaded since."""
 SOCK_DIAG_SOCKETS = ("tick", "scan", "query")
-SOCKETS = (*SOCK_DIAG_SOCKETS, "conntrack", "route")
+SOCKETS = (*SOCK_DIAG_SOCKETS, "conntrack", "conntrack query", "route")
 """Names of the netlink sockets in `OpenedFiles.files`; each carries one dump at a time."""
 
-_PROTOCOLS = {"conntrack": NETFILTER, "route": ROUTE}
+_PROTOCOLS = {"conntrack": NETFILTER, "conntrack query": NETFILTER, "route": ROUTE}
 _CONNTRACK_COUNT = "sys/net/netfilter/nf_conntrack_count"
 _READER_NAMES = {
     "tick": "sock_diag",
     "scan": "sock_diag",
     "query": "sock_diag",
     "conntrack": "conntrack table",
+    "conntrack query": "conntrack table",
     "route": "rtnetlink",
     "net/softnet_stat": "softnet",
     "net/stat/arp_cache": "neighbours",
@@ -61,7 +62,7 @@ def open_file(path: str, proc: str = "/proc") -> int:
 def open_socket(name: str) -> int:
     """Return a descriptor of the netlink socket `name`; raise OSError, ENOENT if opening it would load a
     module."""
-    if name == "conntrack":
+    if _PROTOCOLS.get(name) == NETFILTER:
         # Making this socket would load nfnetlink: check first that connection tracking is loaded.
         os.stat(f"/proc/{_CONNTRACK_COUNT}")
     return open_netlink(_PROTOCOLS.get(name, SOCK_DIAG)).detach()
@@ -195,6 +196,11 @@ class NetnsHandle:
     def conntrack(self) -> socket.socket:
         """ctnetlink; ReadError with the reason if it cannot be had."""
         return self._socket("conntrack")
+
+    @property
+    def conntrack_query(self) -> socket.socket:
+        """ctnetlink for what the operator asks about; ReadError with the reason if it cannot be had."""
+        return self._socket("conntrack query" if self.keeps_open else "conntrack")
 
     @property
     def route(self) -> socket.socket:

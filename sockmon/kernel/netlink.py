@@ -34,6 +34,8 @@ HEADER = struct.Struct("=IHHI4x")
 ATTRIBUTE = struct.Struct("=HH")
 """struct nlattr: length with this header, type."""
 
+NESTED = 0x8000
+"""NLA_F_NESTED: the bit in the type of an attribute that holds others."""
 _ATTRIBUTE_TYPE = 0x3FFF  # the two bits above are NLA_F_NESTED and NLA_F_NET_BYTEORDER
 _LOW_BYTE = 0 if sys.byteorder == "little" else 1
 _REQUEST = 1  # NLM_F_REQUEST

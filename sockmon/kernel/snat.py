@@ -10,7 +10,9 @@ import struct
 from typing import NamedTuple
 
 from sockmon.errors import ReadError
-from sockmon.kernel.conntrack import MESSAGE, PROTOCOLS, dump_entries
+from sockmon.kernel.conntrack import dump_entries
+from sockmon.kernel.conntrack_layout import MESSAGE
+from sockmon.kernel.conntrack_names import protocol_name
 from sockmon.kernel.namespace_handle import NetnsHandle
 from sockmon.kernel.netlink import Incremental, attribute, attribute_slots, split_alike
 from sockmon.kernel.sockets import sock_diag
@@ -73,7 +75,7 @@ def _group(key: Key, ports: frozenset[int]) -> SnatGroup:
         sock_diag.format_address(address),
         sock_diag.format_address(destination),
         int.from_bytes(port, "big"),
-        PROTOCOLS.get(protocol, f"protocol {protocol}"),
+        protocol_name(protocol),
         len(ports),
         min(ports),
         max(ports),

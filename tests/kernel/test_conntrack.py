@@ -19,6 +19,9 @@ from hypothesis import strategies as st
 
 from sockmon.errors import NotPresent, ReadError
 from sockmon.kernel import conntrack
+from sockmon.kernel.conntrack_layout import Layouts
+from sockmon.kernel.conntrack_names import TCP_STATES, protocol_name
+from sockmon.kernel.conntrack_tops import EntryKind, Tally
 from sockmon.kernel.namespace_handle import NetnsHandle
 from sockmon.kernel.netlink import run
 from sockmon.kernel.netns import open_current
@@ -163,11 +166,11 @@ def by_pyroute2() -> Counter[str]:
 def name_of(message: Any) -> str:
     """Return an entry as pyroute2 decodes it, as our key."""
     protocol = message.get_nested("CTA_TUPLE_ORIG", "CTA_TUPLE_PROTO").get_attr("CTA_PROTO_NUM")
-    name = conntrack.PROTOCOLS.get(protocol, f"protocol {protocol}")
+    name = protocol_name(protocol)
     if name != "tcp":
         return name
     state = message.get_nested("CTA_PROTOINFO", "CTA_PROTOINFO_TCP").get_attr("CTA_PROTOINFO_TCP_STATE")
-    return f"tcp {conntrack.TCP_STATES[state]}"
+    return f"tcp {TCP_STATES[state]}"
 
 
 @pytest.mark.usefixtures("needs_userns", "needs_nft")
@@ -195,7 +198,7 @@ def test_a_namespace_without_rules_tracks_nothing() -> None:
         pytest.skip("nf_conntrack is not loaded")
     counts, table = inside(not_tracking)
     assert counts.count == 0
-    assert table == ({}, 0)
+    assert (table.entries, table.unreplied, table.tops.entries) == ({}, 0, 0)
 
 
 def unprivileged() -> tuple[int, str]:
@@ -230,10 +233,11 @@ def attribute(kind: int, payload: bytes) -> bytes:
 
 
 def entry(protocol: int, status: int, state: int | None, address: bytes = b"\x7f\0\0\1") -> bytes:
+    kinds = (1, 2) if len(address) == 4 else (3, 4)
     pair = [
         nested(
             way,
-            nested(1, attribute(1, address), attribute(2, address)),
+            nested(1, *(attribute(kind, address) for kind in kinds)),
             nested(2, attribute(1, bytes([protocol])), attribute(2, b"\1\2"), attribute(3, b"\3\4")),
         )
         for way in (1, 2)
@@ -242,8 +246,11 @@ def entry(protocol: int, status: int, state: int | None, address: bytes = b"\x7f
     return bytes(20) + pair[0] + pair[1] + attribute(3, struct.pack(">I", status)) + attribute(7, bytes(4)) + info
 
 
-def columns(*entries: bytes) -> list[conntrack.EntryKind]:
-    return list(conntrack._entry_kinds(b"".join(entries), len(entries[0])))
+def columns(*entries: bytes) -> list[EntryKind]:
+    tally, length = Tally(), len(entries[0])
+    for block, layout in Layouts().blocks(b"".join(entries), length):
+        tally.add(block, length, layout)
+    return list(tally.kinds.elements())
 
 
 def test_entries_of_one_layout_are_columns() -> None:
