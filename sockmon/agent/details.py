@@ -8,6 +8,7 @@ from time import CLOCK_BOOTTIME, clock_gettime
 from msgspec.structs import replace
 
 from sockmon.agent.detail_parts import all_listeners, rows_or_missing
+from sockmon.agent.flow_pages import answer_flow, answer_flows
 from sockmon.agent.netns_sampler import NetnsSampler
 from sockmon.agent.part import to_missing
 from sockmon.agent.process_pages import answer_descriptors, answer_memory, answer_process, ended
@@ -15,6 +16,7 @@ from sockmon.agent.sampler import Sampler
 from sockmon.kernel.netlink import Incremental
 from sockmon.kernel.processes.socket_owners import Owners
 from sockmon.kernel.sockets.socket_rows import SocketRows, group_sockets, port_sockets
+from sockmon.model.conntrack_flows import FlowDetail, FlowQuery, FlowsDetail, FlowsQuery
 from sockmon.model.detail import (
     MAX_SOCKETS,
     Detail,
@@ -47,11 +49,19 @@ def _dispatch(sampler: Sampler, query: DetailQuery) -> Incremental[Detail]:
         return (yield from answer_descriptors(sampler, query))
     if isinstance(query, MemoryQuery):
         return (yield from answer_memory(sampler, query))
+    if isinstance(query, FlowsQuery):
+        return (yield from answer_flows(_netns(sampler, query.netns), query))
+    if isinstance(query, FlowQuery):
+        return (yield from answer_flow(_netns(sampler, query.flow.netns), query))
     # The stream has one namespace. A query for a socket that is gone gets an answer without rows.
     netns = next((item for item in sampler.netns if item.handle.inode == query.netns), sampler.netns[0])
     if isinstance(query, GroupQuery):
         return (yield from _group(netns, sampler.owners, query))
     return (yield from _listener(netns, sampler.owners, query))
+
+
+def _netns(sampler: Sampler, inode: int) -> NetnsSampler | None:
+    return next((item for item in sampler.netns if item.handle.inode == inode), None)
 
 
 def _empty_detail(query: DetailQuery, reason: Missing) -> Detail:
@@ -63,6 +73,10 @@ def _empty_detail(query: DetailQuery, reason: Missing) -> Detail:
         return DescriptorsDetail(at, query, (), 0, None, {}, "", missing)
     if isinstance(query, MemoryQuery):
         return MemoryDetail(at, query, None, None, missing)
+    if isinstance(query, FlowsQuery):
+        return FlowsDetail(at, query, (), 0, None, 0.0, missing)
+    if isinstance(query, FlowQuery):
+        return FlowDetail(at, query, None, missing)
     if isinstance(query, GroupQuery):
         return GroupDetail(at, query, (), 0, {}, (), missing)
     return ListenerDetail(at, query, None, (), 0, {}, {}, (), missing)

@@ -141,8 +141,8 @@ class FlowTerm(msgspec.Struct, frozen=True, omit_defaults=True):
     """A condition: one of `values` must match."""
 
     field: str
-    """src, dst, sport, dport, port (either), proto, state (of TCP, and the words of the status), zone, mark,
-    timeout, bytes, packets."""
+    """src, dst, sport, dport, port (either of them), proto, state (of TCP, and the words of the status), zone or
+    mark."""
     values: tuple[FlowValue, ...]
     negated: bool = False
 
@@ -153,6 +153,24 @@ class FlowsQuery(msgspec.Struct, frozen=True, tag="flows", tag_field="focus"):
     netns: int
     """Inode of the namespace."""
     terms: tuple[FlowTerm, ...] = ()
+
+
+class FlowQuery(msgspec.Struct, frozen=True, tag="flow", tag_field="focus"):
+    """Ask for one flow as it is now."""
+
+    flow: Flow
+    """As it was in a list."""
+
+
+class FlowDetail(msgspec.Struct, frozen=True, tag="flow-detail", tag_field="type"):
+    """One flow."""
+
+    at: float
+    query: FlowQuery = msgspec.field(name="focus")
+    flow: Flow | None
+    """None if it has ended, or could not be read; then `missing` says why. If its id is another one, a new flow
+    has the same addresses."""
+    missing: tuple[Missing, ...]
 
 
 class FlowsDetail(msgspec.Struct, frozen=True, tag="flows-detail", tag_field="type"):

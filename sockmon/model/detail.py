@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from sockmon.model.conntrack_flows import FlowDetail, FlowQuery, FlowsDetail, FlowsQuery
 from sockmon.model.limit_origin import LimitOrigin
 from sockmon.model.process_facts import (
     DescriptorsDetail,
@@ -43,7 +44,7 @@ class ListenerQuery(msgspec.Struct, frozen=True, tag="listener", tag_field="focu
     inode: int
 
 
-DetailQuery = ProcessQuery | GroupQuery | ListenerQuery | DescriptorsQuery | MemoryQuery
+DetailQuery = ProcessQuery | GroupQuery | ListenerQuery | DescriptorsQuery | MemoryQuery | FlowsQuery | FlowQuery
 
 
 class SetInterval(msgspec.Struct, frozen=True, tag="interval", tag_field="focus"):
@@ -154,4 +155,4 @@ class ListenerDetail(msgspec.Struct, frozen=True, tag="listener-detail", tag_fie
     missing: tuple[Missing, ...]
 
 
-Detail = ProcessDetail | GroupDetail | ListenerDetail | DescriptorsDetail | MemoryDetail
+Detail = ProcessDetail | GroupDetail | ListenerDetail | DescriptorsDetail | MemoryDetail | FlowsDetail | FlowDetail
