@@ -33,7 +33,7 @@ INFO = 2
 """The extension bit of INET_DIAG_INFO: struct tcp_info."""
 
 FAMILY, STATE, TIMER, SPORT, DPORT, SRC, DST, IF = 16, 17, 18, 20, 22, 24, 40, 56
-RQUEUE, WQUEUE, UID, INODE, MESSAGE = 72, 76, 80, 84, 88
+EXPIRES, RQUEUE, WQUEUE, UID, INODE, MESSAGE = 68, 72, 76, 80, 84, 88
 QUEUES = struct.Struct("=IIII")
 """At RQUEUE: receive queue, send queue, user, inode."""
 MAX_INODES = 65_536
