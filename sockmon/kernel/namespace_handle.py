@@ -21,7 +21,7 @@ from sockmon.kernel.open_file import read_open_file
 from sockmon.kernel.probes import Probes, open_probes
 from sockmon.kernel.setns import OpenedFiles
 from sockmon.kernel.sockets import proc_net
-from sockmon.kernel.sockets.sock_diag import Diag
+from sockmon.kernel.sockets.sock_diag import Diag, TextDiag
 from sockmon.model.other_netns import NetnsName
 
 RETRY_SECONDS = 10.0
@@ -193,6 +193,18 @@ class NetnsHandle:
         return self._diag("query")
 
     @property
+    def query_text(self) -> TextDiag | None:
+        """The text of /proc/net/raw, for a kernel without raw_diag; None if it cannot be opened, as in another
+        namespace."""
+        if self._proc is not None and "raw" not in self._proc_net:
+            for path in proc_net.RAW:
+                with suppress(OSError):
+                    self._files[f"raw {path}"] = open_file(path, self._proc)
+            found = {path: self._files[f"raw {path}"] for path in proc_net.RAW if f"raw {path}" in self._files}
+            self._proc_net["raw"] = proc_net.ProcNet(found)
+        return self._proc_net.get("raw")
+
+    @property
     def conntrack(self) -> socket.socket:
         """ctnetlink; ReadError with the reason if it cannot be had."""
         return self._socket("conntrack")
@@ -235,6 +247,12 @@ class NetnsHandle:
             for each in self._sockets.values():
                 each.close()
             self._sockets.clear()
+
+    def abandon_query(self) -> None:
+        """Forget a query that was stopped half-way: the next dump on its socket would have to read the rest first.
+        A socket that cannot be opened again is kept."""
+        if self._proc is not None and "query" in self._sockets:
+            self._sockets.pop("query").close()
 
     def close(self) -> None:
         """Close everything; safe to call twice."""

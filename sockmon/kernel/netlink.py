@@ -47,7 +47,7 @@ _TIMEOUT_SECONDS = 5
 _sequences = itertools.count(1)
 
 
-def run(steps: Incremental[T]) -> T:
+def run(steps: Generator[object, None, T]) -> T:
     """Run `steps` to the end at once and return the result."""
     while True:
         try:
