@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from time import CLOCK_BOOTTIME, clock_gettime
 
 from msgspec.structs import replace
@@ -10,9 +10,11 @@ from msgspec.structs import replace
 from sockmon.agent.detail_parts import all_listeners, rows_or_missing
 from sockmon.agent.flow_pages import answer_flow, answer_flows
 from sockmon.agent.netns_sampler import NetnsSampler
+from sockmon.agent.one_socket import answer_socket
 from sockmon.agent.part import to_missing
 from sockmon.agent.process_pages import answer_descriptors, answer_memory, answer_process, ended
 from sockmon.agent.sampler import Sampler
+from sockmon.agent.socket_list import answer_socket_list
 from sockmon.kernel.netlink import Incremental
 from sockmon.kernel.processes.socket_owners import Owners
 from sockmon.kernel.sockets.socket_rows import SocketRows, group_sockets, port_sockets
@@ -30,19 +32,22 @@ from sockmon.model.detail import (
 )
 from sockmon.model.process_facts import DescriptorsDetail, DescriptorsQuery, MemoryDetail, MemoryQuery
 from sockmon.model.snapshot import Listener, Missing
+from sockmon.model.socket_detail import SocketDetail, SocketFacts, SocketQuery
+from sockmon.model.socket_list import SocketListDetail, SocketListQuery
 
 MAX_REMOTES = 20
 
 
-def answer_query(sampler: Sampler, query: DetailQuery) -> Incremental[Detail]:
-    """Return the Detail for `query`; what could not be read is in its `missing`."""
+def answer_query(sampler: Sampler, query: DetailQuery) -> Generator[Detail | None, None, Detail]:
+    """Return the Detail for `query`, and for a long list yield partial ones; what could not be read is in its
+    `missing`."""
     try:
         return (yield from _dispatch(sampler, query))
     except Exception as error:
         return _empty_detail(query, to_missing("detail", error))
 
 
-def _dispatch(sampler: Sampler, query: DetailQuery) -> Incremental[Detail]:
+def _dispatch(sampler: Sampler, query: DetailQuery) -> Generator[Detail | None, None, Detail]:
     if isinstance(query, ProcessQuery):
         return (yield from answer_process(sampler, query))
     if isinstance(query, DescriptorsQuery):
@@ -53,6 +58,10 @@ def _dispatch(sampler: Sampler, query: DetailQuery) -> Incremental[Detail]:
         return (yield from answer_flows(_netns(sampler, query.netns), query))
     if isinstance(query, FlowQuery):
         return (yield from answer_flow(_netns(sampler, query.flow.netns), query))
+    if isinstance(query, SocketListQuery):
+        return (yield from answer_socket_list(sampler, query))
+    if isinstance(query, SocketQuery):
+        return (yield from answer_socket(sampler, query))
     # The stream has one namespace. A query for a socket that is gone gets an answer without rows.
     netns = next((item for item in sampler.netns if item.handle.inode == query.netns), sampler.netns[0])
     if isinstance(query, GroupQuery):
@@ -79,6 +88,10 @@ def _empty_detail(query: DetailQuery, reason: Missing) -> Detail:
         return FlowDetail(at, query, None, missing)
     if isinstance(query, GroupQuery):
         return GroupDetail(at, query, (), 0, {}, (), missing)
+    if isinstance(query, SocketListQuery):
+        return SocketListDetail(at, query, (), 0, 0, complete=True, missing=missing)
+    if isinstance(query, SocketQuery):
+        return SocketDetail(at, query, None, SocketFacts(), (), None, missing)
     return ListenerDetail(at, query, None, (), 0, {}, {}, (), missing)
 
 

@@ -146,6 +146,10 @@ class Sampler:
         """Return all processes as of the last time that they were read."""
         return self._process_task.value.rows if self._process_task.value else ()
 
+    def user_name(self, uid: int) -> str:
+        """Return the name of a user, or the number while no name is known."""
+        return self._users.name(uid)
+
     def step(self, seconds: float = SLICE_SECONDS) -> bool:
         """Do some budgeted work: finish what has started, then start what is due. Return False if there is
         none."""

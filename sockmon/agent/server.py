@@ -6,11 +6,11 @@ import os
 import select
 import time
 
-from sockmon.agent.details import answer_query
+from sockmon.agent.pending import Pending
 from sockmon.agent.sampler import SLICE_SECONDS, Sampler, boottime
 from sockmon.errors import BadRecording
-from sockmon.kernel.netlink import Incremental
-from sockmon.model.detail import Detail, SetInterval
+from sockmon.model.detail import SetInterval
+from sockmon.model.socket_list import StopSocketList
 from sockmon.sources.wire import decode_request, encode, hello
 
 REST_SECONDS = 0.015
@@ -28,7 +28,7 @@ class StreamServer:
         self._requests: int | None = requests
         self._attached = attached
         self._buffer = b""
-        self._pending: list[Incremental[Detail]] = []
+        self._pending = Pending(sampler)
         self._tick = time.monotonic()
         self._poll = select.poll()
         self._poll.register(out, 0)
@@ -67,13 +67,8 @@ class StreamServer:
         """Work on the oldest request for one slice. A person waits for the answer, so this work has no budget."""
         if not self._pending:
             return False
-        end = time.monotonic() + SLICE_SECONDS
-        try:
-            while time.monotonic() < end:
-                next(self._pending[0])
-        except StopIteration as found:
-            del self._pending[0]
-            self._write(encode(found.value))
+        for answer in self._pending.work(SLICE_SECONDS):
+            self._write(encode(answer))
         return True
 
     def _read_requests(self) -> bool:
@@ -101,8 +96,10 @@ class StreamServer:
             self._sampler.interval = min(max(request.seconds, MIN_INTERVAL), MAX_INTERVAL)
             self._sampler.refresh()
             self._tick = time.monotonic()
+        elif isinstance(request, StopSocketList):
+            self._pending.stop_socket_list()
         else:
-            self._pending.append(answer_query(self._sampler, request))
+            self._pending.add(request)
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)

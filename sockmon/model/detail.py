@@ -14,6 +14,8 @@ from sockmon.model.process_facts import (
     ProcessFacts,
 )
 from sockmon.model.snapshot import Listener, Missing, Owner, Process
+from sockmon.model.socket_detail import SocketDetail, SocketQuery
+from sockmon.model.socket_list import SocketListDetail, SocketListQuery, StopSocketList
 
 MAX_SOCKETS = 500
 """Sockets that a Detail lists at most; `sockets_total` counts all."""
@@ -44,7 +46,17 @@ class ListenerQuery(msgspec.Struct, frozen=True, tag="listener", tag_field="focu
     inode: int
 
 
-DetailQuery = ProcessQuery | GroupQuery | ListenerQuery | DescriptorsQuery | MemoryQuery | FlowsQuery | FlowQuery
+DetailQuery = (
+    ProcessQuery
+    | GroupQuery
+    | ListenerQuery
+    | DescriptorsQuery
+    | MemoryQuery
+    | FlowsQuery
+    | FlowQuery
+    | SocketListQuery
+    | SocketQuery
+)
 
 
 class SetInterval(msgspec.Struct, frozen=True, tag="interval", tag_field="focus"):
@@ -53,7 +65,7 @@ class SetInterval(msgspec.Struct, frozen=True, tag="interval", tag_field="focus"
     seconds: float
 
 
-Request = DetailQuery | SetInterval
+Request = DetailQuery | StopSocketList | SetInterval
 
 
 class Socket(msgspec.Struct, frozen=True, gc=False):
@@ -155,4 +167,14 @@ class ListenerDetail(msgspec.Struct, frozen=True, tag="listener-detail", tag_fie
     missing: tuple[Missing, ...]
 
 
-Detail = ProcessDetail | GroupDetail | ListenerDetail | DescriptorsDetail | MemoryDetail | FlowsDetail | FlowDetail
+Detail = (
+    ProcessDetail
+    | GroupDetail
+    | ListenerDetail
+    | DescriptorsDetail
+    | MemoryDetail
+    | FlowsDetail
+    | FlowDetail
+    | SocketListDetail
+    | SocketDetail
+)

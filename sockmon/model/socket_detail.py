@@ -73,6 +73,3 @@ class SocketDetail(msgspec.Struct, frozen=True, tag="socket-detail", tag_field="
     peer: PeerSocket | None
     """None: it has none, or it is not in a namespace that is watched."""
     missing: tuple[Missing, ...]
-    rcv_limit: str = ""
-    """net.ipv4.tcp_rmem of the namespace, or net.core.rmem_max; raw, empty if unknown."""
-    snd_limit: str = ""

@@ -1,0 +1,49 @@
+"""Requests that are not answered yet: the oldest first, in small slices of work."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+
+from sockmon.agent.details import answer_query
+from sockmon.agent.sampler import Sampler
+from sockmon.model.detail import Detail, DetailQuery
+from sockmon.model.socket_list import SocketListQuery
+
+Answering = Generator["Detail | None", None, Detail]
+"""Work in small steps: yields None after each, or an answer that is not complete; returns the complete one."""
+
+
+class Pending:
+    """The queue of requests. A list of sockets that is asked for again is stopped: only the newest is wanted."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        self._sampler = sampler
+        self._queue: list[tuple[DetailQuery, Answering]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._queue)
+
+    def add(self, query: DetailQuery) -> None:
+        """Append a request."""
+        if isinstance(query, SocketListQuery):
+            self.stop_socket_list()
+        self._queue.append((query, answer_query(self._sampler, query)))
+
+    def stop_socket_list(self) -> None:
+        """Drop the request for a list of sockets, also while its dump runs."""
+        stopped = [work for query, work in self._queue if isinstance(query, SocketListQuery)]
+        self._queue = [entry for entry in self._queue if entry[1] not in stopped]
+        for work in stopped:
+            work.close()
+
+    def work(self, seconds: float) -> Iterator[Detail]:
+        """Work on the oldest request for so long; yield what there is to answer."""
+        end = time.monotonic() + seconds
+        try:
+            while time.monotonic() < end:
+                if (partial := next(self._queue[0][1])) is not None:
+                    yield partial
+        except StopIteration as found:
+            del self._queue[0]
+            yield found.value
