@@ -174,7 +174,8 @@ def never_inet(terms: Iterable[SocketTerm]) -> bool:
 
 
 def _is_path(value: FlowValue) -> bool:
-    return isinstance(value, PrefixValue) and value.text.startswith(("/", "@"))
+    beginning = value.text if isinstance(value, PrefixValue) else ""
+    return beginning[:1] in ("/", "@") and bool(beginning)
 
 
 def never_without_ports(terms: Iterable[SocketTerm]) -> bool:
