@@ -163,7 +163,11 @@ def _transaction_to_undo(wanted: str | None, root: str) -> Transaction:
     from sockmon.tuning.transaction.client import history
 
     past = history(root)
-    kept = [one for one in past if one.state == "kept" and one.id == wanted] if wanted else kept_not_undone(past)
+    kept = (
+        [one for one in past if (one.state == "kept" or one.action) and one.id == wanted]
+        if wanted
+        else kept_not_undone(past)
+    )
     if (found := next(iter(kept), None)) is not None:
         require_values(found)
         return found
@@ -271,17 +275,20 @@ def _as_json(one: Transaction) -> str:
 
 
 def _history_line(one: Transaction, undone: bool) -> str:
+    from sockmon.model.acting import action_text
     from sockmon.model.transaction import STATE_LABELS
 
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one.begun))
     steps = [f"{each.name} {each.old or 'empty'} → {each.new or 'empty'}" for each in one.plan.settings]
     steps += [f"the line of {key} in /etc/sysctl.d/90-sockmon.conf" for key in one.plan.forgets]
+    steps += [action_text(one.action)] if one.action else []
     actor = one.actor.login or one.actor.user
     notes = [
         *(["persisted"] if one.persisted else []),
         *(f"{each.name} not kept: {_value_when_kept(each)}" for each in one.not_kept),
         *(["undone"] if undone else []),
         *([f"undoes {one.plan.undoes}"] if one.plan.undoes else []),
+        *(["no way back"] if one.action and one.action.done else []),
         *([f"rolled back in {_seconds_left(one):.0f} s"] if one.state == "holding" else []),
     ]
     result = _result(one).partition(",")[0]

@@ -9,7 +9,8 @@
 
 If the guard is killed, the watchdog or the next start of sockmon reads the journal: with the commit point (KEEP)
 in it the change ends as `kept`, without it as `reverted`, `conflict` or `stuck`; after a reboot, which restores
-the values, as `rebooted`. STATE_LABELS has the words for users. The states, and the names
+the values, as `rebooted`. An action (model/acting.py) is in the history too: it is `done`, or `applying` if it was
+interrupted. STATE_LABELS has the words for users. The states, and the names
 that fields have in JSON, are in histories and journals on disk: they stay."""
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from typing import Literal
 
 import msgspec
 
+from sockmon.model.acting import ActionRecord
 from sockmon.model.outcome import Outcome
 from sockmon.model.plan import Plan, Setting
 
-State = Literal["applying", "holding", "kept", "reverted", "conflict", "stuck", "refused", "rebooted"]
+State = Literal["applying", "holding", "kept", "reverted", "conflict", "stuck", "refused", "rebooted", "done"]
 STATE_LABELS: dict[State, str] = {
     "applying": "interrupted",
     "holding": "pending",
@@ -32,6 +34,7 @@ STATE_LABELS: dict[State, str] = {
     "stuck": "stuck",
     "refused": "refused",
     "rebooted": "rebooted",
+    "done": "done",
 }
 """What a user calls each state."""
 
@@ -88,6 +91,8 @@ class Transaction(msgspec.Struct, frozen=True):
     """The settings of a kept change that were not in effect any more when it was kept."""
     set_by_files: tuple[str, ...] = ()
     """Names of kept settings that a file of sysctl.d sets to another value: they last until it is applied."""
+    action: ActionRecord | None = None
+    """What was done to sockets, flows or a process, which has no way back; the plan is then empty."""
 
     @property
     def kept_settings(self) -> tuple[Setting, ...]:

@@ -47,6 +47,11 @@ def undo_proposal(kept: Transaction, context: PlanContext) -> Proposal:
 
 def require_values(kept: Transaction) -> None:
     """Raise PlanRejected if the change has set no value that an undo could restore."""
+    if kept.action is not None:
+        raise PlanRejected(
+            f"{kept.id} cannot be undone: what was closed, deleted or signalled has no way back",
+            "to see what was done: sockmon tune history",
+        )
     if kept.plan.forgets:
         raise PlanRejected(
             f"change {kept.id} set no value: it removed a line from {FILE}",

@@ -51,7 +51,7 @@ def decide(
             raise TuningError(reply.error)
         if dirs.txn != ABSENT:
             recover(root)
-        ended = read(dirs, id) if id else next(iter(newest(dirs, 1)), None)
+        ended = read(dirs, id) if id else next((one for one in newest(dirs) if one.action is None), None)
         if dirs.run != ABSENT and (ended is None or not id):
             _require_no_guard(dirs)
     if ended is None:

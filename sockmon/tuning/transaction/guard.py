@@ -68,7 +68,7 @@ class Guard:
         self.messages: list[str] = []
         begun = time.time()
         actor = history.sanitize_actor(actor)
-        self._begin_record = Begin(_new_id(begun), plan, actor, begun, hold, _boottime() + hold)
+        self._begin_record = Begin(history.new_id(begun), plan, actor, begun, hold, _boottime() + hold)
         self.listener: socket.socket | None = None
 
     def apply(self) -> Transaction:
@@ -292,14 +292,6 @@ class Guard:
             os.close(self._lock)
         if self._dirs is not None:
             self._dirs.close()
-
-
-def _new_id(begun: float) -> str:
-    """Return an id as `20261122T203120-c7daf1e2`: ids sort by time, to the microsecond; three digits are
-    random."""
-    whole = int(begun)
-    chance = int.from_bytes(os.urandom(2), "big") & 0xFFF
-    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(whole))}-{int((begun - whole) * 1e6):05x}{chance:03x}"
 
 
 def _validate_hold(seconds: float) -> None:

@@ -6,11 +6,12 @@ import os
 import re
 import socket
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import msgspec
 
 from sockmon.errors import TuningError
+from sockmon.model.acting import ActionRecord
 from sockmon.model.plan import Setting
 from sockmon.model.transaction import Actor, ForeignValue, State, Transaction
 from sockmon.text import sanitize
@@ -40,8 +41,17 @@ RESULT_TEXT: dict[State, str] = {
     "stuck": "it could not be rolled back",
     "refused": "it was refused, and nothing was changed",
     "rebooted": "the reboot restored the values",
+    "done": "it was an action, which has no way back",
 }
 _decoder = msgspec.json.Decoder(Transaction)
+
+
+def new_id(begun: float) -> str:
+    """Return an id as `20261122T203120-c7daf1e2`: ids sort by time, to the microsecond; three digits are
+    random."""
+    whole = int(begun)
+    chance = int.from_bytes(os.urandom(2), "big") & 0xFFF
+    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(whole))}-{int((begun - whole) * 1e6):05x}{chance:03x}"
 
 
 def to_transaction(recorded: JournalState, state: State, messages: tuple[str, ...] = ()) -> Transaction:
@@ -88,6 +98,18 @@ def close_transaction(dirs: StateDirs, journal: Journal, state: State, messages:
         return with_message(done, failed)
     journal.remove()
     return done
+
+
+def note_action(root: str, action: Transaction) -> Transaction:
+    """Write an action to the history, and to the audit log unless it is only about to begin; return it, with a
+    message if that failed. The action itself is neither prevented nor undone by that."""
+    try:
+        with closing(StateDirs(root)) as dirs:
+            failed = _write(dirs, action)
+            logged = audit(dirs, action) if action.state != "applying" else ""
+    except (TuningError, OSError) as error:
+        failed, logged = f"not noted in the history: {error}", ""
+    return with_message(with_message(action, failed), logged)
 
 
 def with_message(done: Transaction, message: str) -> Transaction:
@@ -175,6 +197,7 @@ def _audit_line(done: Transaction) -> bytes:
             "settings": settings,
             "forgets": [sanitize(key) for key in done.plan.forgets[:64]],
             "not_kept": [_sanitize_foreign(each) for each in done.not_kept],
+            "action": _sanitize_action(done.action),
             "words": [sanitize(message, _MAX_MESSAGE_CHARS) for message in done.messages],
         }
     )
@@ -188,6 +211,16 @@ def _sanitize_setting(setting: Setting) -> Setting:
         setting.pid,
         setting.start,
         sanitize(setting.cgroup, 1024),
+    )
+
+
+def _sanitize_action(action: ActionRecord | None) -> ActionRecord | None:
+    if action is None:
+        return None
+    return msgspec.structs.replace(
+        action,
+        target=sanitize(action.target, _MAX_MESSAGE_CHARS),
+        examples=tuple(sanitize(each) for each in action.examples[:3]),
     )
 
 

@@ -16,6 +16,7 @@ from textual.widgets import Footer
 from sockmon import format
 from sockmon.assess import Assessment
 from sockmon.errors import SockmonError
+from sockmon.model.acting import ActionRecord, action_text
 from sockmon.model.boot import Drift
 from sockmon.model.helper_protocol import (
     Answer,
@@ -45,6 +46,7 @@ STATE_STYLES: dict[State, tuple[str, str]] = {
     "stuck": ("✖", "sev-hit"),
     "refused": ("–", "muted"),
     "rebooted": ("◀", "muted"),
+    "done": ("●", "accent"),
 }
 """State → glyph and style."""
 WIDE_COLUMNS = 100
@@ -197,7 +199,7 @@ class HistoryScreen(DetailScreen):
 
     def undo(self, kept: Transaction) -> None:
         """Read the current values; the preview opens when they are there."""
-        if kept.state != "kept":
+        if kept.state != "kept" and kept.action is None:
             self.sockmon.show_message(f"only a kept change can be undone; this one is: {STATE_LABELS[kept.state]}")
             return
         try:
@@ -270,11 +272,20 @@ def settings_text(change: Transaction) -> Text:
     parts += [
         Text.assemble("the line of ", (sanitize(key, MAX_CHARACTERS), "strong")) for key in change.plan.forgets
     ]
+    if change.action is not None:
+        parts.append(Text(sanitize(action_text(change.action), MAX_CHARACTERS)))
     return Text(", ").join(parts)
 
 
 def _step(old: str, new: str) -> tuple[str | tuple[str, str], ...]:
     return (sanitize(old, MAX_CHARACTERS) or "empty", (" → ", "faint"), sanitize(new, MAX_CHARACTERS) or "empty")
+
+
+def _action_facts(action: ActionRecord) -> Iterator[Labelled]:
+    yield Labelled("Action", Text(sanitize(action_text(action), MAX_CHARACTERS), "strong"), indent=2)
+    for number, line in enumerate(action.examples):
+        yield Labelled("" if number else "The first", Text(sanitize(line, MAX_CHARACTERS)), indent=2)
+    yield Labelled("Way back", Text("none: it cannot be undone"))
 
 
 def change_facts(change: Transaction, drift: Iterable[Drift]) -> Iterator[Labelled]:
@@ -287,11 +298,14 @@ def change_facts(change: Transaction, drift: Iterable[Drift]) -> Iterator[Labell
         yield Labelled(
             "" if number else "Forgotten", Text(f"the line of {sanitize(key, MAX_CHARACTERS)}"), indent=2
         )
-    yield Labelled("Persisted", Text("yes, in /etc/sysctl.d/90-sockmon.conf" if change.persisted else "no"))
+    if change.action is not None:
+        yield from _action_facts(change.action)
+    else:
+        yield Labelled("Persisted", Text("yes, in /etc/sysctl.d/90-sockmon.conf" if change.persisted else "no"))
     who = change.actor
     behind = f" as {who.user}" if who.login and who.login != who.user else ""
     yield Labelled("By", Text(sanitize(f"{actor_label(change)}{behind}, uid {who.uid}", 200)))
-    held = "" if change.plan.forgets else f", pending for at most {change.hold:.0f} s"
+    held = "" if change.plan.forgets or change.action else f", pending for at most {change.hold:.0f} s"
     yield Labelled("Applied", Text(f"{begin_time(change, False)}{held}"))
     for number, line in enumerate(outcome_messages(change)):
         yield Labelled("" if number else "Outcome", Text(line), indent=2)
