@@ -38,7 +38,7 @@ NESTED = 0x8000
 """NLA_F_NESTED: the bit in the type of an attribute that holds others."""
 _ATTRIBUTE_TYPE = 0x3FFF  # the two bits above are NLA_F_NESTED and NLA_F_NET_BYTEORDER
 _LOW_BYTE = 0 if sys.byteorder == "little" else 1
-_REQUEST = 1  # NLM_F_REQUEST
+_REQUEST, _ACK = 1, 4  # NLM_F_REQUEST, NLM_F_ACK
 _REQUEST_DUMP = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
 _DUMP_INTR = 0x10
 _ERROR, _DONE, _OVERRUN, _FIRST_DATA = 2, 3, 4, 16
@@ -208,6 +208,18 @@ def request_one(netlink: socket.socket, reader: str, kind: int, body: bytes) -> 
                 _control_message(found, data[at : at + length], reader)
             except NotPresent:
                 return None
+
+
+def execute(netlink: socket.socket, reader: str, kind: int, body: bytes) -> int:
+    """Send a request that changes something; return 0, or the errno with which the kernel refuses it. Raise
+    ReadError if it cannot be sent, or if the answer is lost."""
+    sequence = next(_sequences)
+    _send(netlink, reader, HEADER.pack(16 + len(body), kind, _REQUEST | _ACK, sequence) + body)
+    while True:
+        data = _receive(netlink, reader)
+        for at, length, found, _, answered in _messages(data, reader):
+            if answered == sequence and found == _ERROR and length >= 20:
+                return int(-struct.unpack_from("=i", data, at + 16)[0])
 
 
 class _End(Enum):
