@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from sockmon.model.acting import CarryOutAction, PrepareAction, PreparedAction
 from sockmon.model.boot import Drift
 from sockmon.model.current_settings import CurrentSettings
 from sockmon.model.outcome import Outcome
@@ -53,7 +54,7 @@ class GetHistory(msgspec.Struct, frozen=True, tag="get-history", tag_field="kind
     """Read the history."""
 
 
-Request = ReadSettings | Apply | ResolveHold | NoteOutcomes | GetHistory
+Request = ReadSettings | Apply | ResolveHold | NoteOutcomes | GetHistory | PrepareAction | CarryOutAction
 
 
 class SettingsRead(msgspec.Struct, frozen=True, tag="settings", tag_field="kind"):
@@ -85,6 +86,12 @@ class ChangeResult(msgspec.Struct, frozen=True, tag="result", tag_field="kind"):
     transaction: Transaction
 
 
+class ActionResult(msgspec.Struct, frozen=True, tag="acted", tag_field="kind"):
+    """What a CarryOutAction has done, as it is in the history."""
+
+    transaction: Transaction
+
+
 class OutcomesTaken(msgspec.Struct, frozen=True, tag="taken", tag_field="kind"):
     """The answer to NoteOutcomes, also if no guard could note them: nothing depends on it."""
 
@@ -102,4 +109,13 @@ class RequestFailed(msgspec.Struct, frozen=True, tag="failed", tag_field="kind")
     hint: str = ""
 
 
-Answer = SettingsRead | HelperStatus | ChangeResult | OutcomesTaken | History | RequestFailed
+Answer = (
+    SettingsRead
+    | HelperStatus
+    | ChangeResult
+    | OutcomesTaken
+    | History
+    | PreparedAction
+    | ActionResult
+    | RequestFailed
+)

@@ -12,9 +12,11 @@ from typing import Any
 from textual import events
 from textual.pilot import Pilot
 
+from sockmon.model.acting import CarryOutAction, PrepareAction, PreparedAction
 from sockmon.model.boot import BootForecast, Drift
 from sockmon.model.current_settings import CurrentSettings
 from sockmon.model.helper_protocol import (
+    ActionResult,
     Answer,
     Apply,
     ChangeResult,
@@ -90,6 +92,8 @@ class FakeHelper:
         self.held: Transaction | None = None
         self.alive = True
         self.script = script
+        self.prepared: PreparedAction | None = None
+        self.acted: ActionResult | None = None
         vars(self).update(changes)
         self._said: queue.Queue[Answer | None] = queue.Queue()
         self.send_status()
@@ -157,6 +161,10 @@ class FakeHelper:
             return [OutcomesTaken()]
         if isinstance(request, ResolveHold):
             return self._decide(request)
+        if isinstance(request, PrepareAction):
+            return [self.prepared or RequestFailed("nothing to act on")]
+        if isinstance(request, CarryOutAction):
+            return [self.acted or RequestFailed("not what was shown last")]
         return self._apply(request)
 
     def _apply(self, request: Apply) -> list[Answer]:

@@ -31,6 +31,10 @@ class HelperConfig(msgspec.Struct, frozen=True):
     """The network namespace that the screen shows; None: our own."""
     cannot_apply: str = ""
     """The reason why no change can be applied, if that was known at the start."""
+    cannot_act: str = ""
+    """The reason why nothing may be closed, deleted or signalled; empty if it may."""
+    ssh_connection: str = ""
+    """SSH_CONNECTION of the screen: the connection that carries its terminal."""
 
 
 class HelperClient:
@@ -70,15 +74,15 @@ class HelperClient:
         end_child(self._process)
 
 
-def start_helper(netns: str | None = None, root: str = "/") -> HelperClient:
+def start_helper(netns: str | None = None, root: str = "/", cannot_act: str = "") -> HelperClient:
     """Start the helper with our present privileges, for a screen that shows the namespace `netns` (None: our own).
 
-    Raise TuningError if that fails."""
+    `cannot_act`: why nothing may be closed, deleted or signalled. Raise TuningError if the start fails."""
     cannot = ""
     try:
         root = state_root(root)
     except TuningError as error:
         cannot = error.message
-    return HelperClient(
-        HelperConfig(root, current_actor(), os.path.abspath(netns) if netns and "/" in netns else netns, cannot)
-    )
+    netns = os.path.abspath(netns) if netns and "/" in netns else netns
+    connection = os.environ.get("SSH_CONNECTION", "")
+    return HelperClient(HelperConfig(root, current_actor(), netns, cannot, cannot_act, connection))

@@ -3,7 +3,8 @@
     sockmon             the screen; it gives up root
       │ starts it before that; requests on its stdin, answers and status on its stdout (model/helper_protocol.py)
       v
-    sockmon-helper      this process, in a session of its own: reads and recovers, writes no setting
+    sockmon-helper      this process, in a session of its own: reads, recovers, and acts (tuning/acting); writes no
+      │                 setting
       │ starts a spare pair for the next change, and later sends it the plan (transaction/prespawn.py)
       v
     sockmon-watch ──forks──> sockmon-guard      the one writer; guard_watchdog.py draws these two
@@ -28,8 +29,10 @@ import msgspec
 from sockmon import log
 from sockmon.errors import NoSuchNamespace, SockmonError, TuningError
 from sockmon.kernel.limit_origin.configured import find_configured
+from sockmon.model.acting import CarryOutAction, PrepareAction
 from sockmon.model.boot import BootForecast
 from sockmon.model.helper_protocol import (
+    ActionResult,
     Answer,
     Apply,
     ChangeResult,
@@ -49,6 +52,7 @@ from sockmon.own_command import with_sudo
 from sockmon.own_process import continue_with_parent, set_name
 from sockmon.text import sanitize
 from sockmon.tunables import BY_KEY
+from sockmon.tuning.acting.actions import Actions
 from sockmon.tuning.boot.forecast import boot_forecasts
 from sockmon.tuning.helper.client import HelperConfig
 from sockmon.tuning.helper.status import StatusMonitor
@@ -78,6 +82,7 @@ class HelperServer:
     def __init__(self, config: HelperConfig) -> None:
         self._config = config
         self._netns_error = ""
+        self._actions = Actions(config.root, config.actor, config.ssh_connection, config.cannot_act)
         self._reader: SysctlReader | None = None
         self._spare_guard: PrespawnedGuard | None = None
         self._prepare_at = time.monotonic() + _PREPARE_DELAY
@@ -120,6 +125,10 @@ class HelperServer:
             case NoteOutcomes(id, outcomes):
                 observe(id, outcomes, self._config.root)
                 return OutcomesTaken()
+            case PrepareAction(action):
+                return self._actions.prepare(action)
+            case CarryOutAction():
+                return ActionResult(self._actions.carry_out(request))
             case GetHistory():
                 return History(tuple(history(self._config.root)))
 
