@@ -74,6 +74,8 @@ class ProcessFacts(msgspec.Struct, frozen=True):
     nice: int | None = None
     users: tuple[str, str] | None = None
     """Its real and effective user by name."""
+    answers: bool = True
+    """False if a read of its files does not return: the kernel holds a lock of it."""
     owner: NetnsName | None = None
     """The container, pod, machine or unit whose cgroup it is in; None if the cgroup shows none."""
 

@@ -16,8 +16,9 @@ from textual.widgets import Input
 
 from sockmon.tuning.confirmation import WORD
 
-Place = Literal["app", "main", "table", "hold", "tune", "guide"]
-"""Where a key works: on every screen, the main screen, a table, a pending change, the tuning panel, or a guide."""
+Place = Literal["app", "main", "table", "process", "hold", "tune", "guide"]
+"""Where a key works: on every screen, the main screen, a table, the page of a process, a pending change, the
+tuning panel, or a guide."""
 Confirmation = Literal["", "press", "word"]
 """What must follow the key before anything is written: the same key again, or the typed word."""
 
@@ -69,6 +70,8 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action("sort", "s", "sort", "Sort", "Sort by the next column, hidden or not", "View", "table", True),
     Action("sort.reverse", "S", "reverse", "Reverse", "Reverse the order", "View", "table"),
+    Action("descriptors", "l", "descriptors", "Descriptors", "List its open files", "Process", "process", True),
+    Action("memory", "M", "memory", "Memory", "Count its memory page by page: PSS", "Process", "process", True),
     Action("tune", "t", "tune", "Tune", "What can be changed, and its effect", "Tune", "app", True),
     Action("tune.advice", "a", "advise", "Advice", "Plan the advised value", "Tune", "tune", True),
     Action("tune.drop", "x", "drop", "Drop", "Remove the value from the plan", "Tune", "tune", True),

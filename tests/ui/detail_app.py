@@ -26,6 +26,8 @@ from sockmon.model.detail import (
     Request,
     Socket,
 )
+from sockmon.model.other_netns import NetnsName
+from sockmon.model.process_facts import ProcessFacts, ProcessNamespace, Relative
 from sockmon.model.report import Reading, Remedy, Report
 from sockmon.model.snapshot import (
     Files,
@@ -226,6 +228,34 @@ def socket(index: int, state: str = "ESTABLISHED", whose: Owner | None = None) -
     )
 
 
+def facts(**changes: Any) -> ProcessFacts:
+    fields: dict[str, Any] = {
+        "at": AT - 1,
+        "state": "S",
+        "parents": (Relative(1043, 7_999_000, "nginx"), Relative(1, 1, "systemd")),
+        "wchan": "ep_poll",
+        "threads_by_state": {"S": 11, "D": 1},
+        "executable": "/usr/sbin/nginx (deleted)",
+        "directory": "/",
+        "namespaces": (ProcessNamespace("net", 7, True), ProcessNamespace("mnt", 4_026_532_611, False)),
+        "user_seconds": 3_000.0,
+        "system_seconds": 600.0,
+        "resident": 84 << 20,
+        "shared": 12 << 20,
+        "virtual": 1 << 30,
+        "swapped": 0,
+        "peak": 90 << 20,
+        "read_bytes": 5 << 20,
+        "written_bytes": 70 << 20,
+        "read_chars": 90 << 20,
+        "written_chars": 800 << 20,
+        "nice": 0,
+        "users": ("www", "www"),
+        "owner": NetnsName("container", "web", "docker", "4f" * 32),
+    }
+    return ProcessFacts(**{**fields, **changes})
+
+
 def process_detail(**changes: Any) -> ProcessDetail:
     fields: dict[str, Any] = {
         "at": AT - 1,
@@ -244,6 +274,14 @@ def process_detail(**changes: Any) -> ProcessDetail:
         "maps": 1_204,
         "cgroup": "/system.slice/nginx.service",
         "missing": (),
+        "facts": facts(),
+        "netns": 7,
+        "states": {"ESTABLISHED": 12_300, "CLOSE_WAIT": 31, "LISTEN": 1, "unix": 13},
+        "remotes": {"10.0.0.9": 9_800, "2001:db8:85a3::8a2e:370:7334": 2_531},
+        "remotes_total": 412,
+        "accepted": {501: 790},
+        "connections": 12_331,
+        "unlisted": 2,
     }
     return ProcessDetail(**{**fields, **changes})
 

@@ -195,10 +195,10 @@ async def test_tab_walks_the_parts() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         seen = []
-        for _ in range(5):
+        for _ in range(7):
             seen.append(screen.focused.id if screen.focused else None)
             await pilot.press("tab")
-        assert seen == ["page", "kinds", "limits", "listeners", "sockets"]
+        assert seen == ["page", "kinds", "states", "remotes", "limits", "listeners", "sockets"]
 
 
 def test_an_address_is_cut_in_the_middle() -> None:

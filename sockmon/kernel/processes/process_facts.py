@@ -60,6 +60,9 @@ class _Counters(NamedTuple):
     reasons: dict[str, str]
 
 
+_SILENT = _Counters({"answers": False}, {CPU: DOES_NOT_ANSWER})
+
+
 class FactsReader:
     """Reads the facts of one process at a time; `proc` is a descriptor of /proc. Not for use by two threads."""
 
@@ -229,12 +232,12 @@ class FactsReader:
 
     def _read_counters(self, pid: int, start: int) -> Incremental[_Counters]:
         if self.hangs(pid, start):
-            return _Counters({}, {CPU: DOES_NOT_ANSWER})
+            return _SILENT
         try:
             return (yield from self._reader.call_in_steps(lambda: _read_psutil(pid)))
         except ReadHung as error:
             self._hung[pid, start] = error.still_hangs
-            return _Counters({}, {CPU: DOES_NOT_ANSWER})
+            return _SILENT
         except ReadError as error:
             return _Counters({}, {CPU: error.message})
         except Exception as error:

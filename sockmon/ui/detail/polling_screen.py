@@ -22,6 +22,7 @@ from sockmon.model.detail import (
     ProcessDetail,
     Socket,
 )
+from sockmon.model.process_facts import DescriptorsDetail
 from sockmon.model.snapshot import Missing
 from sockmon.ui import keys
 from sockmon.ui.detail.detail_screen import DetailScreen
@@ -44,7 +45,7 @@ DESCRIPTOR_READER = "descriptors"
 """The reader of /proc/PID/fd, without which no socket has a known owner."""
 NEEDS_PRIVILEGE = "needs root or its user"
 Q = TypeVar("Q", bound=DetailQuery)
-D = TypeVar("D", ProcessDetail, GroupDetail, ListenerDetail)
+D = TypeVar("D", ProcessDetail, GroupDetail, ListenerDetail, DescriptorsDetail)
 
 
 class PollingScreen(DetailScreen, Generic[Q, D]):
@@ -79,6 +80,10 @@ class PollingScreen(DetailScreen, Generic[Q, D]):
         if detail.query != self.target:
             return
         self.detail = cast(D, detail)
+        self.show_again()
+
+    def show_again(self) -> None:
+        """Draw the newest Assessment and answer."""
         if self.is_mounted and self.assessment:
             self.draw(self.assessment)
 
@@ -114,8 +119,9 @@ class PollingScreen(DetailScreen, Generic[Q, D]):
 
     def draw_sockets(self) -> None:
         """Show the sockets of the answer, and how many there are in all."""
-        sockets = self.detail.sockets if self.detail else ()
-        total = self.detail.sockets_total if self.detail else None
+        detail = None if isinstance(self.detail, DescriptorsDetail) else self.detail
+        sockets = detail.sockets if detail else ()
+        total = detail.sockets_total if detail else None
         table = self.query_one(SocketTable)
         table.empty = self.empty_text("no sockets")
         table.border_title = "Sockets" + (f" · {format.count(total)}" if total else "")
@@ -151,10 +157,13 @@ class PollingScreen(DetailScreen, Generic[Q, D]):
     def _filter_left(self) -> None:
         """Give the focus back to the table that had it, or to the sockets."""
         (
-            self._focused_before_filter
-            if isinstance(self._focused_before_filter, Table)
-            else self.query_one(SocketTable)
+            self._focused_before_filter if isinstance(self._focused_before_filter, Table) else self.main_table
         ).focus()
+
+    @property
+    def main_table(self) -> Table[Any]:
+        """The table that a share narrows."""
+        return self.query_one(SocketTable)
 
     def opens(self, table: Table[Any], row: Any) -> DetailQuery | str | None:
         """Filter the sockets by a share; for a row that leads to this very page, return a message."""
@@ -180,7 +189,7 @@ class PollingScreen(DetailScreen, Generic[Q, D]):
     def narrow(self, field: str, value: str) -> None:
         """Filter the sockets by the `value` of a field."""
         self.query_one(FilterLine).set_text(f'{field}:"{value}"' if " " in value else f"{field}:{value}")
-        self.query_one(SocketTable).focus()
+        self.main_table.focus()
 
     def note_filter(self) -> None:
         """Show on each table how many rows match, or why it is not filtered."""

@@ -1,38 +1,40 @@
-"""The page of a process: its descriptors and their limits, its listeners and its sockets."""
+"""The page of a process: who it is and what it uses, its descriptors, its sockets and listeners, its limits."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from math import inf
-from typing import Any
+from typing import Any, ClassVar
 
+from msgspec.structs import replace
 from rich.text import Text
+from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.widget import Widget
 
 from sockmon import format
-from sockmon.assess import Assessment, Gauge, Point
+from sockmon.assess import Assessment, Point
 from sockmon.ceilings.evidence import process_label
 from sockmon.ceilings.queues import format_listener
 from sockmon.document import sentence
-from sockmon.model.detail import DetailQuery, Limit, ProcessDetail, ProcessQuery
-from sockmon.model.host import USER_HZ
+from sockmon.model.detail import Detail, DetailQuery, Limit, ListenerQuery, ProcessDetail, ProcessQuery, Socket
 from sockmon.model.limit_origin import LimitOrigin
+from sockmon.model.process_facts import DescriptorsQuery, MemoryDetail, MemoryQuery, ProcessFacts
 from sockmon.model.snapshot import UNLIMITED, Listener, Process, Snapshot
 from sockmon.tunables.limit_origin.limit_value import NAMES
 from sockmon.tunables.limit_origin.text import describe, to_last
-from sockmon.ui.appearance.styles import SEVERITY_STYLES
+from sockmon.ui import keys
 from sockmon.ui.detail.detail_screen import severity_text
 from sockmon.ui.detail.listener import queue_bar
-from sockmon.ui.detail.owners import bold_pair, join_dots
 from sockmon.ui.detail.polling_screen import PollingScreen
+from sockmon.ui.detail.process_text import IN_LINES, identity_facts
+from sockmon.ui.detail.process_usage import descriptor_limit, descriptor_usage
 from sockmon.ui.detail.share_tables import ShareTable, share_rows
 from sockmon.ui.detail.socket_table import SocketTable, queue_text
+from sockmon.ui.detail.socket_target import socket_target
 from sockmon.ui.filtering.filter import ALL, Filterable
 from sockmon.ui.filtering.row_values import LISTENER, listener_values
-from sockmon.ui.levels import levels_of
-from sockmon.ui.snapshot_lookup import find_process
-from sockmon.ui.widgets.bar import bar
+from sockmon.ui.snapshot_lookup import find_netns, find_process
 from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
 from sockmon.ui.widgets.table import Column, Table
 from sockmon.ui.widgets.trend import Trend
@@ -44,10 +46,15 @@ MAX_POINTS = 600
 class ProcessScreen(PollingScreen[ProcessQuery, ProcessDetail]):
     """One process, by pid and start time: a pid can be reused."""
 
+    BINDINGS: ClassVar[list[BindingType]] = list(keys.bindings("process"))
+
     def __init__(self, target: ProcessQuery) -> None:
         super().__init__(target)
         self._process: Process | None = None
         self._own_points: list[Point] = []
+        self._before: ProcessFacts | None = None
+        """The facts of the answer before, for rates."""
+        self._memory: MemoryDetail | None = None
 
     def parts(self) -> Iterable[Widget]:
         yield LabelledList(10, id="identity")
@@ -58,9 +65,12 @@ class ProcessScreen(PollingScreen[ProcessQuery, ProcessDetail]):
                 yield Trend(id="trend")
             yield ShareTable("KIND", 12, id="kinds")
         with Container(classes="row lower"):
+            yield ShareTable("STATE", 12, id="states", field="state")
+            yield ShareTable("REMOTE", 24, id="remotes", field="dst")
+        with Container(classes="row lower"):
             yield Table(LIMITS, lambda row: row.name, id="limits", classes="panel", flex=21, filterable=LIMIT)
             yield Table(
-                LISTENERS,
+                self._listener_columns(),
                 lambda row: row.inode,
                 id="listeners",
                 classes="panel",
@@ -69,11 +79,50 @@ class ProcessScreen(PollingScreen[ProcessQuery, ProcessDetail]):
             )
         yield SocketTable(owners=False)
 
+    def _listener_columns(self) -> tuple[Column[Listener], ...]:
+        """Return the columns; how many connections it has on each is in the answer."""
+        accepted = Column[Listener](
+            "ACCEPTED",
+            8,
+            lambda row: format.count(self._accepted(row)),
+            self._accepted,
+            "right",
+            largest_first=True,
+        )
+        return (*LISTENERS[:-1], accepted, LISTENERS[-1])
+
+    def _accepted(self, row: Listener) -> int | None:
+        if self.detail is None or row.protocol != "tcp":
+            return None
+        return self.detail.accepted.get(row.inode, 0)
+
     def on_mount(self) -> None:
         self.query_one("#files").border_title = "Descriptors"
-        for part, title in (("kinds", "By kind"), ("limits", "Limits"), ("listeners", "Listeners")):
+        for part, title in TITLES:
             self.query_one(f"#{part}").border_title = title
         self.query_one("#missing").display = False
+
+    def answer(self, detail: Detail) -> None:
+        """Take an answer about the process, or about its memory."""
+        if isinstance(detail, MemoryDetail):
+            if (detail.query.pid, detail.query.start) == (self.target.pid, self.target.start):
+                self._memory = detail
+                self.show_again()
+            return
+        if detail.query == self.target and self.detail and self.detail.facts:
+            self._before = self.detail.facts
+        super().answer(detail)
+
+    def action_memory(self) -> None:
+        """Count the memory of the process page by page."""
+        if self.sockmon.ask(MemoryQuery(self.target.pid, self.target.start)):
+            self.sockmon.show_message("counting the pages of the process: PSS appears in its line", "information")
+        else:
+            self.sockmon.show_message(self.why_no_answer[1])
+
+    def action_descriptors(self) -> None:
+        """Open the list of all descriptors."""
+        self.open_detail(DescriptorsQuery(self.target.pid, self.target.start))
 
     def draw(self, assessment: Assessment) -> None:
         snapshot, detail = assessment.snapshot, self.detail
@@ -84,9 +133,11 @@ class ProcessScreen(PollingScreen[ProcessQuery, ProcessDetail]):
         self._process = seen or (detail.process if detail else None) or self._process
         self._draw_head(assessment, self.missing_since(not ended, assessment))
         if self._process:
-            self.query_one("#identity", LabelledList).show(*identity_facts(self._process, detail, snapshot))
+            gauge = assessment.gauge("process-fds", self.target)
+            lines = identity_facts(self._process, detail, snapshot, gauge, self._before, self._memory)
+            self.query_one("#identity", LabelledList).show(*lines)
             self._draw_descriptors(self._process, assessment, ended)
-        self.draw_missing(*(detail.missing if detail else ()))
+        self.draw_missing(*(item for item in (detail.missing if detail else ()) if item.reader not in IN_LINES))
         self._draw_tables()
 
     def _draw_head(self, assessment: Assessment, ended: str | None) -> None:
@@ -122,6 +173,8 @@ class ProcessScreen(PollingScreen[ProcessQuery, ProcessDetail]):
         detail = self.detail
         tables: tuple[tuple[str, Iterable[object], str], ...] = (
             ("kinds", share_rows(detail.kinds) if detail else (), self.empty_text("none")),
+            ("states", share_rows(detail.states) if detail else (), self.empty_text("no sockets")),
+            ("remotes", share_rows(detail.remotes) if detail else (), self.empty_text("no connections")),
             ("limits", by_importance(detail.limits) if detail else (), self.empty_text("not read", "limits")),
             ("listeners", detail.listeners if detail else (), self.empty_text("no listeners")),
         )
@@ -130,24 +183,68 @@ class ProcessScreen(PollingScreen[ProcessQuery, ProcessDetail]):
             table.empty = empty
             table.show(tuple(rows))
             self.fit_stacked(table)
+        if detail:
+            self._draw_sums(detail)
         self.draw_sockets()
 
+    def _draw_sums(self, detail: ProcessDetail) -> None:
+        """Show in the titles what the tables leave out."""
+        hidden = detail.remotes_total - len(detail.remotes)
+        self.query_one("#remotes").border_title = f"By remote · {hidden:,} more" if hidden > 0 else "By remote"
+        accepted = sum(detail.accepted.values())
+        if detail.connections:
+            opened = format.count(detail.connections - accepted)
+            self.query_one("#listeners").border_title = f"Listeners · {opened} connections opened by it"
+        if detail.unlisted:
+            other = f"By state · {format.plural(detail.unlisted, 'socket')} not listed"
+            self.query_one("#states").border_title = other
+
     def opens(self, table: Table[Any], row: Any) -> DetailQuery | str | None:
-        """Return a message for a limit: it has no page."""
+        """Return a message for a limit: it has no page. Sockets and listeners are looked for in the network
+        namespace of the process alone."""
         if isinstance(row, Limit):
             origin = origin_of(row, self.detail)
             if origin:
                 return " ".join((f"{row.name}: {sentence(describe(origin))}", *to_last(origin)))
             how = f"prlimit --pid {self.target.pid} shows and sets it"
             return f"{row.name}: soft {format.limit(row.soft)}, hard {format.limit(row.hard)}; {how}"
+        if table.id == "states" and row[0].islower():
+            self.narrow("proto", row[0])
+            return None
+        if table.id == "kinds":
+            return DescriptorsQuery(self.target.pid, self.target.start, row[0])
+        if isinstance(row, Socket | Listener) and self.detail and self.detail.netns:
+            return self._opens_in_netns(table, row, self.detail.netns)
         return super().opens(table, row)
 
+    def _opens_in_netns(self, table: Table[Any], row: Socket | Listener, inode: int) -> DetailQuery | str | None:
+        assert self.assessment is not None
+        whole = self.assessment.snapshot
+        netns = find_netns(whole, inode)
+        if netns is None:
+            what = format_listener(row) if isinstance(row, Listener) else f"{row.protocol} {row.state} {row.local}"
+            return f"{what}: it is in network namespace {inode}, which is not watched"
+        if isinstance(row, Listener):
+            return ListenerQuery(inode, row.inode)
+        return socket_target(row, narrowed(whole, inode))
+
     def about_share(self, name: str) -> str | None:
-        """Move to the sockets for their kind; return a message for the others, which are not read one by one."""
-        if name == "socket":
-            self.query_one(SocketTable).focus()
-            return None
+        """Return a message about a kind without a list."""
         return f"{name}: list them with: ls -l /proc/{self.target.pid}/fd"
+
+
+TITLES = (
+    ("kinds", "By kind"),
+    ("states", "By state"),
+    ("remotes", "By remote"),
+    ("limits", "Limits"),
+    ("listeners", "Listeners"),
+)
+
+
+def narrowed(snapshot: Snapshot, inode: int) -> Snapshot:
+    """Return the Snapshot with one of its network namespaces alone."""
+    return replace(snapshot, netns=tuple(netns for netns in snapshot.netns if netns.inode == inode))
 
 
 def origin_of(row: Limit, detail: ProcessDetail | None) -> LimitOrigin | None:
@@ -156,71 +253,9 @@ def origin_of(row: Limit, detail: ProcessDetail | None) -> LimitOrigin | None:
     return next((each for each in origins if NAMES[each.resource].proc == row.name), None)
 
 
-def origin_fact(detail: ProcessDetail | None) -> Labelled:
-    """Return what set the limit of descriptors, and what to change so that it lasts."""
-    origin = next((each for each in detail.origins if each.resource == "nofile"), None) if detail else None
-    if origin is None:
-        return Labelled("Limit", Text(format.UNKNOWN, "muted"))
-    return Labelled("Limit", Text.assemble(sentence(describe(origin)), (f" {' '.join(to_last(origin))}", "muted")))
-
-
 def by_importance(limits: Iterable[Limit]) -> list[Limit]:
     """Return the limit on descriptors first, then the others in the order of the kernel."""
     return sorted(limits, key=lambda limit: limit.name != "Max open files")
-
-
-def descriptor_limit(process: Process, snapshot: Snapshot) -> int | None:
-    """Return what accept() and open() are checked against: the soft limit, or fs.nr_open if that is lower."""
-    known = [process.soft] if process.soft not in (None, UNLIMITED) else []
-    if snapshot.files and process.soft is not None:
-        known.append(snapshot.files.nr_open)
-    return min((value for value in known if value is not None), default=None)
-
-
-def identity_facts(process: Process, detail: ProcessDetail | None, snapshot: Snapshot) -> list[Labelled]:
-    """Return the process, its command, its cgroup, and what set its limit of descriptors."""
-    maps = detail.maps if detail else None
-    started = snapshot.at - process.start / USER_HZ
-    parts = [
-        bold_pair("pid", str(process.pid)),
-        bold_pair("user", f"{process.user} ({process.uid})"),
-        bold_pair("started", f"{format.age(started)} ago"),
-        bold_pair("threads", format.count(process.threads)),
-        bold_pair("maps", format.count(maps)),
-        bold_pair("rss", format.size(process.rss)),
-    ]
-    if detail and detail.recv_queue is not None:
-        parts += [
-            bold_pair("Recv-Q", format.size(detail.recv_queue)),
-            bold_pair("Send-Q", format.size(detail.send_queue)),
-        ]
-    return [
-        Labelled("Process", join_dots(parts)),
-        Labelled("Command", Text(process.command)),
-        Labelled("Cgroup", Text(detail.cgroup) if detail and detail.cgroup else Text(format.UNKNOWN, "muted")),
-        origin_fact(detail),
-    ]
-
-
-def descriptor_usage(process: Process, limit: int | None, gauge: Gauge | None, snapshot: Snapshot) -> Text:
-    """Return `▄▄▄▄▖▁▁▁ 842 / 1,024  82 %  +0.7/s  full in ~4 min`, then the three limits."""
-    ratio = process.fds / limit if process.fds is not None and limit else None
-    look = SEVERITY_STYLES[gauge.severity if gauge else "unknown"]
-    text = Text.assemble(
-        bar(ratio, 16, gauge.severity if gauge else "unknown", levels_of(gauge, "process-fds")),
-        "  ",
-        (format.count(process.fds), "strong"),
-        f" / {format.count(limit)}  ",
-        (format.ratio(ratio), look.style),
-    )
-    if gauge and gauge.rate is not None:
-        text.append(f"  {format.rate(gauge.rate)}", "muted")
-    if gauge and gauge.eta_seconds is not None:
-        text.append(f"  full {format.eta(gauge.eta_seconds)}", look.style)
-    nr_open = snapshot.files.nr_open if snapshot.files else None
-    three = (("soft", process.soft), ("hard", process.hard), ("fs.nr_open", nr_open))
-    limits = " · ".join(f"{word} {format.limit(value)}" for word, value in three)
-    return text.append(f"\n{limits}", "muted")
 
 
 LIMITS: tuple[Column[Limit], ...] = (

@@ -5,8 +5,10 @@ from __future__ import annotations
 from textual.screen import Screen
 
 from sockmon.model.detail import DetailQuery, GroupQuery, ListenerQuery, ProcessQuery
+from sockmon.model.process_facts import DescriptorsQuery
 from sockmon.model.report import Reading
 from sockmon.ui.detail.ceiling import CeilingScreen
+from sockmon.ui.detail.descriptors import DescriptorsScreen
 from sockmon.ui.detail.listener import ListenerScreen
 from sockmon.ui.detail.port_group import PortGroupScreen
 from sockmon.ui.detail.process import ProcessScreen
@@ -18,6 +20,8 @@ def screen_for(thing: DetailQuery | Reading) -> Screen[None]:
         return CeilingScreen(thing.key)
     if isinstance(thing, ProcessQuery):
         return ProcessScreen(thing)
+    if isinstance(thing, DescriptorsQuery):
+        return DescriptorsScreen(thing)
     if isinstance(thing, GroupQuery):
         return PortGroupScreen(thing)
     assert isinstance(thing, ListenerQuery)
