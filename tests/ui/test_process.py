@@ -168,12 +168,19 @@ async def test_unknown_descriptors_are_not_zero() -> None:
 async def test_hostile_names_stay_words() -> None:
     screen = ProcessScreen(PROCESS)
     rows = (detail_app.process(name=detail_app.HOSTILE, command=detail_app.HOSTILE),)
-    detail = detail_app.process_detail(process=rows[0], cgroup=detail_app.HOSTILE, kinds={detail_app.HOSTILE: 1})
+    detail = detail_app.process_detail(
+        process=rows[0],
+        cgroup=detail_app.HOSTILE,
+        kinds={detail_app.HOSTILE: 1},
+        facts=detail_app.facts(
+            wchan=detail_app.HOSTILE, executable=detail_app.HOSTILE, directory=detail_app.HOSTILE
+        ),
+    )
     app = DetailApp(screen, detail_app.assessment(detail_app.snapshot(rows=rows)), detail)
     async with app.run_test(size=(160, 50)) as pilot:
         await pilot.pause()
         assert detail_app.HOSTILE in detail_app.text_of(screen, "#title")
-        assert detail_app.text_of(screen, "#identity").count(detail_app.HOSTILE) == 2
+        assert detail_app.text_of(screen, "#identity").count(detail_app.HOSTILE) == 6
         await pilot.click("#title", offset=(14, 0))
         assert app.is_running
 

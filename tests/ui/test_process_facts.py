@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from textual.widgets import Input
 
 from sockmon.assess import Assessment
 from sockmon.kernel.processes.process_facts import DOES_NOT_ANSWER
@@ -125,9 +126,9 @@ async def test_enter_narrows_and_opens() -> None:
         await pilot.pause()
         states, kinds = screen.query_one("#states", ShareTable), screen.query_one("#kinds", ShareTable)
         assert screen.opens(states, ("CLOSE_WAIT", 31, 0.1)) is None
-        assert screen.query_one(FilterLine).filter.text == "state:CLOSE_WAIT"
+        assert screen.query_one(FilterLine).query_one(Input).value == "state:CLOSE_WAIT"
         assert screen.opens(states, ("unix", 13, 0.1)) is None
-        assert screen.query_one(FilterLine).filter.text == "proto:unix"
+        assert screen.query_one(FilterLine).query_one(Input).value == "proto:unix"
         assert screen.opens(kinds, ("pipe", 12, 0.1)) == DescriptorsQuery(PROCESS.pid, PROCESS.start, "pipe")
         await pilot.press("escape", "l")
         assert app.opened == [DESCRIPTORS]
