@@ -70,8 +70,8 @@ class DeleteFlows(msgspec.Struct, frozen=True, tag="delete", tag_field="act", fo
     netns: Inode
     flows: Annotated[tuple[Flow, ...], msgspec.Meta(max_length=MAX_LISTED)] = ()
     """Their tuple, zones and id count; the rest may have changed."""
-    terms: Annotated[tuple[FlowTerm, ...], msgspec.Meta(max_length=64)] = ()
-    """Used if the list is empty; without terms every flow matches."""
+    match: Annotated[tuple[FlowTerm, ...], msgspec.Meta(max_length=64)] | None = None
+    """Terms that a flow must match, all of them; without one every flow does. None: those of the list."""
 
 
 class SignalProcess(msgspec.Struct, frozen=True, tag="signal", tag_field="act", forbid_unknown_fields=True):

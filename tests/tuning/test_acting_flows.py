@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from sockmon.kernel.identity import netns_inode
 from sockmon.model.acting import CloseSockets, DeleteFlows
-from sockmon.model.conntrack_flows import Flow, FlowTuple
+from sockmon.model.conntrack_flows import Flow, FlowTerm, FlowTuple, RangeValue
 from sockmon.tuning.acting import flows
 from tests.netns import TOOL_PATH, inside
 from tests.tuning.acting_targets import act, actions, confirm, refusal
@@ -112,7 +112,14 @@ def ended_meanwhile() -> None:
         assert done.action is not None
         assert (done.state, done.action.done, done.action.confirmed) == ("done", 1, 2)
         assert "gone already" in done.messages[0]
-        assert act(acting, DeleteFlows(netns_inode(), (made[6001, 0],))).state == "done"
+        in_zone_0 = (FlowTerm("dport", (RangeValue(7001, 7003),)), FlowTerm("zone", (RangeValue(0, 0),)))
+        matching = acting.prepare(DeleteFlows(netns_inode(), match=in_zone_0))
+        assert matching.count == 1
+        assert acting.carry_out(confirm(matching)).state == "done"
+        assert listed() == {6002}
+        assert refusal(lambda: acting.prepare(DeleteFlows(netns_inode(), match=in_zone_0))) == flows.NONE_MATCH
+        assert act(acting, DeleteFlows(netns_inode(), match=())).state == "done"
+        assert listed() == set()
         # The table of a namespace that has ended, or that is not one.
         assert "has ended" in refusal(lambda: acting.prepare(DeleteFlows(4, (replace(made[6001, 0], netns=4),))))
         assert "has ended" in refusal(lambda: acting.prepare(CloseSockets(4)))

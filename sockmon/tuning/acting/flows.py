@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
+import struct
 from collections import Counter
 from collections.abc import Callable, Iterator
 
 from sockmon import format
 from sockmon.errors import Forbidden, TuningError
-from sockmon.kernel.conntrack_delete import delete, exists
+from sockmon.kernel.conntrack_delete import delete
+from sockmon.kernel.conntrack_flows import find_flow, read_flows
 from sockmon.kernel.errnos import FORBIDDEN
-from sockmon.model.acting import DELETE_WORD, SHOWN_ROWS, DeleteFlows, PreparedAction
+from sockmon.kernel.namespace_handle import NetnsHandle
+from sockmon.kernel.netlink import run
+from sockmon.model.acting import DELETE_WORD, MAX_TARGETS, SHOWN_ROWS, DeleteFlows, PreparedAction
 from sockmon.model.conntrack_flows import Flow
 from sockmon.text import sanitize
-from sockmon.tuning.acting.namespace_sockets import socket_in
+from sockmon.tuning.acting.namespace_sockets import open_to_act
 from sockmon.tuning.acting.prepared import Outcome, Prepared
 
 NEEDS_ROOT = "deleting flows needs root (CAP_NET_ADMIN)"
@@ -25,14 +28,11 @@ _COMMANDS = 3
 
 def prepare(action: DeleteFlows, proc: int) -> Prepared:
     """Return which flows would be deleted; raise TuningError if there are none, or the namespace has ended."""
-    with socket_in(action.netns, "conntrack", proc) as there:
+    with open_to_act(action.netns, "conntrack query", proc) as there:
         try:
-            wanted = list(dict.fromkeys(action.flows))
-            flows = [flow for flow in wanted if _exists(there.socket, flow, action.netns)]
+            flows, left_out = _find(action, there.handle)
         except Forbidden:
             raise TuningError(NEEDS_ROOT) from None
-    gone = len(wanted) - len(flows)
-    left_out = [f"{format.plural(gone, 'flow')}: gone already"] if gone else []
     if not flows:
         raise TuningError(NONE_MATCH)
     kinds = Counter(f"{flow.protocol} {flow.state}".strip() for flow in flows)
@@ -56,21 +56,38 @@ def prepare(action: DeleteFlows, proc: int) -> Prepared:
     return Prepared(shown, f"{target} ({by_kind})", action.netns, _deleter(flows, action.netns))
 
 
-def _exists(netlink: socket.socket, flow: Flow, netns: int) -> bool:
-    if flow.netns != netns:
+def _find(action: DeleteFlows, handle: NetnsHandle) -> tuple[list[Flow], list[str]]:
+    """Return the flows as they are now, and what is left out."""
+    if action.match is not None:
+        found = run(read_flows(handle, action.match, MAX_TARGETS))
+        more = found.matched - len(found.flows)
+        late = (
+            [f"{format.count(more)} more match: at most {MAX_TARGETS:,} are deleted at once"] if more > 0 else []
+        )
+        return found.flows, late
+    wanted = list(dict.fromkeys(action.flows))
+    present = [flow for each in wanted if (flow := _now(handle, each, action.netns)) is not None]
+    gone = len(wanted) - len(present)
+    return present, [f"{format.plural(gone, 'flow')}: gone already"] if gone else []
+
+
+def _now(handle: NetnsHandle, shown: Flow, netns: int) -> Flow | None:
+    """Return a flow as it is now; None if it has ended, or if another one has its tuple."""
+    if shown.netns != netns or shown.family not in (4, 6):
         raise TuningError("not a flow of this network namespace")
     try:
-        return exists(netlink, flow)
-    except ValueError as error:
-        raise TuningError(str(error)) from None
+        found = find_flow(handle, shown)
+    except (OSError, ValueError, struct.error):
+        raise TuningError("not a flow: an address or a number is out of range") from None
+    return found if found is None or shown.id in (None, found.id) else None
 
 
 def _deleter(flows: list[Flow], netns: int) -> Callable[[int], Outcome]:
     def carry_out(proc: int) -> Outcome:
         outcome = Outcome()
-        with socket_in(netns, "conntrack", proc) as there:
+        with open_to_act(netns, "conntrack query", proc) as there:
             for flow in flows:
-                code = delete(there.socket, flow)
+                code = delete(there.handle.conntrack_query, flow)
                 if code in FORBIDDEN and not outcome.done:
                     raise TuningError(NEEDS_ROOT)
                 if code:

@@ -1,4 +1,4 @@
-"""A netlink socket in any network namespace of the host, found by the inode of the namespace.
+"""The netlink sockets of any network namespace of the host, found by the inode of the namespace.
 
 The inode alone comes from the screen. The namespace is found again here, opened, and its inode compared once more
 inside of it: a namespace that has ended, or whose number another one has now, is refused.
@@ -6,29 +6,27 @@ inside of it: a namespace that has ended, or whose number another one has now, i
 
 from __future__ import annotations
 
-import errno
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from sockmon.errors import ReadError, TuningError
 from sockmon.kernel.errnos import FORBIDDEN
 from sockmon.kernel.identity import OWN_NETNS, netns_inode
-from sockmon.kernel.namespace_handle import open_files, open_socket, read_error
+from sockmon.kernel.namespace_handle import NetnsHandle, open_files
 from sockmon.kernel.namespaces.discovery import FoundNetns, find_namespaces
 from sockmon.kernel.namespaces.nsfs_mounts import given_name
 from sockmon.kernel.netlink import run
-from sockmon.kernel.setns import EntryRefused, open_in_netns
+from sockmon.kernel.setns import EntryRefused, OpenedFiles, open_in_netns
 
 ENDED = "this network namespace has ended"
 
 
-class NetnsSocket(NamedTuple):
-    """A netlink socket in a namespace."""
+class OpenNetns(NamedTuple):
+    """A namespace to act in."""
 
-    socket: socket.socket
+    handle: NetnsHandle
     own: bool
     """Whether it is the namespace that sockmon runs in."""
     entry: str
@@ -41,47 +39,36 @@ class _Row(NamedTuple):
 
 
 @contextmanager
-def socket_in(netns: int, name: Literal["query", "conntrack"], proc: int) -> Iterator[NetnsSocket]:
-    """Open sock_diag (`query`) or ctnetlink (`conntrack`) in the namespace with the inode `netns`; raise
-    TuningError with the reason, NotPresent without conntrack."""
+def open_to_act(netns: int, socket: str, proc: int) -> Iterator[OpenNetns]:
+    """Open the namespace with the inode `netns`, and `socket` of it, a name of namespace_handle.SOCKETS; raise
+    TuningError with the reason."""
     if netns == netns_inode():
-        opened, entry = _open_here(name), ""
+        handle, entry = NetnsHandle("", OpenedFiles(netns), "/proc"), ""
     else:
-        opened, entry = _open_there(netns, name, proc)
+        handle, entry = _open_there(netns, socket, proc)
     try:
-        yield NetnsSocket(opened, not entry, entry)
+        yield OpenNetns(handle, not entry, entry)
     finally:
-        opened.close()
+        handle.close()
 
 
-def _open_here(name: str) -> socket.socket:
-    try:
-        return socket.socket(fileno=open_socket(name))
-    except OSError as error:
-        raise read_error(name, error.errno or errno.EIO) from error
-
-
-def _open_there(netns: int, name: str, proc: int) -> tuple[socket.socket, str]:
+def _open_there(netns: int, socket: str, proc: int) -> tuple[NetnsHandle, str]:
     found = next((each for each in _namespaces(proc) if each.inode == netns), None)
     if found is None:
         raise TuningError(ENDED)
     descriptor, entry = _open_namespace(found, proc)
     try:
-        opened = open_in_netns(descriptor, lambda: open_files((), sockets=(name,)))
+        opened = open_in_netns(descriptor, lambda: open_files((), sockets=(socket,)))
     finally:
         os.close(descriptor)
     if isinstance(opened, EntryRefused):
         reason = "it needs root" if opened.code in FORBIDDEN else os.strerror(opened.code)
         raise TuningError(f"the network namespace cannot be entered: {reason}")
-    number = opened.files.pop(name, None)
-    for other in opened.files.values():
-        os.close(other)
-    if number is not None and opened.inode == netns:
-        return socket.socket(fileno=number), entry
-    if number is not None:
-        os.close(number)
+    handle = NetnsHandle("", opened)
+    if opened.inode != netns:
+        handle.close()
         raise TuningError(ENDED)
-    raise read_error(name, opened.errors.get(name, errno.EIO))
+    return handle, entry
 
 
 def _namespaces(proc: int) -> list[FoundNetns[_Row]]:

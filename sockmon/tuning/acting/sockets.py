@@ -31,7 +31,7 @@ from sockmon.model.acting import (
     SocketMatch,
 )
 from sockmon.model.socket_list import TCP, SocketKey
-from sockmon.tuning.acting.namespace_sockets import NetnsSocket, socket_in
+from sockmon.tuning.acting.namespace_sockets import OpenNetns, open_to_act
 from sockmon.tuning.acting.own_session import OwnSession
 from sockmon.tuning.acting.prepared import Outcome, Prepared
 from sockmon.tuning.acting.socket_holders import holders
@@ -56,8 +56,8 @@ _SS_STATES |= {"LISTEN": "listening", "CLOSE": "closed"}
 
 def prepare(action: CloseSockets, session: OwnSession, proc: int) -> Prepared:
     """Return which sockets would be closed; raise TuningError if there are none, or the namespace has ended."""
-    with socket_in(action.netns, "query", proc) as there:
-        rows, left_out, total = _find(action, there.socket, proc)
+    with open_to_act(action.netns, "query", proc) as there:
+        rows, left_out, total = _find(action, _diag(there), proc)
         refused = "" if _may_close(there, proc) else NEEDS_ROOT
     own = [row for row in rows if session.carried_by(row, _inode(row)) and _state(row) != "LISTEN"]
     word = CLOSE_WORD
@@ -103,6 +103,14 @@ def _find(action: CloseSockets, diag: socket.socket, proc: int) -> tuple[list[by
     rows = [row for row in found if row is not None]
     gone = len(found) - len(rows)
     return rows, [f"{format.plural(gone, 'socket')}: gone already"] if gone else [], len(rows)
+
+
+def _diag(there: OpenNetns) -> socket.socket:
+    """Return sock_diag; raise ReadError if netlink is refused: its text in /proc cannot close anything."""
+    diag = there.handle.query_socket
+    if not isinstance(diag, socket.socket):
+        raise TuningError(there.handle.netlink_fallback or "sock_diag is refused")
+    return diag
 
 
 def _now(diag: socket.socket, wanted: SocketKey, netns: int) -> bytes | None:
@@ -173,9 +181,10 @@ def _ends_match(row: bytes, match: SocketMatch, local: bytes, remote: bytes) -> 
 def _closer(rows: list[bytes], netns: int) -> Callable[[int], Outcome]:
     def carry_out(proc: int) -> Outcome:
         outcome = Outcome()
-        with socket_in(netns, "query", proc) as there:
+        with open_to_act(netns, "query", proc) as there:
+            diag = _diag(there)
             for row in rows:
-                code = _close(there.socket, row)
+                code = _close(diag, row)
                 if code in FORBIDDEN and not outcome.done:
                     raise TuningError(NEEDS_ROOT)
                 if code:
@@ -200,7 +209,7 @@ def _reason(code: int) -> str:
     return _REASONS.get(code) or f"the kernel refuses: {os.strerror(code)}"
 
 
-def _may_close(there: NetnsSocket, proc: int) -> bool:
+def _may_close(there: OpenNetns, proc: int) -> bool:
     """Return whether the kernel would allow it: who made a namespace has the capability inside."""
     with suppress(OSError):
         return not there.own or bool(
