@@ -74,6 +74,12 @@ def open_in_netns(namespace: int, work: Callable[[], OpenedFiles]) -> OpenedFile
             os.waitpid(child, 0)
 
 
+def enter_netns(namespace: int) -> None:
+    """Move this process to the network namespace of a descriptor, for a process that does nothing else; raise
+    OSError."""
+    _enter(namespace, _setns())
+
+
 def _run_child(
     parent: socket.socket, namespace: int, enter: Callable[[int, int], None], work: Callable[[], OpenedFiles]
 ) -> None:

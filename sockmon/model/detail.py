@@ -6,6 +6,7 @@ import msgspec
 
 from sockmon.model.conntrack_flows import FlowDetail, FlowQuery, FlowsDetail, FlowsQuery
 from sockmon.model.limit_origin import LimitOrigin
+from sockmon.model.netns_rules import NetnsDetail, NetnsQuery
 from sockmon.model.process_facts import (
     DescriptorsDetail,
     DescriptorsQuery,
@@ -56,6 +57,7 @@ DetailQuery = (
     | FlowQuery
     | SocketListQuery
     | SocketQuery
+    | NetnsQuery
 )
 
 
@@ -177,4 +179,5 @@ Detail = (
     | FlowDetail
     | SocketListDetail
     | SocketDetail
+    | NetnsDetail
 )

@@ -84,6 +84,18 @@ def read_rules(netlink: socket.socket, legacy: LegacyRules) -> Incremental[NatRu
     )
 
 
+def only_legacy(legacy: LegacyRules) -> NatRules:
+    """Return the rules of iptables-legacy, on a kernel that has no nftables now."""
+    return NatRules(
+        clock_gettime(CLOCK_BOOTTIME),
+        tuple(legacy.nat[:MAX_RULES]),
+        len(legacy.nat),
+        tuple(legacy.notrack[:MAX_RULES]),
+        len(legacy.notrack),
+        tuple(legacy.unread),
+    )
+
+
 def _read_maps(
     netlink: socket.socket, rules: Iterable[DecodedRule]
 ) -> Incremental[dict[MapKey, list[bytes] | None]]:
