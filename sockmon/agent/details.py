@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from sockmon.agent.detail_parts import all_listeners, rows_or_missing
 from sockmon.agent.flow_pages import answer_flow, answer_flows
+from sockmon.agent.netns_page import answer_netns
 from sockmon.agent.netns_sampler import NetnsSampler
 from sockmon.agent.one_socket import answer_socket
 from sockmon.agent.part import to_missing
@@ -30,6 +31,7 @@ from sockmon.model.detail import (
     ProcessQuery,
     Socket,
 )
+from sockmon.model.netns_rules import NetnsDetail, NetnsQuery
 from sockmon.model.process_facts import DescriptorsDetail, DescriptorsQuery, MemoryDetail, MemoryQuery
 from sockmon.model.snapshot import Listener, Missing
 from sockmon.model.socket_detail import SocketDetail, SocketFacts, SocketQuery
@@ -62,6 +64,8 @@ def _dispatch(sampler: Sampler, query: DetailQuery) -> Generator[Detail | None, 
         return (yield from answer_socket_list(sampler, query))
     if isinstance(query, SocketQuery):
         return (yield from answer_socket(sampler, query))
+    if isinstance(query, NetnsQuery):
+        return (yield from answer_netns([item.handle for item in sampler.netns], query))
     # The stream has one namespace. A query for a socket that is gone gets an answer without rows.
     netns = next((item for item in sampler.netns if item.handle.inode == query.netns), sampler.netns[0])
     if isinstance(query, GroupQuery):
@@ -86,6 +90,8 @@ def _empty_detail(query: DetailQuery, reason: Missing) -> Detail:
         return FlowsDetail(at, query, (), 0, None, 0.0, missing)
     if isinstance(query, FlowQuery):
         return FlowDetail(at, query, None, missing)
+    if isinstance(query, NetnsQuery):
+        return NetnsDetail(at, query, missing)
     if isinstance(query, GroupQuery):
         return GroupDetail(at, query, (), 0, {}, (), missing)
     if isinstance(query, SocketListQuery):
