@@ -70,6 +70,9 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action("sort", "s", "sort", "Sort", "Sort by the next column, hidden or not", "View", "table", True),
     Action("sort.reverse", "S", "reverse", "Reverse", "Reverse the order", "View", "table"),
+    Action(
+        "addresses", "i", "addresses", "Addresses", "Addresses, routes, NAT rules of the namespace", "View", "app"
+    ),
     Action("descriptors", "l", "descriptors", "Descriptors", "List its open files", "Process", "process", True),
     Action("memory", "M", "memory", "Memory", "Count its memory page by page: PSS", "Process", "process", True),
     Action("tune", "t", "tune", "Tune", "What can be changed, and its effect", "Tune", "app", True),

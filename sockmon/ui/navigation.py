@@ -6,10 +6,15 @@ from collections.abc import Mapping
 
 from textual.screen import Screen
 
+from sockmon.ceilings.snat import SNAT_PORTS
 from sockmon.model.detail import DetailQuery
+from sockmon.model.netns_rules import NetnsQuery
 from sockmon.model.plan import Proposal
 from sockmon.model.report import Reading
 from sockmon.ui.detail import screen_for
+from sockmon.ui.detail.addresses import AddressesScreen
+from sockmon.ui.detail.ceiling import CeilingScreen
+from sockmon.ui.detail.detail_screen import DetailScreen
 from sockmon.ui.main.screen import MainScreen
 from sockmon.ui.tuning.experiment import ExperimentScreen
 from sockmon.ui.tuning.history import HistoryScreen
@@ -59,6 +64,17 @@ class NavigatingApp(HoldApp):
     def action_history(self) -> None:
         """Open the history of changes."""
         self.history()
+
+    def action_addresses(self) -> None:
+        """Open the addresses and rules of the network namespace that the screen is about."""
+        about = self.screen
+        main = next((each for each in self.screen_stack if isinstance(each, MainScreen)), None)
+        if isinstance(about, AddressesScreen) or not isinstance(about, MainScreen | DetailScreen):
+            return
+        inode = about.netns_inode or (main.netns_inode if main else None)
+        if inode:
+            nat = isinstance(about, CeilingScreen) and about.key[0] == SNAT_PORTS.id
+            self.push_screen(AddressesScreen(NetnsQuery(inode), "nat" if nat else ""))
 
     def open(self, thing: DetailQuery | Reading) -> None:
         """Open the screen of a reading, a process, a port group or a listener."""

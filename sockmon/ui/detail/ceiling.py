@@ -39,6 +39,7 @@ class CeilingScreen(DetailScreen):
         Binding("enter", "no_subject", show=False, id="open"),
         Binding(keys.BY_ID["tune"].keys, "tune", "Tune", tooltip=keys.BY_ID["tune"].tooltip, id="tune"),
         keys.binding("prove"),
+        keys.binding("addresses"),
         Binding(keys.BY_ID["guide"].keys, "guide", "Guide", tooltip=keys.BY_ID["guide"].tooltip, id="guide"),
     ]
 
@@ -51,6 +52,11 @@ class CeilingScreen(DetailScreen):
         self._subject: DetailQuery | None = None
         self._points: tuple[Sequence[Point], float] = ((), 0.0)
         self._manual: tuple[Section, ...] = ()
+
+    @property
+    def netns_inode(self) -> int | None:
+        """The namespace whose limit it is; None if it is a limit of the host or of a process."""
+        return self._reading.netns.inode if self._reading and self._reading.netns else None
 
     def parts(self) -> Iterable[Widget]:
         yield LabelledList(id="meaning")

@@ -174,6 +174,11 @@ class DetailScreen(Screen[None]):
         """The app, as pages know it."""
         return app_context(self)
 
+    @property
+    def netns_inode(self) -> int | None:
+        """The inode of the network namespace that the page is about; None: that of the main screen."""
+        return None
+
     def open_detail(self, query: DetailQuery) -> None:
         """Open the page of a process, a port group or a listener."""
         self.sockmon.open(query)

@@ -41,6 +41,11 @@ class ListenerScreen(PollingScreen[ListenerQuery, ListenerDetail]):
         self._listener: Listener | None = None
         self._own_points: list[Point] = []
 
+    @property
+    def netns_inode(self) -> int | None:
+        """The namespace of its sockets."""
+        return self.target.netns
+
     def parts(self) -> Iterable[Widget]:
         yield LabelledList(10, id="missing")
         with Vertical(classes="panel trend", id="queue"):

@@ -35,6 +35,11 @@ class PortGroupScreen(PollingScreen[GroupQuery, GroupDetail]):
         )
         self._group: PortGroup | None = None
 
+    @property
+    def netns_inode(self) -> int | None:
+        """The namespace of its sockets."""
+        return self.target.netns
+
     def parts(self) -> Iterable[Widget]:
         yield LabelledList(10, id="missing")
         with Vertical(classes="panel trend", id="ports"):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from textual.screen import Screen
 
 from sockmon.model.detail import DetailQuery, GroupQuery, ListenerQuery, ProcessQuery
+from sockmon.model.netns_rules import NetnsQuery
 from sockmon.model.process_facts import DescriptorsQuery
 from sockmon.model.report import Reading
+from sockmon.ui.detail.addresses import AddressesScreen
 from sockmon.ui.detail.ceiling import CeilingScreen
 from sockmon.ui.detail.descriptors import DescriptorsScreen
 from sockmon.ui.detail.listener import ListenerScreen
@@ -22,6 +24,8 @@ def screen_for(thing: DetailQuery | Reading) -> Screen[None]:
         return ProcessScreen(thing)
     if isinstance(thing, DescriptorsQuery):
         return DescriptorsScreen(thing)
+    if isinstance(thing, NetnsQuery):
+        return AddressesScreen(thing)
     if isinstance(thing, GroupQuery):
         return PortGroupScreen(thing)
     assert isinstance(thing, ListenerQuery)

@@ -107,6 +107,11 @@ class MainScreen(Screen[None]):
             if not app_context(self).key_was_pressed:
                 self.query_one("#readings", Table).focus()
 
+    @property
+    def netns_inode(self) -> int | None:
+        """The inode of the network namespace that the panes show; None before the first sample."""
+        return self._view.netns.inode if self._view and self._view.netns else None
+
     def answer(self, detail: Detail) -> None:
         """Do nothing: this screen sends no queries."""
 
