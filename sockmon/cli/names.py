@@ -62,8 +62,8 @@ def untuned_page(key: str, about: Untuned, netns: str | None) -> str:
 
 def boot_lines(key: str, about: Untuned, netns: str | None, value: str | ReadError) -> tuple[str, ...]:
     """Return what the files of sysctl.d have about a key whose value is `value` now."""
+    from sockmon.tunables.lasting_in_netns import NO_FILE_APPLIES
     from sockmon.tuning.boot.lines_about import lines_about
-    from sockmon.tuning.planning.reboot_note import NO_FILE_APPLIES
 
     if netns and key.startswith("net.") and not isinstance(about, RemovedKey):
         return (NO_FILE_APPLIES,)

@@ -46,23 +46,26 @@ JSON = click.option("--json", "json_", is_flag=True, help="Print the result as J
     ),
 )
 @click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...")
+@usage.netns_option
 @_HOLD
 @YES
 @JSON
 @ROOT
-def apply(settings: tuple[str, ...], hold: float, yes: bool, json_: bool, root: str) -> None:
-    """Change values now; they are rolled back automatically unless you run `sockmon tune keep` in time."""
+def apply(settings: tuple[str, ...], netns: str | None, hold: float, yes: bool, json_: bool, root: str) -> None:
+    """Change values now; they are rolled back automatically unless you run `sockmon tune keep` in time.
+
+    With --netns in that network namespace: what ends with it needs no rollback."""
     from sockmon.cli.tune import context_and_observation, format_proposal, parse_assignments
     from sockmon.tuning.planning.plan import make_plan
     from sockmon.tuning.planning.reasons import with_reasons
 
     wanted = parse_assignments(settings)
-    context, now = context_and_observation(wanted, None)
+    context, now = context_and_observation(wanted, netns)
     found = make_plan(wanted, context)
     click.echo(format_proposal(found), err=True, color=True)
     if found.plan.settings:
         if not yes:
-            require_root(root, ["apply", *settings])
+            require_root(root, ["apply", *(("--netns", netns) if netns else ()), *settings])
         _apply_and_report(with_reasons(found.plan, now.report, now.snapshot), hold, yes, json_, root)
     elif json_:
         click.echo("null")
@@ -151,7 +154,8 @@ def undo(change: str | None, hold: float, yes: bool, json_: bool, root: str) -> 
     from sockmon.tuning.planning.undo import undo_proposal
 
     kept = _drop_ended_processes(_transaction_to_undo(change, root))
-    found = undo_proposal(kept, planning_context([setting.name for setting in kept.plan.settings], None))
+    context = planning_context([setting.name for setting in kept.plan.settings], _netns_of(kept))
+    found = undo_proposal(kept, context)
     click.echo(format_proposal(found), err=True, color=True)
     _apply_and_report(found.plan, hold, yes, json_, root)
 
@@ -175,6 +179,13 @@ def _transaction_to_undo(wanted: str | None, root: str) -> Transaction:
         f"no kept change has the id {sanitize(wanted)}" if wanted else "there is no kept change to undo",
         "see: sockmon tune history",
     )
+
+
+def _netns_of(kept: Transaction) -> str | None:
+    """Return what opens the network namespace of a change, if it is not ours and of this boot."""
+    from sockmon.kernel.identity import boot_id
+
+    return kept.plan.target.entry if kept.plan.target and kept.plan.boot_id == boot_id() else None
 
 
 def _drop_ended_processes(kept: Transaction) -> Transaction:

@@ -12,11 +12,11 @@ import msgspec
 from sockmon.assess import Assessment, Gauge, Key
 from sockmon.assess.counters import counters_of
 from sockmon.model.outcome import Identity
+from sockmon.model.plan import netns_prefix
 from sockmon.model.report import Reading
 from sockmon.model.severity import ALARMS
 from sockmon.model.snapshot import Netns, Snapshot
 from sockmon.text import sanitize
-from sockmon.tuning.planning.plan import netns_prefix
 
 Source = Literal["live", "recording", "remote"]
 

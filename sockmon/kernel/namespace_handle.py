@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from sockmon.errors import NotPresent, ReadError
 from sockmon.kernel.errnos import NO_FREE_FILE
-from sockmon.kernel.identity import netns_inode, proc_net_inode
+from sockmon.kernel.identity import netns_cookie, netns_inode, proc_net_inode
 from sockmon.kernel.netlink import NETFILTER, ROUTE, SOCK_DIAG, open_netlink
 from sockmon.kernel.open_file import read_open_file
 from sockmon.kernel.probes import Probes, open_probes
@@ -158,6 +158,11 @@ class NetnsHandle:
     def ours(self) -> bool:
         """Whether it is the namespace of this process; later it cannot be opened again."""
         return self._proc is not None
+
+    @property
+    def cookie(self) -> int:
+        """What no other namespace of this boot has, as `netns_cookie`; 0 if it is unknown."""
+        return next((netns_cookie(each) for each in self._sockets.values()), 0)
 
     @property
     def netlink_fallback(self) -> str | None:

@@ -14,10 +14,12 @@ import os
 import socket
 import sys
 from array import array
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import msgspec
+
+from sockmon.kernel.identity import OWN_NETNS
 
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
@@ -78,6 +80,23 @@ def enter_netns(namespace: int) -> None:
     """Move this process to the network namespace of a descriptor, for a process that does nothing else; raise
     OSError."""
     _enter(namespace, _setns())
+
+
+@contextmanager
+def visiting(namespace: int) -> Iterator[None]:
+    """Be in the network namespace of the descriptor, without a fork; raise OSError if it may not be entered.
+
+    Only the calling thread moves. What it opens below /proc/sys/net stays that of the namespace."""
+    enter = _setns()
+    own = os.open(OWN_NETNS, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        enter(namespace, CLONE_NEWNET)
+        try:
+            yield
+        finally:
+            enter(own, CLONE_NEWNET)
+    finally:
+        os.close(own)
 
 
 def _run_child(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from sockmon.model.boot import BootForecast
 from sockmon.model.cgroup_limit import CgroupLimit
 from sockmon.model.limit_origin import ConfiguredLimits
+from sockmon.model.plan import NetnsTarget
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,5 +31,9 @@ class CurrentSettings:
     """By `pids.max@/web.slice`, where the limit is and what else applies."""
     netns_spec: str = ""
     """What `ip netns exec` or `nsenter` takes for the namespace: a name, a pid or a path; empty for our own."""
+    target: NetnsTarget | None = None
+    """The namespace, if it is not that of sockmon."""
+    own_netns: int = 0
+    """Inode of the network namespace of sockmon, in which the sysctls of the host are changed; 0 if unknown."""
     memory: int | None = None
     """Bytes of memory of the machine."""

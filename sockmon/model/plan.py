@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import msgspec
 
 from sockmon.model.outcome import Reason
@@ -34,6 +36,22 @@ class Setting(msgspec.Struct, frozen=True):
         return not self.pid and not self.cgroup
 
 
+class NetnsTarget(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Another network namespace than that of sockmon, whose sysctls a plan changes."""
+
+    inode: int
+    name: str
+    """What people call it; else what `--netns` was told."""
+    entry: str
+    """What `ip netns exec` or `nsenter` takes for it: a name, a pid or a path."""
+    cookie: int = 0
+    """SO_NETNS_COOKIE, which no other namespace of this boot gets; 0 if the kernel has none (Linux 5.14)."""
+    kind: str = ""
+    """What has the name, as `NetnsName.kind`; empty if nothing is known but a process."""
+    runtime: str = ""
+    """What made the container, as `NetnsName.runtime`."""
+
+
 class Plan(msgspec.Struct, frozen=True):
     """What one transaction changes, in the order of writing; a rollback goes the other way."""
 
@@ -48,6 +66,17 @@ class Plan(msgspec.Struct, frozen=True):
     """The alarms that it is meant to end; empty if there are none, or in a plan of an older version."""
     forgets: tuple[str, ...] = ()
     """Keys whose lines are removed from our file in /etc/sysctl.d; such a plan has no settings and is not held."""
+    target: NetnsTarget | None = None
+    """The network namespace that the sysctls belong to, if it is not that of sockmon; a guard enters it."""
+
+
+def netns_prefix(netns_spec: str) -> str:
+    """Return what runs a command in the network namespace of a name, a pid or a path, as `--netns` takes them."""
+    if "/" in netns_spec:
+        return f"nsenter --net={shlex.quote(netns_spec)} "
+    if netns_spec.isascii() and netns_spec.isdigit():
+        return f"nsenter -t {netns_spec} -n "
+    return f"ip netns exec {shlex.quote(netns_spec)} "
 
 
 class PlanWarning(msgspec.Struct, frozen=True):

@@ -114,7 +114,9 @@ def inverse_plan(kept: Transaction, netns: int, boot_id: str) -> Plan:
     settings = reversed(kept.plan.settings)
     back = tuple(msgspec.structs.replace(each, old=each.new, new=each.old) for each in settings)
     # The number of a namespace means nothing in another boot.
-    return Plan(back, kept.plan.netns if kept.plan.boot_id == boot_id else netns, boot_id, kept.id)
+    same_boot = kept.plan.boot_id == boot_id
+    inode, target = (kept.plan.netns, kept.plan.target) if same_boot else (netns, None)
+    return Plan(back, inode, boot_id, kept.id, target=target)
 
 
 def kept_not_undone(newest_first: Iterable[Transaction]) -> Iterator[Transaction]:

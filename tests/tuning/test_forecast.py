@@ -11,11 +11,12 @@ import pytest
 from sockmon.kernel.limit_origin.process_chain import unit_of_process
 from sockmon.model.boot import BootForecast, BootOverride
 from sockmon.model.plan import Setting
+from sockmon.tunables.lasting_in_netns import NO_FILE_APPLIES
 from sockmon.tuning.boot.atomic_file import NotPersisted
 from sockmon.tuning.boot.dropin import FILE, persist
 from sockmon.tuning.boot.forecast import boot_forecasts, program_at_boot
 from sockmon.tuning.boot.sysctl_d import DIRECTORIES, PROCPS, SYSTEMD
-from sockmon.tuning.planning import catalog, reboot_note
+from sockmon.tuning.planning import catalog
 from sockmon.tuning.planning.context import PlanContext, from_snapshot
 from sockmon.tuning.planning.plan import make_plan
 from sockmon.tuning.planning.proposal_pages import pages
@@ -288,7 +289,7 @@ def test_s29_a_key_of_a_module_may_come_too_late(tmp_path: Path) -> None:
 
 def test_a_namespace_that_no_boot_sets_up(tmp_path: Path) -> None:
     said = at_boot(forecast_of(root_with(tmp_path, {})), netns_spec="blue")
-    assert said == reboot_note.NO_FILE_APPLIES
+    assert said == NO_FILE_APPLIES
 
 
 @pytest.mark.fault("U1")

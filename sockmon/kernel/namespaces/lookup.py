@@ -31,7 +31,9 @@ MAX_TRIED = 8
 _HEX = frozenset("0123456789abcdef")
 
 
-class _Row(NamedTuple):
+class ProcessStart(NamedTuple):
+    """A process: pid and start time in clock ticks since boot."""
+
     pid: int
     start: int
 
@@ -39,7 +41,7 @@ class _Row(NamedTuple):
 class _Match(NamedTuple):
     """A namespace with the name, and how to reach it: a mount, or a process with its owner."""
 
-    found: FoundNetns[_Row]
+    found: FoundNetns[ProcessStart]
     called: NetnsName
     exact: bool
     path: str
@@ -91,7 +93,7 @@ def matching(pattern: str, proc_root: str = proc_files.PROC, state_root: str = "
     proc = proc_files.open_proc(proc_root)
     try:
         with closing(NamespaceNames(proc, StateFiles(state_root))) as names:
-            every = run(find_namespaces(_processes(proc), proc))
+            every = run(find_namespaces(visible_processes(proc), proc))
             named = [(names.name(found).called, found) for found in every]
             fitting = [(called, found) for called, found in named if called and _fits(called, found, pattern)]
             fitting.sort(key=lambda pair: (pair[0].name, pair[1].inode))
@@ -100,13 +102,13 @@ def matching(pattern: str, proc_root: str = proc_files.PROC, state_root: str = "
         os.close(proc)
 
 
-def _fits(called: NetnsName, found: FoundNetns[_Row], pattern: str) -> bool:
+def _fits(called: NetnsName, found: FoundNetns[ProcessStart], pattern: str) -> bool:
     given = (given_name(point) for point in found.mounts)
     every = (called.name, called.name.rpartition("/")[2], *given)
     return any(fnmatchcase(name, pattern) for name in every if name)
 
 
-def _open_any(found: FoundNetns[_Row], called: NetnsName, names: NamespaceNames, proc: int) -> OpenedNetns:
+def _open_any(found: FoundNetns[ProcessStart], called: NetnsName, names: NamespaceNames, proc: int) -> OpenedNetns:
     """Open a namespace by a mount, or by the oldest of its processes that this user may read."""
     if found.mounts:
         return _open_match(_Match(found, called, True, found.mounts[0]), names, proc)
@@ -139,7 +141,7 @@ def _open_one(word: str, matches: list[_Match], names: NamespaceNames, proc: int
 
 
 def _matches(word: str, names: NamespaceNames, proc: int) -> list[_Match]:
-    every = run(find_namespaces(_processes(proc), proc))
+    every = run(find_namespaces(visible_processes(proc), proc))
     matches = [
         _Match(found, NetnsName(NAMED, sanitize(word)), True, point)
         for found in every
@@ -157,20 +159,21 @@ def _matches(word: str, names: NamespaceNames, proc: int) -> list[_Match]:
     return matches
 
 
-def _processes(proc: int) -> Iterator[_Row]:
+def visible_processes(proc: int) -> Iterator[ProcessStart]:
+    """Yield the visible processes below the descriptor of /proc, without kernel threads."""
     for name in os.listdir(f"/proc/self/fd/{proc}"):
         if name.isdecimal():
             with suppress(OSError, ValueError):
                 stat = proc_files.parse_stat(proc_files.read(f"{name}/stat", proc))
                 if not stat.kernel_thread:
-                    yield _Row(int(name), stat.start)
+                    yield ProcessStart(int(name), stat.start)
 
 
 def _oldest_of_owners(
-    every: list[FoundNetns[_Row]], names: NamespaceNames
-) -> dict[CgroupOwner, tuple[_Row, FoundNetns[_Row]]]:
+    every: list[FoundNetns[ProcessStart]], names: NamespaceNames
+) -> dict[CgroupOwner, tuple[ProcessStart, FoundNetns[ProcessStart]]]:
     """Return the oldest process of each owner, and its namespace."""
-    oldest: dict[CgroupOwner, tuple[_Row, FoundNetns[_Row]]] = {}
+    oldest: dict[CgroupOwner, tuple[ProcessStart, FoundNetns[ProcessStart]]] = {}
     rows = ((row.start, row.pid, row, found) for found in every for row in found.processes)
     for _, pid, row, found in sorted(rows, key=lambda entry: entry[:2]):
         if (owner := names.owner_in(pid, found)) is not None:

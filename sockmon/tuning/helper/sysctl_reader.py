@@ -18,6 +18,7 @@ from sockmon.kernel.processes import proc_files, rlimits
 from sockmon.kernel.setns import OpenedFiles
 from sockmon.model.cgroup_limit import CgroupLimit
 from sockmon.model.current_settings import CurrentSettings
+from sockmon.model.plan import NetnsTarget
 from sockmon.model.snapshot import UNLIMITED
 from sockmon.tuning.planning.context import PORT_RANGE, RESERVED_PORTS, UNPRIVILEGED_START
 from sockmon.tuning.transaction.confinement import host_only_reason
@@ -40,6 +41,7 @@ class SysctlReader:
         self._own = NetnsHandle("", OpenedFiles(netns_inode()), "/proc")
         wanted = [key for key in (*ALWAYS_READ, *keys) if not is_limit(key)]
         self._shown = open_netns(netns, tuple(map(sysctl.path, wanted))) if netns else self._own
+        self._target = _target_of(self._shown) if self.other_namespace else None
         self._boot_id = ""
         with suppress(OSError):
             self._boot_id = boot_id()
@@ -47,7 +49,7 @@ class SysctlReader:
 
     @property
     def other_namespace(self) -> bool:
-        """Whether `netns` is not the namespace that we are in: nothing can be changed in it from here."""
+        """Whether `netns` is not the namespace that we are in: a guard has to enter it."""
         return self._shown.inode != self._own.inode
 
     def read(self, keys: Iterable[str]) -> CurrentSettings:
@@ -84,6 +86,8 @@ class SysctlReader:
             netns_inode=self._shown.inode,
             boot_id=self._boot_id,
             netns_spec=self._shown.entry,
+            target=self._target,
+            own_netns=self._own.inode,
             memory=self._memory,
         )
 
@@ -91,6 +95,14 @@ class SysctlReader:
         """Close the namespaces."""
         self._own.close()
         self._shown.close()
+
+
+def _target_of(handle: NetnsHandle) -> NetnsTarget:
+    called = handle.called
+    kind, runtime = (called.kind, called.runtime) if called else ("", "")
+    # A guard opens it, in another directory.
+    entry = os.path.abspath(handle.entry) if "/" in handle.entry else handle.entry
+    return NetnsTarget(handle.inode, handle.name, entry, handle.cookie, kind, runtime)
 
 
 def read_settings(keys: Iterable[str], netns: str | None = None) -> CurrentSettings:

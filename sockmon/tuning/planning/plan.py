@@ -6,8 +6,7 @@ import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from sockmon.errors import Misuse, PlanRejected
-from sockmon.model.plan import Plan, PlanWarning, Preview, Proposal, Setting
-from sockmon.text import sanitize
+from sockmon.model.plan import Plan, PlanWarning, Preview, Proposal, Setting, netns_prefix
 from sockmon.tunables import TUNABLES, Tunable, cgroup_of, process_of, row_of
 from sockmon.tunables.value import equal, parse, with_hard_limit
 from sockmon.tuning.planning.cgroup_limits import cgroup_command
@@ -50,13 +49,32 @@ def make_plan(wanted: Mapping[str, str], context: PlanContext) -> Proposal:
         raise refusal
     settings = tuple(_setting(step, context) for step in steps)
     return Proposal(
-        plan=Plan(settings, context.netns_inode, context.boot_id),
+        plan=_plan(settings, context),
         previews=tuple(_previews(steps, after, context)),
         already=tuple(already),
         rollback=ROLLBACK if steps else "",
         commands=tuple(shell_command(step.key, step.new, context) for step in steps),
         rollback_commands=tuple(shell_command(step.key, step.old, context) for step in reversed(steps)),
     )
+
+
+def _plan(settings: tuple[Setting, ...], context: PlanContext) -> Plan:
+    """Return the plan for the namespace that has the sysctls: that of the context, or ours for those of the host.
+
+    Raise PlanRejected if it has both: a change is made in one namespace."""
+    if context.target is None:
+        return Plan(settings, context.netns_inode, context.boot_id)
+    sysctls = [each.key for each in settings if each.is_sysctl]
+    of_host = [key for key in sysctls if row_of(key).scope != "netns"]
+    if not of_host:
+        target = context.target if sysctls else None
+        return Plan(settings, context.netns_inode if target else context.own_netns, context.boot_id, target=target)
+    if len(of_host) < len(sysctls):
+        raise PlanRejected(
+            f"{of_host[0]} has one value for the whole host, the others belong to {context.target.name}",
+            "change them one after the other",
+        )
+    return Plan(settings, context.own_netns, context.boot_id)
 
 
 def settable_sysctls() -> list[str]:
@@ -86,15 +104,6 @@ def shell_command(key: str, value: str, context: PlanContext) -> str:
         empty = f"echo > /proc/sys/{key.replace('.', '/')}"
         return f"{prefix}sh -c {shlex.quote(empty)}" if prefix else empty
     return f"{prefix}sysctl -w {key}={shlex.quote(value)}"
-
-
-def netns_prefix(netns_spec: str) -> str:
-    """Return what runs a command in the network namespace of a name, a pid or a path, as `--netns` takes them."""
-    if "/" in netns_spec:
-        return f"nsenter --net={shlex.quote(sanitize(netns_spec))} "
-    if netns_spec.isascii() and netns_spec.isdigit():
-        return f"nsenter -t {netns_spec} -n "
-    return f"ip netns exec {shlex.quote(sanitize(netns_spec))} "
 
 
 def _parse_wanted(wanted: Mapping[str, str]) -> dict[str, tuple[Tunable, str]]:

@@ -10,16 +10,13 @@ from sockmon.document import sentence
 from sockmon.model.boot import BootForecast, BootOverride, BootRequirement, set_both
 from sockmon.model.writers import Writer
 from sockmon.tunables import cgroup_of, process_of, row_of
+from sockmon.tunables.lasting_in_netns import lasting
 from sockmon.tunables.limit_origin.cgroup_text import cgroup_lines
 from sockmon.tunables.limit_origin.limit_value import resource_of
 from sockmon.tunables.limit_origin.text import limit_note
 from sockmon.tunables.value import equal
 from sockmon.tuning.planning.context import PORT_RANGE, PlanContext
 from sockmon.tuning.planning.step import Step
-
-NO_FILE_APPLIES = (
-    "No sysctl.d file applies to this network namespace: set the value in whatever creates the namespace."
-)
 
 
 def note_for_step(step: Step, planned: Mapping[str, str], context: PlanContext) -> tuple[str, ...]:
@@ -32,7 +29,7 @@ def note_for_step(step: Step, planned: Mapping[str, str], context: PlanContext) 
     if step.row.kind == "limit":
         return limit_note(resource_of(step.key), forecast.origin if forecast else None, step.new)
     if context.netns_spec and step.row.scope == "netns":
-        return (NO_FILE_APPLIES,)
+        return lasting(context.target, step.key, step.new)
     return tuple(map(sentence, _sysctl_note(step, forecast, planned))) if forecast else ()
 
 
@@ -42,7 +39,7 @@ def note_for_key(key: str, value: str, context: PlanContext) -> tuple[str, ...]:
     if cgroup := cgroup_of(key):
         return cgroup_lines(row_of(key).key, cgroup, "" if value == "SOFT:HARD" else value)
     if context.netns_spec and row_of(key).scope == "netns":
-        return (NO_FILE_APPLIES,)
+        return lasting(context.target, key, value)
     if limit and forecast:
         return limit_note(resource_of(key), forecast.origin, value)
     if forecast is None:

@@ -28,9 +28,11 @@ from sockmon.kernel.identity import boot_id, netns_inode
 from sockmon.model.outcome import Outcome
 from sockmon.model.plan import Plan, Setting
 from sockmon.model.transaction import Actor, ForeignValue, State, Transaction
+from sockmon.tunables.lasting_in_netns import not_persisted_message
 from sockmon.tuning.transaction import history, lock
 from sockmon.tuning.transaction.confinement import host_only_reason
 from sockmon.tuning.transaction.journal import Applied, Begin, Extend, Journal, Observed, Write, Wrote
+from sockmon.tuning.transaction.plan_netns import ended_message, inside, validate_target
 from sockmon.tuning.transaction.recovery import recover_locked
 from sockmon.tuning.transaction.rollback import close_targets, rollback
 from sockmon.tuning.transaction.state_dirs import SOCKET_NAME, StateDirs
@@ -128,8 +130,9 @@ class Guard:
         lock.write_owner(locked, lock.LockOwner(begin.id, begin.actor, os.getpid(), begin.deadline))
         for other in recover_locked(self._dirs):
             self.messages += other.messages if other.state == "applying" else ()
-        for n, setting in enumerate(self._plan.settings):
-            self._targets[n] = open_or_explain(setting)
+        with inside(self._plan):
+            for n, setting in enumerate(self._plan.settings):
+                self._targets[n] = open_or_explain(setting)
         for n, setting in enumerate(self._plan.settings):
             require_unchanged(self._targets[n], setting, self._plan.undoes)
         self.listener = _listen(self._dirs)
@@ -157,7 +160,9 @@ class Guard:
                 raise TuningError(f"{setting.name}: {why}")
         if plan.boot_id != boot_id():
             raise TuningError("the plan was made before the last reboot", "plan it again")
-        if plan.netns != netns_inode():
+        if plan.target is not None:
+            validate_target(plan)
+        elif plan.netns != netns_inode():
             raise TuningError(
                 f"the plan is for network namespace net:[{plan.netns}], but this is net:[{netns_inode()}]"
             )
@@ -214,8 +219,16 @@ class Guard:
             self._foreign_values.pop(n, None)
         elif n not in self._foreign_values or self._foreign_values[n] != found:
             self._foreign_values[n] = found
+            if found is None and self._plan.target is not None:
+                # One sentence about the namespace takes the place of one about each of its keys.
+                self._note(ended_message(self._plan.target))
+                return
             changed = f"another process changed it to {found or 'an empty value'}"
             self.messages.append(f"{setting.name}: {'it does not exist any more' if found is None else changed}")
+
+    def _note(self, message: str) -> None:
+        if message not in self.messages:
+            self.messages.append(message)
 
     def _readback(self, n: int) -> str:
         return self._open_journal.state.readback.get(n, self._plan.settings[n].new)
@@ -255,6 +268,8 @@ class Guard:
     def keep(self, persist: bool = False) -> Transaction:
         """Commit: journal KEEP, then end the transaction; if that cannot be journaled, raise TuningError and hold
         on."""
+        if persist and self._plan.target is not None:
+            raise TuningError(not_persisted_message(self._plan))
         self.note_foreign_writes()
         not_kept = (ForeignValue(self._plan.settings[n].name, now) for n, now in self._foreign_values.items())
         if not self._open_journal.keep(persist, tuple(not_kept)):
@@ -264,7 +279,8 @@ class Guard:
     def revert(self) -> Transaction:
         """Roll back every value that no other process has changed since."""
         state, messages = rollback(self._open_journal, self._targets, {})
-        self.messages += messages
+        for message in messages:
+            self._note(message)
         return self._end(state)
 
     def _end(self, state: State) -> Transaction:

@@ -116,7 +116,7 @@ def _valid_begin(recorded: JournalState, name: str) -> Begin:
 
 
 def _roll_back(dirs: StateDirs, journal: Journal, begin: Begin) -> Transaction:
-    targets, missing = open_targets(begin.plan.settings)
+    targets, missing = open_targets(begin.plan)
     try:
         state, messages = rollback(journal, targets, missing)
         messages.append("recovered from the journal after the guard was killed")
@@ -127,7 +127,9 @@ def _roll_back(dirs: StateDirs, journal: Journal, begin: Begin) -> Transaction:
 
 def _other_netns_reason(begin: Begin) -> str:
     """Return the reason why the plan cannot be rolled back from here: it changed another network namespace."""
-    if begin.plan.netns == netns_inode() or not any(setting.is_sysctl for setting in begin.plan.settings):
+    if begin.plan.target is not None or begin.plan.netns == netns_inode():
+        return ""
+    if not any(setting.is_sysctl for setting in begin.plan.settings):
         return ""
     return f"it changed network namespace net:[{begin.plan.netns}]; run sockmon there to roll it back"
 

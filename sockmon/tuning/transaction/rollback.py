@@ -11,9 +11,10 @@ from contextlib import suppress
 from typing import Literal
 
 from sockmon.errors import TuningError
-from sockmon.model.plan import Setting
+from sockmon.model.plan import NetnsTarget, Plan, Setting
 from sockmon.model.transaction import State
 from sockmon.tuning.transaction.journal import Journal, Restored, RollbackStarted, Write
+from sockmon.tuning.transaction.plan_netns import NetnsEnded, ended_message, inside
 from sockmon.tuning.transaction.targets import Target, open_target, rollback_command
 
 Outcome = Literal["restored", "conflict", "stuck"]
@@ -32,14 +33,17 @@ def rollback(
     messages: list[str] = []
     outcomes: set[Outcome] = set()
     settings = recorded.begin.plan.settings if recorded.begin else ()
+    netns = _netns_of(journal)
     for n in reversed(range(len(settings))):
         if n in recorded.restored or not (n in recorded.written or recorded.damaged):
             continue
         outcome, message = _rollback_one(journal, n, settings[n], targets.get(n), missing.get(n, ""))
         if outcome == "restored":
             journal.try_append(Restored(n))
+            if message and netns is not None and settings[n].is_sysctl:
+                message = ended_message(netns)
         outcomes.add(outcome)
-        messages += [message] if message else []
+        messages += [message] if message and message not in messages else []
     return "stuck" if "stuck" in outcomes else "conflict" if "conflict" in outcomes else "reverted", messages
 
 
@@ -50,7 +54,10 @@ def _rollback_one(
         # The process has ended, or the interface was removed: nothing has the new value any more.
         if not missing:
             return "restored", f"{setting.name}: it does not exist any more"
-        return "stuck", f"{setting.name}: not rolled back: {missing}; run: {rollback_command(setting)}"
+        return (
+            "stuck",
+            f"{setting.name}: not rolled back: {missing}; run: {_by_hand(journal, setting)}",
+        )
     reason, absent = "", False
     for attempt in range(_ATTEMPTS):
         if attempt:
@@ -64,7 +71,10 @@ def _rollback_one(
     if absent:
         return "restored", f"{setting.name}: it does not exist any more: {reason}"
     old = setting.old or "an empty value"
-    return "stuck", f"{setting.name}: not rolled back to {old}: {reason}; run: {rollback_command(setting)}"
+    return (
+        "stuck",
+        f"{setting.name}: not rolled back to {old}: {reason}; run: {_by_hand(journal, setting)}",
+    )
 
 
 def _restore_old_value(journal: Journal, n: int, setting: Setting, target: Target) -> tuple[Outcome, str]:
@@ -74,7 +84,7 @@ def _restore_old_value(journal: Journal, n: int, setting: Setting, target: Targe
     if not _is_our_value(journal, n, setting, target, now):
         return "conflict", (
             f"{setting.name}: left at {now or 'an empty value'}, which another process wrote;"
-            f" the old value: {rollback_command(setting)}"
+            f" the old value: {_by_hand(journal, setting)}"
         )
     rejected: OSError | None = None
     # A long list is written in pieces: a recovery that finds half of it must know that this was us.
@@ -89,6 +99,14 @@ def _restore_old_value(journal: Journal, n: int, setting: Setting, target: Targe
     raise rejected or OSError(5, "the kernel accepted the write, but reports another value")
 
 
+def _netns_of(journal: Journal) -> NetnsTarget | None:
+    return journal.state.begin.plan.target if journal.state.begin else None
+
+
+def _by_hand(journal: Journal, setting: Setting) -> str:
+    return rollback_command(setting, _netns_of(journal))
+
+
 def _is_our_value(journal: Journal, n: int, setting: Setting, target: Target, now: str) -> bool:
     recorded = journal.state
     if target.equal(now, setting.new) or (n in recorded.readback and target.equal(now, recorded.readback[n])):
@@ -97,9 +115,20 @@ def _is_our_value(journal: Journal, n: int, setting: Setting, target: Target, no
     return n in recorded.written and n not in recorded.readback and not recorded.damaged
 
 
-def open_targets(settings: tuple[Setting, ...]) -> tuple[dict[int, Target], dict[int, str]]:
+def open_targets(plan: Plan) -> tuple[dict[int, Target], dict[int, str]]:
     """Return the targets of a journal's settings by number, and by number the reason why one could not be opened:
-    empty if it does not exist any more."""
+    empty if it does not exist any more, as all of a network namespace that has ended."""
+    try:
+        with inside(plan):
+            return _open_targets(plan.settings)
+    except NetnsEnded:
+        return {}, dict.fromkeys(range(len(plan.settings)), "")
+    except (TuningError, OSError) as error:
+        reason = error.message if isinstance(error, TuningError) else error.strerror or str(error)
+        return {}, dict.fromkeys(range(len(plan.settings)), reason)
+
+
+def _open_targets(settings: tuple[Setting, ...]) -> tuple[dict[int, Target], dict[int, str]]:
     targets: dict[int, Target] = {}
     missing: dict[int, str] = {}
     for n, setting in enumerate(settings):

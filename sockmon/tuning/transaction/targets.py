@@ -14,7 +14,7 @@ from sockmon.errors import TuningError
 from sockmon.kernel import sysctl
 from sockmon.kernel.cgroups.limits import CGROUP_KEYS, is_path
 from sockmon.kernel.processes.proc_files import start_of_living
-from sockmon.model.plan import Plan, Setting
+from sockmon.model.plan import NetnsTarget, Plan, Setting, netns_prefix
 from sockmon.port_lists import parse_ranges
 from sockmon.text import sanitize
 from sockmon.tunables import BY_KEY
@@ -198,13 +198,14 @@ def has_ended(setting: Setting) -> bool:
     return False
 
 
-def rollback_command(setting: Setting) -> str:
-    """Return the command that restores the old value by hand."""
+def rollback_command(setting: Setting, target: NetnsTarget | None = None) -> str:
+    """Return the command that restores the old value by hand, in the network namespace of the plan."""
     if setting.cgroup:
         return cgroup_command(setting.key, setting.cgroup, setting.old)
     if setting.pid:
         return f"prlimit --pid {setting.pid} --{setting.key}={setting.old}"
-    return f"sysctl -w '{setting.key}={setting.old}'"
+    prefix = netns_prefix(target.entry) if target else ""
+    return f"{prefix}sysctl -w '{setting.key}={setting.old}'"
 
 
 def require_reversible(setting: Setting) -> None:
