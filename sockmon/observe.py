@@ -17,7 +17,7 @@ from sockmon.agent.queue_samples import pause_and_sample, sample_first
 from sockmon.agent.sampler import open_sampler
 from sockmon.assess import Assessment
 from sockmon.assess.selection import Selection
-from sockmon.assess.several import HostAssessor
+from sockmon.assess.several import HostAssessor, without_quiet
 from sockmon.ceilings import CEILINGS
 from sockmon.ceilings.level_rules import LevelRules
 from sockmon.errors import BadRecording, BadSettings
@@ -47,11 +47,14 @@ SETTINGS = "config.toml"
 """The reader in `missing` for levels in the config file that could not be used."""
 
 
-def current_report(netns: Sequence[str] = (), watch: float = 0.0, selection: Selection = EVERYTHING) -> Report:
-    """Return what is selected of the Report of the network namespaces `netns`, by default our own, after `watch`
-    seconds; without `watch`, `missing` names the limits that need more samples."""
-    found = observe_once(netns, watch)
-    report = selection.apply(found.report)
+def current_report(
+    netns: Sequence[str] = (), watch: float = 0.0, selection: Selection = EVERYTHING, here: bool = False
+) -> Report:
+    """Return what is selected of the Report of the network namespaces `netns`, by default all of this host, and
+    with `here` our own, after `watch` seconds; without `watch`, `missing` names the limits that need more
+    samples."""
+    found = observe_once(netns, watch, others=not netns and not here)
+    report = selection.apply(without_quiet(found.report, found.snapshot))
     return report if watch else without_movement(report, found.snapshot.wall - found.started)
 
 
@@ -75,23 +78,23 @@ def without_movement(report: Report, seconds: float) -> Report:
     return _with_missing(report, [Missing(MOVEMENT, reason, short=short)])
 
 
-def observe_once(netns: str | Sequence[str] | None = None, watch: float = 0.0) -> Assessment:
+def observe_once(netns: str | Sequence[str] | None = None, watch: float = 0.0, others: bool = False) -> Assessment:
     """Return the Assessment after `watch` seconds; with 0 after one sample, or two if a queue or a counter needs
-    it. Rates and time left need `watch`."""
-    with open_sampler(netns, max(min(INTERVAL, watch / 4), 0.25), complete=True) as kernel:
+    it. Rates and time left need `watch`. `others`: all other network namespaces of the host are judged too."""
+    with open_sampler(netns, max(min(INTERVAL, watch / 4), 0.25), complete=True, others=others) as kernel:
         levels, refused = configured_levels()
         assessor = HostAssessor(max(watch + INTERVAL, 1.0), levels)
-        sample_first(kernel.netns)
+        sample_first(kernel.full_netns)
         assessment = assessor.add(kernel.sample(complete=True))
         if not watch and (assessor.has_overfull_queue() or assessor.has_hit_counters()):
             # A queue that is full for a moment is not an alarm, and a counter proves a hit only if it increases.
             moving = assessor.has_hit_counters()
-            pause_and_sample(kernel.netns, COUNTER_RESAMPLE_SECONDS if moving else QUEUE_RESAMPLE_SECONDS)
+            pause_and_sample(kernel.full_netns, COUNTER_RESAMPLE_SECONDS if moving else QUEUE_RESAMPLE_SECONDS)
             kernel.resample_queues()
             assessment = assessor.add(kernel.sample(complete=kernel.scarce))
         end = time.monotonic() + watch
         while (left := end - time.monotonic()) > 0:
-            pause_and_sample(kernel.netns, min(kernel.interval, left))
+            pause_and_sample(kernel.full_netns, min(kernel.interval, left))
             kernel.refresh()
             assessment = assessor.add(kernel.sample(complete=kernel.scarce or left <= kernel.interval))
         return with_missing(assessment, refused)
@@ -117,7 +120,8 @@ def with_missing(assessment: Assessment, more: Iterable[Missing]) -> Assessment:
 
 def report_of_recording(path: str) -> Report:
     """Return the Report at the end of the recording `path`: see `assess_recording`."""
-    return assess_recording(path).report
+    found = assess_recording(path)
+    return without_quiet(found.report, found.snapshot)
 
 
 def assess_recording(path: str) -> Assessment:

@@ -32,7 +32,7 @@ class DatagramSampler:
     def __init__(self, handle: NetnsHandle, owners: Owners) -> None:
         self._handle = handle
         self._owners = owners
-        self._sizer = datagrams.MessageSizer(handle.keeps_open)
+        self._sizer = datagrams.MessageSizer(handle.keeps_files)
         self._files = TimeoutReader()
         self.task = BudgetedTask("datagrams", self._scan, BUDGET)
         self.unowned: set[int] = set()

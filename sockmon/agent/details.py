@@ -66,15 +66,15 @@ def _dispatch(sampler: Sampler, query: DetailQuery) -> Generator[Detail | None, 
         return (yield from answer_socket(sampler, query))
     if isinstance(query, NetnsQuery):
         return (yield from answer_netns([item.handle for item in sampler.netns], query))
-    # The stream has one namespace. A query for a socket that is gone gets an answer without rows.
-    netns = next((item for item in sampler.netns if item.handle.inode == query.netns), sampler.netns[0])
+    # A query for a socket or a namespace that is gone gets an answer without rows.
+    netns = sampler.sampler_of(query.netns) or sampler.netns[0]
     if isinstance(query, GroupQuery):
         return (yield from _group(netns, sampler.owners, query))
     return (yield from _listener(netns, sampler.owners, query))
 
 
 def _netns(sampler: Sampler, inode: int) -> NetnsSampler | None:
-    return next((item for item in sampler.netns if item.handle.inode == inode), None)
+    return sampler.sampler_of(inode)
 
 
 def _empty_detail(query: DetailQuery, reason: Missing) -> Detail:

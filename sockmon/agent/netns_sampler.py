@@ -9,6 +9,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from sockmon.agent.budget import Budget, BudgetedTask
+from sockmon.agent.cheap_parts import CheapParts
 from sockmon.agent.datagram_sampler import DatagramSampler
 from sockmon.agent.listener_owners import with_holders
 from sockmon.agent.part import read_or_missing
@@ -123,6 +124,33 @@ class NetnsSampler:
         if (reason := handle.netlink_fallback) is not None:
             missing.append(Missing("sock_diag", reason))
         counters = read_or_missing(missing, "counters", lambda: netstat.read_counters(handle, missing)) or {}
+        listeners = read_or_missing(missing, "listeners", lambda: self.read_listeners(missing))
+        return self._compose(
+            missing,
+            stat,
+            counters,
+            read_or_missing(missing, "sysctls", lambda: sysctl.read_all(handle, missing=missing)) or {},
+            None if listeners is None else self._with_owners(listeners),
+            read_or_missing(missing, "conntrack", lambda: conntrack.read(handle)),
+        )
+
+    def sample_of(self, parts: CheapParts, missing: list[Missing]) -> Netns:
+        """Return the namespace as of the visit that has read `parts`, with the last result of each task."""
+        missing += parts.missing
+        listeners = None if parts.listeners is None else self._with_owners(parts.listeners)
+        found = self._compose(missing, parts.sockstat, parts.counters, parts.sysctls, listeners, parts.conntrack)
+        return replace(found, at=parts.at)
+
+    def _compose(
+        self,
+        missing: list[Missing],
+        stat: Sockstat | None,
+        counters: dict[str, int],
+        sysctls: dict[str, str],
+        listeners: tuple[Listener, ...] | None,
+        tracking: Conntrack | None,
+    ) -> Netns:
+        handle = self.handle
         missing += [
             Missing(task.reader, task.reason)
             for task in (*self.tasks, *self.late_tasks)
@@ -133,14 +161,15 @@ class NetnsSampler:
             inode=handle.inode,
             kind=handle.called.kind if handle.called else "",
             container=handle.called.container if handle.called else "",
+            runtime=handle.called.runtime if handle.called else "",
             entry=handle.entry,
             sockstat=stat,
             counters=counters,
-            sysctls=read_or_missing(missing, "sysctls", lambda: sysctl.read_all(handle, missing=missing)) or {},
-            listeners=read_or_missing(missing, "listeners", lambda: self._listeners(missing)),
+            sysctls=sysctls,
+            listeners=listeners,
             states=read_or_missing(missing, "states", lambda: self._states(stat, counters)),
             ports=read_or_missing(missing, "ports", lambda: self.ports.sample(missing)),
-            conntrack=read_or_missing(missing, "conntrack", self._conntrack),
+            conntrack=tracking and self._with_table(tracking),
             udp=read_or_missing(missing, "udp ports", self._udp),
             datagrams=read_or_missing(missing, "datagrams", self._datagrams),
             snat=read_or_missing(missing, "snat", self._snat),
@@ -148,8 +177,8 @@ class NetnsSampler:
             queues=read_or_missing(missing, "tcp queues", self.tcp_queues.sample),
         )
 
-    def _listeners(self, missing: list[Missing]) -> tuple[Listener, ...] | None:
-        """Return TCP and unix listeners with their owners; None if those of TCP cannot be read."""
+    def read_listeners(self, missing: list[Missing]) -> tuple[Listener, ...] | None:
+        """Return TCP and unix listeners without their owners; None if those of TCP cannot be read."""
         self._listening = ()
         local = read_or_missing(missing, "listeners", lambda: run(unix_listeners(self.handle.tick_socket)))
         found = read_or_missing(missing, "listeners", self._tcp_listeners)
@@ -158,7 +187,8 @@ class NetnsSampler:
         self._listening = found
         self._has_unix_listeners = bool(local)
         self.samples.add({item.inode: (item.queue, item.backlog or 0) for item in local or ()})
-        return self._with_owners(found + (local or ()))
+        self._inodes = {item.inode for item in (*found, *(local or ()))}
+        return found + (local or ())
 
     def _tcp_listeners(self) -> tuple[Listener, ...]:
         try:
@@ -191,10 +221,15 @@ class NetnsSampler:
         return
         yield
 
+    @property
+    def has_unowned(self) -> bool:
+        """Return whether the owner of a listener was not known at the last sample."""
+        return bool(self._unowned)
+
     def listening_inodes(self) -> set[int]:
         """Return the inodes of all listeners as of the last sample, or now if there was none."""
         if self._inodes is None:
-            self._listeners([])
+            self.read_listeners([])
         return self._inodes or set()
 
     def _with_owners(self, found: Sequence[Listener]) -> tuple[Listener, ...]:
@@ -286,8 +321,7 @@ class NetnsSampler:
             )
         return count
 
-    def _conntrack(self) -> Conntrack:
-        gauge = conntrack.read(self.handle)
+    def _with_table(self, gauge: Conntrack) -> Conntrack:
         table = self.table.value
         if table is None:
             return gauge

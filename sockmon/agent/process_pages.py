@@ -111,9 +111,10 @@ def _netns_of(sampler: Sampler, query: ProcessQuery | DescriptorsQuery) -> Itera
     """Yield a handle of the network namespace of the process: one that is sampled, or one that is opened for this
     question; raise ReadError."""
     with netns_of_process(query.pid, query.start, sampler.table.proc) as netns:
-        sampled = next((item.handle for item in sampler.netns if netns.is_of(item.handle)), None)
+        sampled = sampler.sampler_of(netns.inode) if netns.inode else None
+        sampled = sampled or next((item for item in sampler.netns if netns.is_of(item.handle)), None)
         if sampled is not None:
-            yield sampled
+            yield sampled.handle
             return
         with netns.open() as handle:
             yield handle

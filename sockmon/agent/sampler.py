@@ -14,7 +14,7 @@ from sockmon.agent.host_sysctls import read_host_sysctls
 from sockmon.agent.limit_origins import LimitOrigins
 from sockmon.agent.listener_owners import unreadable_descriptors
 from sockmon.agent.netns_sampler import NetnsSampler
-from sockmon.agent.other_netns import other_netns_task
+from sockmon.agent.netns_watch import MAX_WATCHED, NetnsWatch
 from sockmon.agent.part import read_or_missing
 from sockmon.agent.wanted_netns import open_wanted
 from sockmon.errors import ReadError
@@ -75,10 +75,12 @@ def boottime() -> float:
 
 
 @contextmanager
-def open_sampler(netns: str | Sequence[str] | None, interval: float, complete: bool = False) -> Iterator[Sampler]:
+def open_sampler(
+    netns: str | Sequence[str] | None, interval: float, complete: bool = False, others: bool = True
+) -> Iterator[Sampler]:
     """Open a Sampler of this host and of the namespace `netns`, by default our own; raise NoSuchNamespace if there
     is no such namespace. `complete`: only complete samples are taken, for which few descriptors are enough, and
-    `netns` may be several, and shell patterns."""
+    `netns` may be several, and shell patterns. `others`: all other namespaces of the host are watched too."""
     wanted = (netns,) if isinstance(netns, str) else tuple(netns or ())
     require_descriptors(MIN_DESCRIPTORS if complete else AGENT_DESCRIPTORS)
     with ExitStack() as stack:
@@ -86,16 +88,19 @@ def open_sampler(netns: str | Sequence[str] | None, interval: float, complete: b
         budget = own_descriptors.budget(bool(wanted)) if scarce else own_descriptors.UNLIMITED
         own = stack.enter_context(closing(open_current(keeps_open=not scarce)))
         found = open_wanted(wanted, not isinstance(netns, str), budget.most, stack)
-        sampler = Sampler(found.handles or [own], own, interval)
+        sampler = Sampler(found.handles or [own], own, interval, MAX_WATCHED if others else 0)
         sampler.shortage = budget.missing + found.missing
         stack.callback(sampler.close)
         yield sampler
 
 
 class Sampler:
-    """Reads one host, through its own namespace `own`, and the network namespaces `handles`."""
+    """Reads one host, through its own namespace `own`, the network namespaces `handles`, and up to `watched`
+    others in turn."""
 
-    def __init__(self, handles: Sequence[NetnsHandle], own: NetnsHandle, interval: float = 1.0) -> None:
+    def __init__(
+        self, handles: Sequence[NetnsHandle], own: NetnsHandle, interval: float = 1.0, watched: int = 0
+    ) -> None:
         self.interval = interval
         self._own = own
         self.scarce = not own.keeps_open
@@ -109,7 +114,7 @@ class Sampler:
         self.cgroup_reader = CgroupReader(shared_proc=self.table.proc)
         self._map_counter = MapCounter(self.table)
         self._watch_counts = WatchCounter(self.table.proc, self._users)
-        self.netns = [NetnsSampler(handle, self.owners) for handle in handles]
+        self._started_for = [NetnsSampler(handle, self.owners) for handle in handles]
         self._process_task = BudgetedTask("processes", self._read_processes, PROCESSES)
         self._cgroup_task = BudgetedTask("cgroups", self._read_cgroups, CGROUPS)
         self._owner_task = BudgetedTask("owners", lambda: self.owners.refresh(self.rows()), OWNERS)
@@ -123,24 +128,48 @@ class Sampler:
         self._permanent_task = BudgetedTask("neighbours", lambda: neighbours.count_permanent(own), NEIGHBOURS)
         self.names = NamespaceNames(self.table.proc, StateFiles())
         self.process_facts = FactsReader(self.table.proc, self._users)
-        self._other_task = other_netns_task(self.rows, handles, self.names, self.table.proc)
-        self.tasks: Sequence[BudgetedTask[object]] = (
+        self.watch = NetnsWatch(
+            self.rows, handles, self.names, self.table.proc, self.owners, own.keeps_open, watched
+        )
+        self._other_task = self.watch.search
+        self._visible_tasks = 0
+        self._started = (boottime(), time.process_time())
+        self._costs: deque[tuple[float, float]] = deque()
+
+    @property
+    def netns(self) -> list[NetnsSampler]:
+        """Return the samplers of all namespaces: first those that it was started for."""
+        return [*self._started_for, *self.watch.samplers]
+
+    @property
+    def full_netns(self) -> list[NetnsSampler]:
+        """Return those that are read for each Snapshot: those that it was started for, and the chosen one."""
+        return [*self._started_for, *filter(None, (self.watch.chosen,))]
+
+    def sampler_of(self, inode: int) -> NetnsSampler | None:
+        """Return the sampler of a namespace; None if it is not watched."""
+        own = (netns for netns in self._started_for if netns.handle.inode == inode)
+        return next(own, None) or self.watch.sampler_of(inode)
+
+    @property
+    def tasks(self) -> Sequence[BudgetedTask[object]]:
+        """Return the budgeted work, in the order in which it starts."""
+        return (
             self._process_task,
-            *(task for netns in self.netns for task in netns.tasks),
+            *(task for netns in self._started_for for task in netns.tasks),
+            self._other_task,
+            self.watch.visits,
+            *self.watch.tasks(),
             self._cgroup_task,
             self._owner_task,
-            *(task for netns in self.netns for task in netns.late_tasks),
+            *(task for netns in self._started_for for task in netns.late_tasks),
             self._map_task,
             self._watch_task,
             self._locked_task,
             self._acceptor_task,
-            self._other_task,
             self._permanent_task,
             self._origin_task,
         )
-        self._visible_tasks = 0
-        self._started = (boottime(), time.process_time())
-        self._costs: deque[tuple[float, float]] = deque()
 
     def rows(self) -> tuple[Process, ...]:
         """Return all processes as of the last time that they were read."""
@@ -154,11 +183,12 @@ class Sampler:
         """Do some budgeted work: finish what has started, then start what is due. Return False if there is
         none."""
         now = boottime()
-        active = next((task for task in self.tasks if task.active), None)
+        tasks = self.tasks
+        active = next((task for task in tasks if task.active), None)
         # The queues have one short step each, and change while a long task runs.
-        urgent: list[BudgetedTask[object]] = [netns.queue_task for netns in self.netns]
+        urgent: list[BudgetedTask[object]] = [netns.queue_task for netns in self.full_netns]
         task = None if self.scarce and active else next((task for task in urgent if task.due(now)), None)
-        task = task or active or next((task for task in self.tasks if task.due(now)), None)
+        task = task or active or next((task for task in tasks if task.due(now)), None)
         if task is None:
             return False
         task.run(seconds)
@@ -190,7 +220,7 @@ class Sampler:
             tasks=read_or_missing(missing, "tasks", lambda: host.read_tasks(self._own, self._visible_tasks)),
             memory=read_or_missing(missing, "memory", lambda: self._memory(own, sysctls)),
             processes=read_or_missing(missing, "processes", lambda: self._processes(missing)),
-            netns=tuple(self._sample_netns(netns, missing) for netns in self.netns),
+            netns=self._sample_netns(missing),
             neighbours=read_or_missing(missing, "neighbours", self._neighbours),
             softnet=read_or_missing(missing, "softnet", lambda: softnet.read(self._own)),
             available_memory=read_or_missing(missing, "meminfo", lambda: meminfo.read_available(self._own)),
@@ -204,12 +234,17 @@ class Sampler:
             limit_origins=self._origin_task.value or (),
         )
 
-    def _sample_netns(self, netns: NetnsSampler, missing: list[Missing]) -> Netns:
-        """Return one namespace; of several, the entries in `missing` say which one they are about."""
-        own: list[Missing] = []
-        found = netns.sample(own)
-        missing += [replace(entry, netns=found.inode) for entry in own] if len(self.netns) > 1 else own
-        return found
+    def _sample_netns(self, missing: list[Missing]) -> tuple[Netns, ...]:
+        """Return the namespaces; of several, the entries in `missing` say which one they are about."""
+        found: list[Netns] = []
+        first: list[Missing] = []
+        several = len(self._started_for) > 1
+        for number, netns in enumerate(self._started_for):
+            own: list[Missing] = []
+            found.append(netns.sample(own))
+            missing += [replace(entry, netns=found[-1].inode) for entry in own] if several else own
+            first = first if number else own
+        return (*found, *self.watch.sample(missing, first))
 
     def _missing_of_tasks(self) -> list[Missing]:
         parts: list[BudgetedTask[object]] = [
@@ -235,8 +270,9 @@ class Sampler:
 
     def close(self) -> None:
         """Close all files that are open for the next sample."""
-        for netns in self.netns:
+        for netns in self._started_for:
             netns.close()
+        self.watch.close()
         self.cgroup_reader.close()
         self.limit_origins.close()
         self.owners.close()
@@ -253,7 +289,9 @@ class Sampler:
         """Run the tasks again that read queues, and counters that prove a hit, before the next Snapshot: one
         sample of them proves nothing."""
         again: list[BudgetedTask[object]] = [self._cgroup_task]
-        for netns in self.netns:
+        self.watch.read_all()
+        again += self.watch.tasks()
+        for netns in self._started_for:
             again += [netns.datagrams, netns.states, netns.udp, netns.transmit]
         active = [task for task in self.tasks if task.active]
         for task in again:
@@ -285,14 +323,14 @@ class Sampler:
         missing += unreadable_descriptors(self.owners)
         if found is None:
             return None
-        rare = self.netns[0].states.value
+        rare = self._started_for[0].states.value
         if rare and rare.capped:
             missing.append(
                 Missing(
                     "owners", f"owners are read for {MAX_CLOSE_WAIT_INODES:,} sockets in CLOSE_WAIT, not for all"
                 )
             )
-        queues = self.netns[0].tcp_queues.by_inode()
+        queues = self._started_for[0].tcp_queues.by_inode()
         return self._attribution.attribute(found, rare.close_wait if rare else None, queues)
 
     def _read_processes(self) -> Incremental[Processes]:

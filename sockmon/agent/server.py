@@ -9,9 +9,10 @@ import time
 from sockmon.agent.pending import Pending
 from sockmon.agent.sampler import SLICE_SECONDS, Sampler, boottime
 from sockmon.errors import BadRecording
-from sockmon.model.detail import SetInterval
+from sockmon.model.detail import SetInterval, WatchNetns
 from sockmon.model.socket_list import StopSocketList
 from sockmon.sources.wire import decode_request, encode, hello
+from sockmon.sources.wire_netns import SnapshotWriter
 
 REST_SECONDS = 0.015
 """Pause between two slices of budgeted work, which so takes a quarter of a processor at most."""
@@ -29,6 +30,7 @@ class StreamServer:
         self._attached = attached
         self._buffer = b""
         self._pending = Pending(sampler)
+        self._snapshots = SnapshotWriter()
         self._tick = time.monotonic()
         self._poll = select.poll()
         self._poll.register(out, 0)
@@ -39,7 +41,7 @@ class StreamServer:
         try:
             self._write(hello())
             while True:
-                self._write(encode(self._sampler.sample()))
+                self._write(encode(self._snapshots.line(self._sampler.sample())))
                 self._tick = max(self._tick + self._sampler.interval, time.monotonic())
                 if not self._until_tick():
                     return
@@ -61,7 +63,7 @@ class StreamServer:
     def _idle_seconds(self) -> float:
         """Return how long to sleep at most: the queues that no counter shows are sampled between two ticks."""
         now = boottime()
-        return max(min(netns.idle_seconds(now) for netns in self._sampler.netns), REST_SECONDS)
+        return max(min(netns.idle_seconds(now) for netns in self._sampler.full_netns), REST_SECONDS)
 
     def _answer_slice(self) -> bool:
         """Work on the oldest request for one slice. A person waits for the answer, so this work has no budget."""
@@ -98,6 +100,8 @@ class StreamServer:
             self._tick = time.monotonic()
         elif isinstance(request, StopSocketList):
             self._pending.stop_socket_list()
+        elif isinstance(request, WatchNetns):
+            self._sampler.watch.choose(request.netns)
         else:
             self._pending.add(request)
 

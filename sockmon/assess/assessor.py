@@ -23,6 +23,15 @@ from sockmon.model.snapshot import HIDDEN_PROCESSES, Missing, Netns, Snapshot
 DEFAULT_LEVELS = LevelRules()
 UNKNOWN_SECONDS = 5.0
 """Seconds for which a ceiling is unknown before that counts: some are read only after the first samples."""
+PART_READ = {
+    "bound-ports": "ports",
+    "ephemeral-ports": "ports",
+    "snat-ports": "snat",
+    "syn-queue": "states",
+    "udp-buffers": "udp",
+    "udp-ports": "udp",
+}
+"""What a ceiling measures of a namespace, if `Netns.ruled_out` can have it: then no limit of it is near."""
 HISTORY_SECONDS = 600.0
 """History that is kept of each gauge."""
 
@@ -41,7 +50,7 @@ class Assessor:
         self._levels = levels
         self._ceilings = ceilings
         self._max_ok = max_ok
-        self._identity: tuple[str, int] | None = None
+        self._identity: tuple[str, int, int] | None = None
         self._started = 0.0
         self._reset()
 
@@ -61,7 +70,7 @@ class Assessor:
     def add(self, snapshot: Snapshot) -> Assessment:
         """Add a Snapshot and return the Assessment as of it."""
         netns = snapshot.netns[0]
-        identity = (snapshot.host.boot_id, netns.inode)
+        identity = (snapshot.host.boot_id, netns.inode, netns.cookie)
         if identity != self._identity:
             # Numbers of another boot or another namespace cannot be compared with these.
             self._identity, self._started = identity, snapshot.wall
@@ -69,7 +78,8 @@ class Assessor:
         window = self._window(snapshot, netns)
         verdicts: dict[Key, Verdict] = {}
         for ceiling in self._ceilings:
-            verdicts |= self._judge_safely(ceiling, window)
+            if PART_READ.get(ceiling.id) not in netns.ruled_out:
+                verdicts |= self._judge_safely(ceiling, window)
         self._store(verdicts, snapshot)
         readings = readings_of(verdicts.values(), window, self._max_ok)
         return Assessment(

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
 
-from msgspec.structs import replace
+from msgspec.structs import fields, replace
 
 from sockmon.assess.assessment import Assessment
 from sockmon.assess.assessor import DEFAULT_LEVELS, Assessor
@@ -25,6 +25,7 @@ NETNS_CEILINGS = tuple(row for row in CEILINGS if row.of_netns)
 OTHERS_MAX_OK = 1
 """Readings without an alarm that each of the other namespaces adds for a ceiling; MAX_OK_READINGS of all are
 listed."""
+_READ = tuple(field.name for field in fields(Netns) if field.name != "at")
 FORGET_SECONDS = 60.0
 """Time after which the history of a namespace that is not sampled any more is dropped."""
 
@@ -84,26 +85,39 @@ class _Part:
         self.at = 0.0
         """When it was sampled last."""
         self._netns: Netns | None = None
+        self._missing: tuple[Missing, ...] = ()
+        self._last: Assessment | None = None
+        """The last Assessment, if nothing in it changes as long as the namespace does not."""
 
     def is_of(self, netns: Netns) -> bool:
         """Return whether it is the same namespace: the kernel uses the number of one that has ended again."""
         last = self._netns
+        if last is not None and last.cookie and netns.cookie:
+            return last.cookie == netns.cookie
         return last is None or not (last.container and netns.container) or last.container == netns.container
 
     def add(self, snapshot: Snapshot, netns: Netns) -> Assessment:
-        """Return the Assessment of its limits."""
-        self.at, self._netns = snapshot.at, netns
+        """Return the Assessment of its limits: the last one if nothing was read since, and all was well."""
+        missing = _missing_of(snapshot, netns)
+        self.at = snapshot.at
+        if self._last is not None and missing == self._missing and _is_unchanged(netns, self._netns):
+            return self._last
+        self._netns, self._missing = netns, missing
         # What the limits of a namespace do not need is left out: a host can have thousands of cgroups.
-        return self.assessor.add(
-            replace(
-                snapshot,
-                netns=(netns,),
-                missing=_missing_of(snapshot, netns),
-                softnet=None,
-                neighbours=None,
-                cgroups=None,
-            )
+        found = self.assessor.add(
+            replace(snapshot, netns=(netns,), missing=missing, softnet=None, neighbours=None, cgroups=None)
         )
+        well = netns.at is not None and all(row.severity == "ok" for row in found.report.readings)
+        self._last = found if well else None
+        return found
+
+
+def _is_unchanged(now: Netns, before: Netns | None) -> bool:
+    """Return whether nothing but the time of reading differs; equal parts are mostly the same objects."""
+    if now is before or before is None:
+        return now is before
+    pairs = ((getattr(now, name), getattr(before, name)) for name in _READ)
+    return all(new is old or new == old for new, old in pairs)
 
 
 def _missing_of(snapshot: Snapshot, netns: Netns) -> tuple[Missing, ...]:
@@ -149,14 +163,39 @@ def _once(build: Callable[[], Assessment]) -> Callable[[], Assessment]:
 def _report_of_all(snapshot: Snapshot, host: Report, of_netns: Sequence[Report]) -> Report:
     """Return one Report: the readings of the host once, and those of each namespace."""
     first, *others = of_netns
-    rows = (*host.readings, *first.readings, *_grouped(row for report in others for row in report.readings))
+    known = frozenset(_reason(row) for row in first.readings if row.severity == "unknown")
+    more = (row for report in others for row in report.readings)
+    # What cannot be known in any namespace of this host is said once.
+    own = _grouped(row for row in more if _reason(row) not in known)
+    rows = (*host.readings, *first.readings, *own)
     readings = tuple(_fullest(sorted(rows, key=_urgency_order)))
-    return _report(host, snapshot, readings, first_names([netns.name for netns in snapshot.netns]))
+    names = [netns.name for netns in snapshot.netns if netns.at is None] or [snapshot.netns[0].name]
+    quiet = sum(
+        netns.at is not None and all(row.severity == "ok" or _reason(row) in known for row in report.readings)
+        for netns, report in zip(snapshot.netns[1:], others, strict=True)
+    )
+    return replace(_report(host, snapshot, readings, first_names(names)), quiet_netns=quiet)
 
 
 def _report(host: Report, snapshot: Snapshot, readings: tuple[Reading, ...], netns: str) -> Report:
     missing = (*snapshot.missing, *unjudged(snapshot))
     return replace(host, netns=netns, verdict=worst(readings), readings=readings, missing=missing)
+
+
+def _reason(row: Reading) -> object:
+    """Return what an unknown reading is about, and why; of another one itself."""
+    return (row.ceiling, row.evidence) if row.severity == "unknown" else row
+
+
+def without_quiet(report: Report, snapshot: Snapshot) -> Report:
+    """Return `report` without the readings of the namespaces that are read in turn, except for what is not ok."""
+    others = {netns.inode for netns in snapshot.netns[1:] if netns.at is not None}
+    own = (
+        row
+        for row in report.readings
+        if row.netns is None or row.netns.inode not in others or row.severity != "ok"
+    )
+    return replace(report, readings=tuple(own))
 
 
 def _grouped(rows: Iterable[Reading]) -> Iterator[Reading]:
@@ -167,7 +206,7 @@ def _grouped(rows: Iterable[Reading]) -> Iterator[Reading]:
         if row.severity != "unknown":
             yield row
         elif row.missing:
-            unknown[row.ceiling, row.evidence].append(row)
+            unknown[_reason(row)].append(row)
     for same in unknown.values():
         first = same[0]
         more = f" and {plural(len(same) - 1, 'more namespace')}" if len(same) > 1 else ""

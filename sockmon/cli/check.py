@@ -33,10 +33,14 @@ OWN_SENTENCES = (MOVEMENT, OTHER_NETNS, OUTER_TASKS, NOT_CHOSEN, SETTINGS)
 PLAN_COMMAND = "sockmon tune plan"
 
 
-def report_for(netns: Sequence[str], watch: float, recording: str | None, selection: Selection) -> Report:
+def report_for(
+    netns: Sequence[str], watch: float, recording: str | None, selection: Selection, here: bool = False
+) -> Report:
     """Return what is selected of the report of this machine or a recording; print what is odd about either."""
     found = (
-        selection.apply(report_of_recording(recording)) if recording else current_report(netns, watch, selection)
+        selection.apply(report_of_recording(recording))
+        if recording
+        else current_report(netns, watch, selection, here)
     )
     for missing in found.missing if recording else ():
         if missing.reader == RECORDING:
@@ -86,6 +90,9 @@ def as_text(report: Report, colour: bool, width: int | None = None, plan: str = 
         lines += _coloured(_wrapped(line, 33 if len(rows) == 1 else 10, width), severity, colour)
         if severity in ALARMS:
             lines += _evidence_lines(rows[0], width, _plan_for(rows[0], plan, several))
+    if report.quiet_netns:
+        others = fmt.plural(report.quiet_netns, "other network namespace")
+        lines += _coloured([f"{glyph_and_label('ok'):<9} {others}: no limit is near"], "ok", colour)
     lines += _missing_lines(_not_yet_reported(report), width)
     if width is not None:
         summary = f"{_verdict_summary(report)}; {left_out}" if left_out else _verdict_summary(report)

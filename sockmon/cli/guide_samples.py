@@ -44,7 +44,7 @@ class Samples(Protocol):
 def open_samples(spec: str | None, netns: str | None) -> Iterator[Samples]:
     """Open the stream that `--from` names; without it that of this host and of the namespace `netns`."""
     if spec is None:
-        with open_sampler(netns, INTERVAL, complete=True) as sampler:
+        with open_sampler(netns, INTERVAL, complete=True, others=False) as sampler:
             yield HostSamples(sampler, _here(netns, sampler.netns[0].handle.entry))
     elif spec.startswith(SCHEME):
         with closing(open_source(spec, INTERVAL, None)) as source:
@@ -77,7 +77,7 @@ class HostSamples:
         self._sampler = sampler
         levels, self._refused = configured_levels()
         self._assessor = Assessor(levels=levels)
-        sample_first(sampler.netns)
+        sample_first(sampler.full_netns)
         self.first = self._assess(complete=True)
 
     def _assess(self, complete: bool) -> Assessment:

@@ -115,8 +115,10 @@ def _recover_interrupted_changes() -> None:
     multiple=True,
     metavar="NAME|PID|PATH|PATTERN",
     help="Judge this network namespace, and those of other --netns: by its name, or that of the container, pod,"
-    " machine or unit in it, the PID of a process in it, a path, or a shell pattern of names such as 'shop/*'.",
+    " machine or unit in it, the PID of a process in it, a path, or a shell pattern of names such as 'shop/*'."
+    " By default all of the host are judged.",
 )
+@click.option("--here", is_flag=True, help="Judge the network namespace alone that sockmon is started in.")
 @click.option("--from", "recording", metavar="FILE", help="Report the state at the end of a recording.")
 def check(
     json_: bool,
@@ -125,21 +127,24 @@ def check(
     only: tuple[str, ...],
     ignore: tuple[str, ...],
     netns: tuple[str, ...],
+    here: bool,
     recording: str | None,
 ) -> None:
-    """Print one report of every limit, the most urgent first."""
+    """Print one report of every limit in all network namespaces of this host, the most urgent first."""
     from sockmon.assess.selection import parse_selection
     from sockmon.cli.check import EXIT_CODES, report_for, shown
 
-    if recording and (watch or netns):
-        raise click.UsageError("--watch and --netns cannot be combined with --from")
+    if recording and (watch or netns or here):
+        raise click.UsageError("--watch, --netns and --here cannot be combined with --from")
+    if netns and here:
+        raise click.UsageError("--netns cannot be combined with --here")
     if json_ and oneline:
         raise click.UsageError("--json cannot be combined with --oneline")
     selection = parse_selection(only, ignore)
     if not recording:
         _recover_interrupted_changes()
     try:
-        found = report_for(netns, watch, recording, selection)
+        found = report_for(netns, watch, recording, selection, here)
     except SockmonError as error:
         if oneline:
             from sockmon.cli.oneline import failed

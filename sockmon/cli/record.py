@@ -13,6 +13,7 @@ from types import TracebackType
 from sockmon.agent.sampler import Sampler
 from sockmon.errors import SockmonError
 from sockmon.sources.wire import encode, hello
+from sockmon.sources.wire_netns import SnapshotWriter
 
 TEMPORARY_ERRORS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE, errno.ENOBUFS, errno.ENOMEM}
@@ -73,8 +74,9 @@ class Recording:
         except OSError as error:
             raise self._unwritable(error, "nothing was recorded") from error
 
-    def write(self, line: bytes) -> None:
-        """Append one line, or pause; raise SockmonError if no later line can be written either."""
+    def write(self, line: bytes) -> bool:
+        """Append one line, or pause; return whether it was written; raise SockmonError if no later line can be
+        written either."""
         try:
             self._append(line)
         except OSError as error:
@@ -84,10 +86,11 @@ class Recording:
                 self._report(f"{self._path}: {_reason(error)}: recording pauses")
             self._skipped += 1
             self.lost += 1
-        else:
-            if self._skipped:
-                self._report(f"{self._path}: recording continues; {self._skipped:,} samples were not written")
-            self._skipped = 0
+            return False
+        if self._skipped:
+            self._report(f"{self._path}: recording continues; {self._skipped:,} samples were not written")
+        self._skipped = 0
+        return True
 
     def _append(self, line: bytes) -> None:
         begin = os.fstat(self._file).st_size
@@ -118,11 +121,13 @@ def _reason(error: OSError) -> str:
 
 def record(sampler: Sampler, out: Recording, seconds: float | None) -> None:
     """Write Snapshots for `seconds`, or without end."""
-    out.begin(hello(), encode(sampler.sample(complete=True)))
+    snapshots = SnapshotWriter()
+    out.begin(hello(), encode(snapshots.line(sampler.sample(complete=True))))
     number, begin = 1, time.monotonic()
     while (tick := number * sampler.interval) <= (seconds if seconds is not None else tick):
         while sampler.step() and time.monotonic() < begin + tick:
             pass
         time.sleep(max(begin + tick - time.monotonic(), 0.0))
-        out.write(encode(sampler.sample()))
+        if not out.write(encode(snapshots.line(sampler.sample()))):
+            snapshots.restart()
         number += 1

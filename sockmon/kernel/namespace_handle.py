@@ -11,7 +11,8 @@ import errno
 import os
 import socket
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 from sockmon.errors import NotPresent, ReadError
 from sockmon.kernel.errnos import NO_FREE_FILE
@@ -131,9 +132,17 @@ def read_error(name: str, code: int) -> ReadError:
 class NetnsHandle:
     """One network namespace, held open: its /proc files, its sysctls and its netlink sockets."""
 
-    def __init__(self, name: str, opened: OpenedFiles, proc: str | None = None, keeps_open: bool = True) -> None:
-        """Take over what was `opened`. `proc` is where an absent file is opened again; None if the namespace is
-        not ours. `keeps_open`: False opens each file for one read, and one socket for dumps that never overlap."""
+    def __init__(
+        self,
+        name: str,
+        opened: OpenedFiles,
+        proc: str | None = None,
+        keeps_open: bool = True,
+        inside: Callable[[], AbstractContextManager[None]] | None = None,
+    ) -> None:
+        """Take over what was `opened`. `proc` is where an absent file is opened again, `inside` the namespace;
+        None: it cannot be. `keeps_open`: False opens each file for one read, and one socket for dumps that never
+        overlap."""
         self.name = name
         self.called: NetnsName | None = None
         """What people call it; None if it was opened by a pid or a path."""
@@ -151,8 +160,19 @@ class NetnsHandle:
         self._errors = opened.errors
         self._retry_at: dict[str, float] = {}
         self._proc = proc
+        self._inside = inside or nullcontext
+        self._may_enter = inside is not None or proc is not None
         self.keeps_open = keeps_open
-        self.probes = Probes(opened.files, proc is not None)
+        self.keeps_files = keeps_open
+        """Whether a file stays open after it was read; may be changed."""
+        self.probes = Probes(opened.files, proc is not None, self._inside)
+
+    def inside(self) -> AbstractContextManager[None]:
+        """Return the context in which this thread is in the namespace, to open what the handle has not; raise
+        ReadError if it was opened by a child. No thread may be started there."""
+        if not self._may_enter:
+            raise ReadError("network namespace", "this process cannot enter it")
+        return self._inside()
 
     @property
     def ours(self) -> bool:
@@ -178,7 +198,8 @@ class NetnsHandle:
                 self._sockets.pop(name).close()
             self._errors[name], self._retry_at[name] = code, float("inf")
             if self._proc is not None:
-                self._files |= open_proc_net(name, self._proc)
+                with self._inside():
+                    self._files |= open_proc_net(name, self._proc)
             if (text := proc_net.open_fallback(self._files, name)) is not None:
                 self._proc_net[name] = text
 
@@ -244,14 +265,22 @@ class NetnsHandle:
         self.read(path)
         if path in self._files:
             return os.fstat(self._files[path]).st_mode & 0o777
-        return os.stat(f"{self._proc}/{path}").st_mode & 0o777
+        with self._inside():
+            return os.stat(f"{self._proc}/{path}").st_mode & 0o777
 
-    def release_sockets(self) -> None:
-        """Close the sockets that can be opened again."""
+    def release_sockets(self, names: Iterable[str] = SOCKETS) -> None:
+        """Close those sockets of `names` that can be opened again."""
         if self._proc is not None:
-            for each in self._sockets.values():
-                each.close()
-            self._sockets.clear()
+            for name in names:
+                if name in self._sockets:
+                    self._sockets.pop(name).close()
+
+    def release_files(self) -> None:
+        """Close the files that can be opened again, and keep none open from now on."""
+        self.keeps_files = False
+        if self._proc is not None:
+            for path in [path for path in self._files if path.startswith(("net/", "sys/"))]:
+                os.close(self._files.pop(path))
 
     def abandon_query(self) -> None:
         """Forget a query that was stopped half-way: the next dump on its socket would have to read the rest first.
@@ -292,7 +321,8 @@ class NetnsHandle:
         now = time.monotonic()
         if self._proc is not None and now >= self._retry_at.get(name, 0.0):
             try:
-                return open_socket(name) if name in SOCKETS else open_file(name, self._proc)
+                with self._inside():
+                    return open_socket(name) if name in SOCKETS else open_file(name, self._proc)
             except OSError as error:
                 self._errors[name] = error.errno or errno.EIO
                 if self.keeps_open or error.errno not in NO_FREE_FILE:
@@ -301,7 +331,7 @@ class NetnsHandle:
 
     def _release(self, path: str) -> None:
         """Close a file that is not kept open."""
-        if not self.keeps_open and path in self._files and self._proc is not None:
+        if not self.keeps_files and path in self._files and self._proc is not None:
             os.close(self._files.pop(path))
 
     def _invalidate(self, path: str, code: int) -> ReadError:

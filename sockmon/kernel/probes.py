@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 from sockmon.kernel.sockets import datagram_probe, port_probe
@@ -26,8 +27,12 @@ def open_probes() -> dict[str, int]:
 class Probes:
     """The sockets that ask in one namespace: kept open, or opened for each question if the namespace is ours."""
 
-    def __init__(self, files: dict[str, int], ours: bool) -> None:
-        """Take what `open_probes` returned out of `files`."""
+    def __init__(
+        self, files: dict[str, int], ours: bool, inside: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
+        """Take what `open_probes` returned out of `files`. `ours`: one can be opened at any time, `inside` the
+        namespace."""
+        self._inside = inside
         self._kept = {name: socket.socket(fileno=files.pop(name)) for name in _OPEN if name in files}
         self._ours = ours
 
@@ -50,7 +55,10 @@ class Probes:
     def _ask(self, name: str, question: Callable[[socket.socket], T | None]) -> T | None:
         if name in self._kept:
             return question(self._kept[name])
-        probe = _OPEN[name]() if self._ours else None
+        if not self._ours:
+            return None
+        with self._inside():
+            probe = _OPEN[name]()
         if probe is None:
             return None
         with probe:

@@ -59,7 +59,7 @@ class _Batch(msgspec.Struct, tag="batch"):
 
 def open_in_netns(namespace: int, work: Callable[[], OpenedFiles]) -> OpenedFiles | EntryRefused:
     """Run `work` in the network namespace of the descriptor `namespace`, and return what it opened."""
-    enter = _setns()
+    enter = setns_call()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
         with theirs:
@@ -163,7 +163,7 @@ def _receive(ours: socket.socket) -> OpenedFiles | EntryRefused:
     return opened
 
 
-def _setns() -> Callable[[int, int], None]:
+def setns_call() -> Callable[[int, int], None]:
     """Return setns(2): that of `os` since Python 3.12, else that of the C library, which is loaded before the
     fork."""
     if sys.version_info >= (3, 12):

@@ -67,7 +67,14 @@ class SetInterval(msgspec.Struct, frozen=True, tag="interval", tag_field="focus"
     seconds: float
 
 
-Request = DetailQuery | StopSocketList | SetInterval
+class WatchNetns(msgspec.Struct, frozen=True, tag="watch", tag_field="focus"):
+    """Ask to sample another network namespace as fully as the own one, until the next request of this kind."""
+
+    netns: int
+    """Inode of the namespace; 0: none but the own one."""
+
+
+Request = DetailQuery | StopSocketList | SetInterval | WatchNetns
 
 
 class Socket(msgspec.Struct, frozen=True, gc=False):

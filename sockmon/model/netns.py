@@ -238,3 +238,17 @@ class Netns(msgspec.Struct, frozen=True):
     entry: str = ""
     """What `ip netns exec` or `nsenter` takes for it: a name, a pid or a path; empty for sockmon's own, and in
     older recordings."""
+    at: float | None = None
+    """When sockets, counters and listeners were read, seconds on CLOCK_BOOTTIME; None: with the Snapshot, as of
+    sockmon's own and those that `--netns` names."""
+    runtime: str = ""
+    """What made its container, as `NetnsName.runtime`; empty: none, or unknown."""
+    processes: int | None = None
+    """Visible processes in it; None: not counted, as of those with `at` None."""
+    cookie: int = 0
+    """The kernel's number of it, which no other namespace gets until the next boot; 0: not read."""
+    pid: int = 0
+    """The oldest visible process in it; 0: none, or not searched for."""
+    ruled_out: tuple[str, ...] = ()
+    """Names of the fields above that were not read, because sockets and counters prove that no limit in them is
+    near; empty if all are read."""

@@ -17,6 +17,7 @@ from sockmon.model.detail import Detail, Request
 from sockmon.model.snapshot import Snapshot
 from sockmon.sources.lines import MAX_LINE_BYTES, RawLine, split_lines
 from sockmon.sources.recording_damage import Damage
+from sockmon.sources.wire_netns import SnapshotLine, SnapshotReader
 from sockmon.text import sanitize
 
 SCHEMA = 1
@@ -34,7 +35,8 @@ class Hello(msgspec.Struct, frozen=True, tag="sockmon", tag_field="type"):
 Line = Hello | Snapshot | Detail
 
 _encode = msgspec.json.Encoder().encode
-_decode_line: Callable[[bytes], Line] = msgspec.json.Decoder(Line).decode
+_OnLine = Hello | SnapshotLine | Detail
+_decode_line: Callable[[bytes], Line] = msgspec.json.Decoder(_OnLine).decode
 _decode_request: Callable[[bytes], Request] = msgspec.json.Decoder(Request).decode
 MAX_TEXT_CHARS, MAX_SYSCTL_CHARS = 4096, 1 << 19
 MAX_NAMES = 10_000
@@ -59,8 +61,13 @@ def encode(line: Line | Request) -> bytes:
 
 
 def decode(line: bytes) -> Line:
-    """Return the object on a line, its text sanitized; raise BadRecording, with the reason, if the line is not
-    valid."""
+    """Return the object on a line that needs no other line, its text sanitized; raise BadRecording, with the
+    reason, if the line is not valid."""
+    found = _decode(line)
+    return SnapshotReader().snapshot(found) if isinstance(found, SnapshotLine) else found
+
+
+def _decode(line: bytes) -> Line:
     try:
         text = line.strip().decode()
         read = _validated(_decode_line(line))
@@ -89,13 +96,17 @@ def _validated(line: Line) -> Line:
             raise ValueError("a sample without a network namespace")
         if not 0 <= line.wall < END_OF_CALENDAR:
             raise ValueError("time out of range")
-        if any(max(len(netns.counters), len(netns.sysctls)) > MAX_NAMES for netns in line.netns):
+        changed = line.changed_netns if isinstance(line, SnapshotLine) else ()
+        if any(
+            max(len(values) for values in (each.counters or (), each.sysctls or ())) > MAX_NAMES
+            for each in (*line.netns, *changed)
+        ):
             raise ValueError(f"more than {MAX_NAMES:,} counters or sysctls")
     return line
 
 
 def _converted(value: Any) -> Line:
-    line: Line = msgspec.convert(value, Line)
+    line: Line = msgspec.convert(value, _OnLine)
     return line
 
 
@@ -138,6 +149,7 @@ class _Stream:
         self._damage = Damage()
         self._found = False
         """True once one line could be used."""
+        self._snapshots = SnapshotReader()
         self._foreign_schema = False
         """True after the header of a second recording that has another schema."""
 
@@ -165,7 +177,7 @@ class _Stream:
             self._damage = self._damage.plus(number, "no header line before it")
             yield self._damage
         self._found = True
-        yield line
+        yield self._snapshots.snapshot(line) if isinstance(line, SnapshotLine) else line
 
     def finish(self) -> Iterator[Damage]:
         """Yield the Damage of the whole stream; raise BadRecording if no line of it could be used."""
@@ -179,7 +191,7 @@ class _Stream:
     def _usable(self, text: bytes | None) -> Line:
         if text is None:
             raise BadRecording(f"longer than {MAX_LINE_BYTES >> 20} MiB")
-        line = decode(text)
+        line = _decode(text)
         if isinstance(line, Hello):
             self._foreign_schema = line.schema != SCHEMA
             if self._foreign_schema and not self._found:

@@ -23,7 +23,7 @@ def burn() -> None:
 
 
 @pytest.mark.fault("R1")
-def test_a_dump_keeps_its_socket_until_its_end() -> None:
+def test_a_dump_keeps_its_socket_until_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Queues are due again after 0.1 s, and a dump may take longer on a busy machine."""
     with closing(open_current(keeps_open=False)) as own, closing(Sampler([own], own)) as sampler:
 
@@ -34,7 +34,7 @@ def test_a_dump_keeps_its_socket_until_its_end() -> None:
             return socket is own.scan_socket
 
         task = BudgetedTask("dump", dump, Budget(1.0, 0.0))
-        sampler.tasks = (task,)
+        monkeypatch.setattr(Sampler, "tasks", (task,))
         queues = sampler.netns[0].queue_task
         queues.run(1.0)
         assert sampler.step(SLICE)

@@ -5,7 +5,7 @@ Sockets are counted in /proc/PID/net/sockstat of one process each, which everyon
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from sockmon.errors import ReadError
 from sockmon.kernel import sockstat
@@ -24,12 +24,25 @@ _SOCKSTAT_BYTES = 4096
 def find_other_netns(
     rows: Iterable[Process], sampled: Collection[tuple[int, int]], names: NamespaceNames, proc: int, at: float
 ) -> Incremental[OtherNetns]:
-    """Return the network namespaces without those `sampled`: pairs of `netns_inode` and `proc_net_inode`, 0 if
-    unknown. The busiest have the names that `names` finds."""
-    inodes, proc_inodes = {inode for inode, _ in sampled} - {0}, {inode for _, inode in sampled}
-    if 0 in proc_inodes:
-        raise ReadError(OTHER_NETNS, "our own network namespace is not known: /proc/net/sockstat is hidden")
+    """Return the network namespaces of `rows` and of mounts without those `sampled`, as `describe_others`."""
     every = yield from find_namespaces(rows, proc)
+    return (yield from describe_others(every, sampled, (), names, proc, at))
+
+
+def describe_others(
+    every: Sequence[FoundNetns[Process]],
+    sampled: Collection[tuple[int, int]],
+    watched: Collection[tuple[int, int]],
+    names: NamespaceNames,
+    proc: int,
+    at: float,
+) -> Incremental[OtherNetns]:
+    """Return those of `every` network namespace that are neither `sampled` nor `watched`: pairs of `netns_inode`
+    and `proc_net_inode`, 0 if unknown. The busiest have the names that `names` finds."""
+    if any(proc_inode == 0 for _, proc_inode in sampled):
+        raise ReadError(OTHER_NETNS, "our own network namespace is not known: /proc/net/sockstat is hidden")
+    known = (*sampled, *watched)
+    inodes, proc_inodes = {inode for inode, _ in known} - {0}, {inode for _, inode in known} - {0}
     others = [found for found in every if found.inode not in inodes and found.proc_inode not in proc_inodes]
     unreadable = sum(not found.inode for found in others)
     without = [found for found in others if not found.processes]

@@ -1,0 +1,228 @@
+"""The other network namespaces of the host: found, named, visited in turn, and dropped when they end.
+
+Visiting all of them is one budgeted task, so that each is read again after a few seconds, whatever their number. A
+dump is made only where the cheap numbers ask for it, or somebody looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from time import CLOCK_BOOTTIME, clock_gettime
+
+from msgspec.structs import replace
+
+from sockmon.agent.budget import Budget, BudgetedTask
+from sockmon.agent.netns_sampler import NetnsSampler
+from sockmon.agent.watched_netns import WatchedNetns
+from sockmon.kernel.namespace_handle import NetnsHandle
+from sockmon.kernel.namespaces.discovery import FoundNetns, find_namespaces
+from sockmon.kernel.namespaces.names import NamespaceNames
+from sockmon.kernel.namespaces.nsfs_mounts import given_name
+from sockmon.kernel.namespaces.other_netns import describe_others
+from sockmon.kernel.netlink import Incremental
+from sockmon.kernel.netns_visits import NetnsEnded, NetnsPlace, NetnsVisits
+from sockmon.kernel.processes.socket_owners import Owners
+from sockmon.model.snapshot import OTHER_NETNS, Missing, Netns, OtherNetns, Process
+
+SEARCH, VISITS = Budget(0.002, 1.5), Budget(0.015, 0.9)
+DUMP_SHARE = 0.01
+"""Share of a processor of all dumps of the other namespaces together."""
+MAX_WATCHED = 1000
+TASKS_SECONDS = 0.5
+"""Time for which the list of needed dumps holds if no visit changes it."""
+RETRY_SECONDS = 60.0
+"""Time after which a namespace that could not be entered is tried again."""
+KNOWN_PIDS = 8
+"""Processes that lead to a namespace."""
+NAME_SECONDS = 30.0
+"""Age from which on the name of a namespace is read again."""
+
+
+def _now() -> float:
+    return clock_gettime(CLOCK_BOOTTIME)
+
+
+class NetnsWatch:
+    """Watches the namespaces of `rows()` and of mounts, except those of `handles`; `proc` is one of /proc."""
+
+    def __init__(
+        self,
+        rows: Callable[[], Sequence[Process]],
+        handles: Sequence[NetnsHandle],
+        names: NamespaceNames,
+        proc: int,
+        owners: Owners,
+        keeps_sockets: bool = True,
+        most: int = MAX_WATCHED,
+    ) -> None:
+        """`most`: how many are watched; 0: all are only counted."""
+        self._rows = rows
+        self._sampled = {(handle.inode, handle.proc_inode) for handle in handles}
+        self._names = names
+        self._proc = proc
+        self._owners = owners
+        self._keeps_sockets = keeps_sockets
+        self._most = most
+        self._visits = NetnsVisits(proc)
+        self._watched: dict[int, WatchedNetns] = {}
+        self._named_at: dict[int, tuple[float, object]] = {}
+        self._refused: dict[int, float] = {}
+        """Inode → when it could not be entered."""
+        self._chosen = 0
+        self._tasks: tuple[float, list[BudgetedTask[object]]] = (float("-inf"), [])
+        self.search = BudgetedTask(OTHER_NETNS, self._search, SEARCH)
+        self.visits = BudgetedTask(OTHER_NETNS, self._visit_all, VISITS)
+
+    def close(self) -> None:
+        """Close all of them; safe to call twice."""
+        for inode in [*self._watched]:
+            self._drop(inode)
+        self._visits.close()
+
+    @property
+    def samplers(self) -> list[NetnsSampler]:
+        """Return the samplers of all that are watched."""
+        return [watched.sampler for watched in self._watched.values()]
+
+    @property
+    def chosen(self) -> NetnsSampler | None:
+        """Return the sampler of the one that is sampled as our own."""
+        found = self._watched.get(self._chosen)
+        return found.sampler if found else None
+
+    def choose(self, inode: int) -> None:
+        """Sample this one as our own from now on, and no other; 0: none."""
+        for watched in self._watched.values():
+            if watched.chosen != (watched.place.inode == inode):
+                watched.choose(watched.place.inode == inode)
+        self._chosen = inode
+        self._forget_tasks()
+
+    def _forget_tasks(self) -> None:
+        self._tasks = (float("-inf"), [])
+
+    def sampler_of(self, inode: int) -> NetnsSampler | None:
+        """Return the sampler of one of them, for a query: what the answer opens stays open for a while."""
+        found = self._watched.get(inode)
+        return found.for_query(_now()) if found else None
+
+    def tasks(self) -> list[BudgetedTask[object]]:
+        """Return the dumps that are needed; together they have one share of a processor."""
+        now = _now()
+        if now - self._tasks[0] >= TASKS_SECONDS:
+            self._tasks = (now, self._needed_tasks(now))
+        return self._tasks[1]
+
+    def _needed_tasks(self, now: float) -> list[BudgetedTask[object]]:
+        wanted = [(watched, watched.tasks(now)) for watched in self._watched.values()]
+        wanted = [(watched, tasks) for watched, tasks in wanted if tasks]
+        # What was dumped longest ago comes first.
+        wanted.sort(key=lambda pair: min(task.at or 0.0 for task in pair[1]))
+        for watched, tasks in wanted:
+            if not watched.chosen:
+                for task in tasks:
+                    task.budget = Budget(DUMP_SHARE / len(wanted) / len(tasks), 2.0)
+        return [task for _, tasks in wanted for task in tasks]
+
+    def sample(self, missing: list[Missing], known: Sequence[Missing]) -> Iterator[Netns]:
+        """Yield each as of its last visit; what is `known` to be missing of the first one is not repeated."""
+        repeated = {(entry.reader, entry.reason) for entry in known}
+        for inode, watched in self._watched.items():
+            own: list[Missing] = []
+            if (found := watched.sample(own)) is not None:
+                missing += [
+                    replace(entry, netns=inode) for entry in own if (entry.reader, entry.reason) not in repeated
+                ]
+                yield found
+
+    def read_all(self) -> None:
+        """Read every one of them again at once, with the dumps that are needed."""
+        for watched in [*self._watched.values()]:
+            self._visit(watched, every=True)
+
+    def _search(self) -> Incremental[OtherNetns]:
+        """Find all namespaces; watch those that are new, drop those that have ended, and return the others."""
+        at, found = _now(), (yield from find_namespaces(self._rows(), self._proc))
+        by_inode = {each.inode: each for each in found if each.inode}
+        for inode in [inode for inode in self._watched if inode not in by_inode]:
+            self._drop(inode)
+        self._refused = {inode: since for inode, since in self._refused.items() if inode in by_inode}
+        sampled = {inode for inode, _ in self._sampled}
+        # An inode tells two of them apart only if our own is known.
+        for inode, each in by_inode.items():
+            if inode not in sampled and self._most:
+                self._update(each, at)
+                yield
+        watched = {(inode, by_inode[inode].proc_inode) for inode in self._watched}
+        return (yield from describe_others(found, self._sampled, watched, self._names, self._proc, at))
+
+    def _update(self, found: FoundNetns[Process], now: float) -> None:
+        inode = found.inode
+        oldest = sorted(found.processes, key=lambda row: (row.start, row.pid))
+        watched = self._watched.get(inode)
+        if watched is None:
+            if len(self._watched) >= self._most or now - self._refused.get(inode, float("-inf")) < RETRY_SECONDS:
+                return
+            place = NetnsPlace(inode, (), ())
+            watched = WatchedNetns(place, self._visits, self._owners, self._keeps_sockets)
+            watched.place.pids, watched.place.mounts = _ways(oldest, found)
+            if not self._visit(watched, new=True):
+                watched.close()
+                return
+            self._watched[inode] = watched
+            if inode == self._chosen:
+                watched.choose(True)
+        watched.place.pids, watched.place.mounts = _ways(oldest, found)
+        first = (oldest[0].pid, oldest[0].start) if oldest else found.mounts[:1]
+        named_at, whose = self._named_at.get(inode, (float("-inf"), None))
+        if whose != first or now - named_at >= NAME_SECONDS:
+            self._named_at[inode] = (now, first)
+            called = self._names.name(found).called
+            pids = [row.pid for row in oldest]
+            entry = next(filter(None, map(given_name, found.mounts)), "") or (
+                str(pids[0]) if pids else found.mounts[0]
+            )
+            watched.describe(called.name if called else _process_name(found), called, entry, pids, len(oldest))
+        else:
+            watched.processes = len(oldest)
+
+    def _visit_all(self) -> Incremental[None]:
+        """Visit all, those that were not visited for the longest time first."""
+        every = sorted(self._watched.values(), key=lambda each: each.parts.at if each.parts else 0.0)
+        for watched in every:
+            # It may have been dropped since the start of this round.
+            if self._watched.get(watched.place.inode) is watched:
+                self._visit(watched)
+                yield
+
+    def _visit(self, watched: WatchedNetns, every: bool = False, new: bool = False) -> bool:
+        """Visit one; if it has ended, or may not be entered any more, drop it, and return False."""
+        inode = watched.place.inode
+        try:
+            watched.visit(_now(), every)
+        except NetnsEnded:
+            self.search.reschedule()
+        except OSError:
+            self._refused[inode] = _now()
+        else:
+            if watched.needed(_now()):
+                self._forget_tasks()
+            return True
+        if not new:
+            self._drop(inode)
+        return False
+
+    def _drop(self, inode: int) -> None:
+        self._named_at.pop(inode, None)
+        self._watched.pop(inode).close()
+        self._forget_tasks()
+
+
+def _ways(oldest: Sequence[Process], found: FoundNetns[Process]) -> tuple[list[int], list[str]]:
+    return [row.pid for row in oldest[:KNOWN_PIDS]], found.mounts[:KNOWN_PIDS]
+
+
+def _process_name(found: FoundNetns[Process]) -> str:
+    """Return the process with the most files, which names a namespace that has no other name."""
+    largest = max(found.processes, key=lambda row: (row.fds or 0, row.rss, -row.pid), default=None)
+    return f"{largest.name}[{largest.pid}]" if largest else f"net:[{found.inode}]"

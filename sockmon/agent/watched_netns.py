@@ -1,0 +1,182 @@
+"""One of the other network namespaces of the host: visited in turn, dumped where that is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from time import CLOCK_BOOTTIME, clock_gettime
+
+from msgspec.structs import replace
+
+from sockmon.agent.budget import BudgetedTask
+from sockmon.agent.cheap_parts import CheapParts, read_cheap_parts
+from sockmon.agent.dump_needs import PARTS, needed_parts
+from sockmon.agent.netns_sampler import NetnsSampler
+from sockmon.kernel.namespace_handle import SOCKETS, NetnsHandle
+from sockmon.kernel.netns_visits import NetnsPlace, NetnsVisits
+from sockmon.kernel.processes.socket_owners import Owners
+from sockmon.kernel.setns import OpenedFiles
+from sockmon.model.other_netns import NetnsName
+from sockmon.model.snapshot import Missing, Netns
+
+NEEDED_SECONDS = 30.0
+"""Time for which a part is dumped again after the cheap numbers last asked for it."""
+SMALL_SECONDS = 10.0
+"""Age from which on a visit reads what is small, and in no counter: transmit queues and unix datagrams."""
+QUERY_SECONDS = 120.0
+"""Time for which sockets stay open after a query."""
+VISIT_SECONDS = 0.25
+"""Processor time of one small dump during a visit, at most."""
+
+
+class WatchedNetns:
+    """A namespace that this process can enter."""
+
+    def __init__(self, place: NetnsPlace, visits: NetnsVisits, owners: Owners, keeps_sockets: bool) -> None:
+        self.place = place
+        self._inside = partial(visits.inside, place)
+        opened = OpenedFiles(inode=place.inode)
+        handle = NetnsHandle("", opened, "/proc", keeps_open=keeps_sockets, inside=self._inside)
+        handle.keeps_files = False
+        self.sampler = NetnsSampler(handle, owners)
+        self._owners = owners
+        self.parts: CheapParts | None = None
+        self.processes: int | None = None
+        self.pid = 0
+        self.chosen = False
+        """Whether somebody looks: it is sampled as fully as our own."""
+        self._needed_until: dict[str, float] = {}
+        self._queried_at = float("-inf")
+        self._made: tuple[object, Netns, tuple[Missing, ...]] | None = None
+
+    def close(self) -> None:
+        """Release everything; safe to call twice."""
+        self.sampler.close()
+        self.sampler.handle.close()
+        self.place.close()
+
+    def describe(
+        self, name: str, called: NetnsName | None, entry: str, pids: Sequence[int], processes: int
+    ) -> None:
+        """Note what it is called, and who is in it; `pids` are its oldest processes."""
+        handle = self.sampler.handle
+        handle.name, handle.called, handle.entry = name, called, entry
+        self.processes, self.pid = processes, pids[0] if pids else 0
+
+    def choose(self, chosen: bool) -> None:
+        """Sample it as fully as our own, or as the others again."""
+        self.chosen = chosen
+        handle = self.sampler.handle
+        handle.keeps_files = chosen and handle.keeps_open
+        if not chosen:
+            handle.release_files()
+            handle.release_sockets()
+
+    def for_query(self, now: float) -> NetnsSampler:
+        """Return the sampler; what it opens stays open for QUERY_SECONDS."""
+        self._queried_at = now
+        return self.sampler
+
+    def visit(self, now: float, every: bool = False) -> None:
+        """Enter it and read what is cheap; raise NetnsEnded, or OSError if it may not be entered. `every`: also
+        what is read rarely."""
+        handle, before = self.sampler.handle, self.parts
+        with self._inside():
+            self.parts = read_cheap_parts(handle, self.sampler.read_listeners, now, before, every)
+        # Not inside: a thread that a dump starts would stay there.
+        self._read_small(now, every)
+        if not self.chosen and now - self._queried_at >= QUERY_SECONDS:
+            handle.release_sockets(("tick",) if self.active else SOCKETS)
+        for part in needed_parts(self.parts, before):
+            self._needed_until[part] = now + NEEDED_SECONDS
+
+    def _read_small(self, now: float, every: bool) -> None:
+        """Dump what is small in nearly every namespace; one that is large is continued at the next visit."""
+        sampler = self.sampler
+        small: list[BudgetedTask[object]] = [sampler.transmit]
+        if self.parts and self.parts.sockstat and self.parts.sockstat.unix != 0:
+            small.append(sampler.datagrams)
+        for task in small:
+            if task.active or every or task.at is None or now - task.at >= SMALL_SECONDS:
+                task.run(VISIT_SECONDS)
+                while every and task.active:
+                    task.run(VISIT_SECONDS)
+
+    @property
+    def active(self) -> bool:
+        """Return whether a dump of it has started and not ended."""
+        return any(task.active for task in (*self.sampler.tasks, *self.sampler.late_tasks))
+
+    def needed(self, now: float) -> frozenset[str]:
+        """Return the parts that have to be dumped."""
+        if self.chosen:
+            return frozenset(PARTS)
+        return frozenset(part for part, until in self._needed_until.items() if until >= now)
+
+    def tasks(self, now: float) -> list[BudgetedTask[object]]:
+        """Return the tasks that dump what is needed."""
+        if self.chosen:
+            return [*self.sampler.tasks, *self.sampler.late_tasks]
+        needed, sampler = self.needed(now), self.sampler
+        every: dict[str, BudgetedTask[object]] = {
+            "states": sampler.states,
+            "ports": sampler.ports.task,
+            "udp": sampler.udp,
+            "snat": sampler.snat,
+        }
+        return [task for part, task in every.items() if part in needed or task.active]
+
+    def sample(self, missing: list[Missing]) -> Netns | None:
+        """Return the namespace as of the last visit, the same object if nothing was read since; None before the
+        first."""
+        if self.chosen:
+            return self._described(
+                replace(self.sampler.sample(missing), at=clock_gettime(CLOCK_BOOTTIME)), frozenset(PARTS)
+            )
+        if self.parts is None:
+            return None
+        needed = self.needed(clock_gettime(CLOCK_BOOTTIME))
+        stamp = (
+            self.parts.at,
+            self._owners.at if needed or self.sampler.has_unowned else None,
+            self.sampler.handle.name,
+            self.processes,
+            self.pid,
+            needed,
+            tuple((task.at, task.reason) for task in (*self.sampler.tasks, *self.sampler.late_tasks)),
+        )
+        if self._made is None or self._made[0] != stamp:
+            own: list[Missing] = []
+            found = self._described(self.sampler.sample_of(self.parts, own), needed)
+            if self._made is not None:
+                found = _same_objects(found, self._made[1])
+            self._made = (stamp, found, tuple(dict.fromkeys(own)))
+        missing += self._made[2]
+        return self._made[1]
+
+    def _described(self, found: Netns, needed: frozenset[str]) -> Netns:
+        """Return `found` without the parts that are not needed: their last dump may be old."""
+        unread = tuple(part for part in PARTS if part not in needed)
+        without = dict.fromkeys(unread)
+        return replace(
+            found, processes=self.processes, pid=self.pid, cookie=self.place.cookie, ruled_out=unread, **without
+        )
+
+
+def _same_objects(now: Netns, before: Netns) -> Netns:
+    """Return `now` with those parts of `before` that are equal."""
+    names = (
+        "sockstat",
+        "counters",
+        "sysctls",
+        "listeners",
+        "states",
+        "ports",
+        "conntrack",
+        "udp",
+        "datagrams",
+        "snat",
+    )
+    return replace(
+        now, **{name: getattr(before, name) for name in names if getattr(now, name) == getattr(before, name)}
+    )
