@@ -10,8 +10,10 @@ from sockmon.errors import ReadError
 from sockmon.kernel.sockets.port_ranges import RANGE, RESERVED, parse_reserved
 from sockmon.port_lists import count_in
 
-PARTS = ("states", "ports", "udp", "snat", "queues")
+PARTS = ("states", "ports", "udp", "snat", "queues", "datagrams")
 """Fields of a Netns that are read when they are needed, or when somebody looks."""
+SMALL = frozenset(("datagrams",))
+"""Those that a visit reads itself."""
 MIN_SHARE = 4
 """Ports are dumped when this part of the range may be in use: a fourth, far below the first alarm."""
 MIN_TRACKED = 4096
@@ -33,8 +35,9 @@ def needed_parts(now: CheapParts, before: CheapParts | None) -> frozenset[str]:
     """Return those of PARTS that have to be dumped; `before` are the numbers of the last visit, None at first."""
     stat = now.sockstat
     if stat is None:
-        return frozenset(("states", "ports", "udp"))
-    needed = set()
+        return frozenset(("states", "ports", "udp", "datagrams"))
+    # What is not known is not ruled out.
+    needed = set() if stat.unix == 0 else {"datagrams"}
     size = _range_size(now.sysctls)
     # All sockets of the namespace: one that is only bound is in no other number.
     if MIN_SHARE * (stat.used + stat.time_wait) >= size:

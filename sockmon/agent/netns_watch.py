@@ -12,6 +12,7 @@ from time import CLOCK_BOOTTIME, clock_gettime
 from msgspec.structs import replace
 
 from sockmon.agent.budget import Budget, BudgetedTask
+from sockmon.agent.dump_needs import SMALL
 from sockmon.agent.netns_sampler import NetnsSampler
 from sockmon.agent.watched_netns import WatchedNetns
 from sockmon.kernel.namespace_handle import NetnsHandle
@@ -205,7 +206,7 @@ class NetnsWatch:
         except OSError:
             self._refused[inode] = _now()
         else:
-            if watched.needed(_now()):
+            if watched.needed(_now()) - SMALL:
                 self._forget_tasks()
             return True
         if not new:

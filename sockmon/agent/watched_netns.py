@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from sockmon.agent.budget import BudgetedTask
 from sockmon.agent.cheap_parts import CheapParts, read_cheap_parts
-from sockmon.agent.dump_needs import PARTS, needed_parts
+from sockmon.agent.dump_needs import PARTS, SMALL, needed_parts
 from sockmon.agent.netns_sampler import NetnsSampler
 from sockmon.kernel.namespace_handle import SOCKETS, NetnsHandle
 from sockmon.kernel.netns_visits import NetnsPlace, NetnsVisits
@@ -83,18 +83,18 @@ class WatchedNetns:
         handle, before = self.sampler.handle, self.parts
         with self._inside():
             self.parts = read_cheap_parts(handle, self.sampler.read_listeners, now, before, every)
+        for part in needed_parts(self.parts, before):
+            self._needed_until[part] = now + NEEDED_SECONDS
         # Not inside: a thread that a dump starts would stay there.
         self._read_small(now, every)
         if not self.chosen and now - self._queried_at >= QUERY_SECONDS:
             handle.release_sockets(("tick",) if self.active else SOCKETS)
-        for part in needed_parts(self.parts, before):
-            self._needed_until[part] = now + NEEDED_SECONDS
 
     def _read_small(self, now: float, every: bool) -> None:
         """Dump what is small in nearly every namespace; one that is large is continued at the next visit."""
         sampler = self.sampler
         small: list[BudgetedTask[object]] = [sampler.transmit]
-        if self.parts and self.parts.sockstat and self.parts.sockstat.unix != 0:
+        if "datagrams" in self.needed(now):
             small.append(sampler.datagrams)
         for task in small:
             if task.active or every or task.at is None or now - task.at >= SMALL_SECONDS:
@@ -138,7 +138,7 @@ class WatchedNetns:
         needed = self.needed(clock_gettime(CLOCK_BOOTTIME))
         stamp = (
             self.parts.at,
-            self._owners.at if needed or self.sampler.has_unowned else None,
+            self._owners.at if needed - SMALL or self.sampler.has_unowned else None,
             self.sampler.handle.name,
             self.processes,
             self.pid,

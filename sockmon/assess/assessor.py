@@ -30,6 +30,7 @@ PART_READ = {
     "syn-queue": "states",
     "udp-buffers": "udp",
     "udp-ports": "udp",
+    "unix-dgram-queue": "datagrams",
 }
 """What a ceiling measures of a namespace, if `Netns.ruled_out` can have it: then no limit of it is near."""
 HISTORY_SECONDS = 600.0
