@@ -103,9 +103,9 @@ class NetnsWatch:
         self._tasks = (float("-inf"), [])
 
     def sampler_of(self, inode: int) -> NetnsSampler | None:
-        """Return the sampler of one of them, for a query: what the answer opens stays open for a while."""
+        """Return the sampler of one of them; None if it is not watched."""
         found = self._watched.get(inode)
-        return found.for_query(_now()) if found else None
+        return found.sampler if found else None
 
     def tasks(self) -> list[BudgetedTask[object]]:
         """Return the dumps that are needed; together they have one share of a processor."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from functools import partial
 from time import CLOCK_BOOTTIME, clock_gettime
@@ -24,7 +25,7 @@ NEEDED_SECONDS = 30.0
 SMALL_SECONDS = 10.0
 """Age from which on a visit reads what is small, and in no counter: transmit queues and unix datagrams."""
 QUERY_SECONDS = 120.0
-"""Time for which sockets stay open after a query."""
+"""Time for which sockets stay open after a query began."""
 VISIT_SECONDS = 0.25
 """Processor time of one small dump during a visit, at most."""
 
@@ -46,7 +47,6 @@ class WatchedNetns:
         self.chosen = False
         """Whether somebody looks: it is sampled as fully as our own."""
         self._needed_until: dict[str, float] = {}
-        self._queried_at = float("-inf")
         self._made: tuple[object, Netns, tuple[Missing, ...]] | None = None
 
     def close(self) -> None:
@@ -72,11 +72,6 @@ class WatchedNetns:
             handle.release_files()
             handle.release_sockets()
 
-    def for_query(self, now: float) -> NetnsSampler:
-        """Return the sampler; what it opens stays open for QUERY_SECONDS."""
-        self._queried_at = now
-        return self.sampler
-
     def visit(self, now: float, every: bool = False) -> None:
         """Enter it and read what is cheap; raise NetnsEnded, or OSError if it may not be entered. `every`: also
         what is read rarely."""
@@ -87,7 +82,7 @@ class WatchedNetns:
             self._needed_until[part] = now + NEEDED_SECONDS
         # Not inside: a thread that a dump starts would stay there.
         self._read_small(now, every)
-        if not self.chosen and now - self._queried_at >= QUERY_SECONDS:
+        if not self.chosen and time.monotonic() - handle.queried_at >= QUERY_SECONDS:
             handle.release_sockets(("tick",) if self.active else SOCKETS)
 
     def _read_small(self, now: float, every: bool) -> None:

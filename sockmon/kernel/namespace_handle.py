@@ -28,6 +28,7 @@ from sockmon.model.other_netns import NetnsName
 RETRY_SECONDS = 10.0
 """Seconds after a failed attempt until a file is opened again: its module may have been loaded since."""
 SOCK_DIAG_SOCKETS = ("tick", "scan", "query")
+_QUERY_SOCKETS = ("query", "conntrack query")
 SOCKETS = (*SOCK_DIAG_SOCKETS, "conntrack", "conntrack query", "route")
 """Names of the netlink sockets in `OpenedFiles.files`; each carries one dump at a time."""
 
@@ -165,6 +166,8 @@ class NetnsHandle:
         self.keeps_open = keeps_open
         self.keeps_files = keeps_open
         """Whether a file stays open after it was read; may be changed."""
+        self.queried_at = float("-inf")
+        """When a query used it last, seconds of time.monotonic()."""
         self.probes = Probes(opened.files, proc is not None, self._inside)
 
     def inside(self) -> AbstractContextManager[None]:
@@ -311,6 +314,8 @@ class NetnsHandle:
             return self._proc_net[name]
 
     def _socket(self, name: str) -> socket.socket:
+        if name in _QUERY_SOCKETS:
+            self.queried_at = time.monotonic()
         if name not in self._sockets:
             self._sockets[name] = _socket(self._reopen(name))
         return self._sockets[name]

@@ -120,7 +120,7 @@ def _sanitized(value: Any, longest: int = MAX_TEXT_CHARS) -> Any:
     if isinstance(value, dict):
         # Only the value of a sysctl can be long: a list of reserved ports has up to 190 kB.
         return {
-            _sanitized(key): _sanitized(item, MAX_SYSCTL_CHARS if "." in key else MAX_TEXT_CHARS)
+            _sanitized(key): _sanitized(item, MAX_SYSCTL_CHARS if "." in str(key) else MAX_TEXT_CHARS)
             for key, item in value.items()
         }
     return value
