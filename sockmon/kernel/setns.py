@@ -79,7 +79,7 @@ def open_in_netns(namespace: int, work: Callable[[], OpenedFiles]) -> OpenedFile
 def enter_netns(namespace: int) -> None:
     """Move this process to the network namespace of a descriptor, for a process that does nothing else; raise
     OSError."""
-    _enter(namespace, _setns())
+    _enter(namespace, setns_call())
 
 
 @contextmanager
