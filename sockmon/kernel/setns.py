@@ -87,7 +87,7 @@ def visiting(namespace: int) -> Iterator[None]:
     """Be in the network namespace of the descriptor, without a fork; raise OSError if it may not be entered.
 
     Only the calling thread moves. What it opens below /proc/sys/net stays that of the namespace."""
-    enter = _setns()
+    enter = setns_call()
     own = os.open(OWN_NETNS, os.O_RDONLY | os.O_CLOEXEC)
     try:
         enter(namespace, CLONE_NEWNET)
