@@ -208,5 +208,4 @@ LAB = Lab(
     needs=("ip",),
     check_seconds=2.0,
     size=SIZE,
-    netns="*",
 )  # fmt: skip

@@ -14,7 +14,7 @@ from sockmon.model.acting import CarryOutAction, PrepareAction, PreparedAction
 from sockmon.model.boot import Drift
 from sockmon.model.current_settings import CurrentSettings
 from sockmon.model.outcome import Outcome
-from sockmon.model.plan import Plan
+from sockmon.model.plan import NetnsTarget, Plan
 from sockmon.model.transaction import Transaction
 
 Verb = Literal["keep", "revert", "extend"]
@@ -24,6 +24,8 @@ class ReadSettings(msgspec.Struct, frozen=True, tag="read", tag_field="kind"):
     """Read these keys now; `nofile@1044` is a limit of process 1044."""
 
     keys: tuple[str, ...]
+    netns: NetnsTarget | None = None
+    """The network namespace whose sysctls are read; None: the one that the screen was started for."""
 
 
 class Apply(msgspec.Struct, frozen=True, tag="apply", tag_field="kind"):
@@ -62,7 +64,7 @@ class SettingsRead(msgspec.Struct, frozen=True, tag="settings", tag_field="kind"
 
     settings: CurrentSettings
     cannot_apply: str
-    """The reason why no change can be applied from here: no root, another namespace; empty if it can."""
+    """The reason why no change can be applied from here: no root, a read-only /proc/sys; empty if it can."""
 
 
 class HelperStatus(msgspec.Struct, frozen=True, tag="status", tag_field="kind"):

@@ -72,8 +72,6 @@ class Lab:
     """A file in `labs/recordings/`: a host-wide setting, or for users who lack what `build` needs."""
     size: int = 0
     """How many namespaces it has, for a lab that can be larger or smaller (`replace(lab, size=…)`); else 0."""
-    netns: str = ""
-    """What a check is told with `--netns`; empty: nothing."""
     deadline: float = 3600.0
     """Seconds after which the lab is killed in any case."""
 

@@ -107,8 +107,7 @@ class RunningLab:
         """Return what `sockmon check --json` reports inside, after `seconds` (default: the lab's own)."""
         seconds = self.lab.check_seconds if seconds is None else seconds
         watch = [] if self.lab.recorded else ["--watch", str(seconds)]
-        netns = ["--netns", self.lab.netns] if self.lab.netns else []
-        done = _run(self.sockmon_command("check", "--json", *netns, *watch), seconds + 60)
+        done = _run(self.sockmon_command("check", "--json", *watch), seconds + 60)
         if not done.stdout:
             reason = done.stderr.strip() or "one of its processes died meanwhile"
             raise SockmonError(f"check failed in {self.lab.name}: {reason}")

@@ -15,7 +15,7 @@ from sockmon.model.detail import DetailQuery
 from sockmon.model.detail import Request as AgentRequest
 from sockmon.model.helper_protocol import HelperStatus
 from sockmon.model.helper_protocol import Request as HelperRequest
-from sockmon.model.plan import Plan, Proposal
+from sockmon.model.plan import NetnsTarget, Plan, Proposal
 from sockmon.model.report import Reading
 from sockmon.model.transaction import Actor, Transaction
 from sockmon.sources import Source
@@ -65,6 +65,10 @@ class AppContext(Protocol):
 
     def plan_context(self) -> PlanContext | None:
         """Return what a plan is made from; None before the first sample."""
+
+    @property
+    def planned_netns(self) -> NetnsTarget | None:
+        """The network namespace whose settings are planned; None: the one that sockmon was started for."""
 
     def tune(self, reading: Reading | None = None, wanted: Mapping[str, str] | None = None) -> None:
         """Open the tuning panel, with the advice of `reading` filled in, or with `wanted`: values by key."""

@@ -9,8 +9,9 @@ from textual.screen import Screen
 from sockmon.ceilings.snat import SNAT_PORTS
 from sockmon.model.detail import DetailQuery
 from sockmon.model.netns_rules import NetnsQuery
-from sockmon.model.plan import Proposal
+from sockmon.model.plan import NetnsTarget, Proposal
 from sockmon.model.report import Reading
+from sockmon.tuning.planning.context import target_of
 from sockmon.ui.detail import screen_for
 from sockmon.ui.detail.addresses import AddressesScreen
 from sockmon.ui.detail.ceiling import CeilingScreen
@@ -29,8 +30,20 @@ class NavigatingApp(HoldApp):
     def tune(self, reading: Reading | None = None, wanted: Mapping[str, str] | None = None) -> None:
         """Open the tuning panel with the advice of `reading`, or with `wanted` in the plan; without both, return
         to an open panel."""
-        if reading is not None or wanted or not self._return_to(TuningPanel):
-            self.push_screen(TuningPanel(reading, wanted))
+        if reading is None and not wanted and self._return_to(TuningPanel):
+            return
+        self.helper_session.plan_in(self._target_of(reading))
+        self.push_screen(TuningPanel(reading, wanted))
+
+    def _target_of(self, reading: Reading | None) -> NetnsTarget | None:
+        """Return the network namespace whose settings a change for `reading` is about; None: that of sockmon."""
+        snapshot = self.newest.snapshot if self.newest else None
+        about = reading.netns.inode if reading and reading.netns else 0
+        if reading is None:
+            main = next((each for each in self.screen_stack if isinstance(each, MainScreen)), None)
+            about = (main.netns_inode if main else None) or 0
+        spaces = snapshot.netns if snapshot else ()
+        return next((target_of(each) for each in spaces[1:] if each.inode == about and each.entry), None)
 
     def preview(self, proposal: Proposal, about: Reading | None = None) -> None:
         """Open the preview of a plan, where the user confirms it; `about`: the alarm that it is meant to end."""

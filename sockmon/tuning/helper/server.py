@@ -47,6 +47,7 @@ from sockmon.model.helper_protocol import (
     SettingsRead,
 )
 from sockmon.model.limit_origin import ConfiguredLimits
+from sockmon.model.plan import NetnsTarget
 from sockmon.model.transaction import Transaction
 from sockmon.own_command import with_sudo
 from sockmon.own_process import continue_with_parent, set_name
@@ -56,7 +57,7 @@ from sockmon.tuning.acting.actions import Actions
 from sockmon.tuning.boot.forecast import boot_forecasts
 from sockmon.tuning.helper.client import HelperConfig
 from sockmon.tuning.helper.status import StatusMonitor
-from sockmon.tuning.helper.sysctl_reader import SysctlReader, is_limit
+from sockmon.tuning.helper.sysctl_reader import SysctlReader, is_limit, read_in
 from sockmon.tuning.planning.plan import settable_sysctls
 from sockmon.tuning.planning.step import NR_OPEN
 from sockmon.tuning.transaction.client import decide, history, observe
@@ -116,8 +117,8 @@ class HelperServer:
         if self._config.cannot_apply and not isinstance(request, ReadSettings):
             raise TuningError(self._config.cannot_apply)
         match request:
-            case ReadSettings(keys):
-                return self._read_settings(keys)
+            case ReadSettings(keys, netns):
+                return self._read_settings(keys, netns)
             case Apply():
                 return ChangeResult(self._apply(request))
             case ResolveHold(verb, id, persist, seconds):
@@ -132,7 +133,7 @@ class HelperServer:
             case GetHistory():
                 return History(tuple(history(self._config.root)))
 
-    def _read_settings(self, keys: tuple[str, ...]) -> SettingsRead:
+    def _read_settings(self, keys: tuple[str, ...], netns: NetnsTarget | None) -> SettingsRead:
         cannot = self.cannot_apply()
         if self._reader is None:
             raise TuningError(self._netns_error)
@@ -140,7 +141,7 @@ class HelperServer:
             raise TuningError(f"{len(keys)} keys requested; at most {MAX_KEYS} are allowed")
         # A key becomes a path, so only keys with a row are opened.
         known = [key for key in keys if key in BY_KEY or is_limit(key)]
-        settings = self._reader.read(known)
+        settings = self._reader.read(known) if netns is None else read_in(netns, known)
         unknown = {sanitize(key, 80): "unknown setting" for key in keys if key not in known}
         settings = replace(
             settings,
@@ -186,12 +187,6 @@ class HelperServer:
             return self._config.cannot_apply or self._netns_error
         if os.geteuid() != 0:
             return f"changes need root: start it with {with_sudo()}"
-        if self._reader is not None and self._reader.other_namespace:
-            shown = sanitize(self._config.netns or "", 40)
-            return (
-                f"the screen shows network namespace {shown}, but changes are made in that of sockmon itself:"
-                " start sockmon there with `ip netns exec` or `nsenter --net`"
-            )
         with suppress(OSError):
             if os.statvfs("/proc/sys").f_flag & os.ST_RDONLY:
                 return "/proc/sys is mounted read-only, as in a container: change it on the host"

@@ -7,8 +7,11 @@ import os
 import re
 from collections.abc import Iterable
 from contextlib import closing, suppress
+from dataclasses import replace
 
-from sockmon.errors import NotPresent, ReadError
+import msgspec
+
+from sockmon.errors import NoSuchNamespace, NotPresent, ReadError
 from sockmon.kernel import sysctl
 from sockmon.kernel.cgroups.limits import CGROUP_KEYS, read_limit
 from sockmon.kernel.identity import boot_id, netns_inode
@@ -20,6 +23,7 @@ from sockmon.model.cgroup_limit import CgroupLimit
 from sockmon.model.current_settings import CurrentSettings
 from sockmon.model.plan import NetnsTarget
 from sockmon.model.snapshot import UNLIMITED
+from sockmon.text import sanitize
 from sockmon.tuning.planning.context import PORT_RANGE, RESERVED_PORTS, UNPRIVILEGED_START
 from sockmon.tuning.transaction.confinement import host_only_reason
 
@@ -95,6 +99,21 @@ class SysctlReader:
         """Close the namespaces."""
         self._own.close()
         self._shown.close()
+
+
+def read_in(target: NetnsTarget, keys: Iterable[str]) -> CurrentSettings:
+    """Return the values of `keys` in a network namespace that somebody has seen; raise NoSuchNamespace, also if
+    another one is there now."""
+    wanted = list(keys)
+    entry = target.entry
+    # A name of ip-netns(8) can be that of a container too.
+    spec = entry if entry.isdecimal() or "/" in entry else f"/run/netns/{entry}"
+    with closing(SysctlReader(wanted, spec)) as reader:
+        found = reader.read(wanted)
+    cookie = found.target.cookie if found.target else 0
+    if found.netns_inode != target.inode or (target.cookie and cookie not in (0, target.cookie)):
+        raise NoSuchNamespace(f"network namespace {sanitize(target.name)} has ended")
+    return replace(found, target=msgspec.structs.replace(target, cookie=cookie) if found.target else None)
 
 
 def _target_of(handle: NetnsHandle) -> NetnsTarget:

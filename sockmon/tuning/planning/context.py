@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sockmon.model.current_settings import CurrentSettings
+from sockmon.model.plan import NetnsTarget
 from sockmon.model.snapshot import Listener, Netns, Ports, Process, Snapshot
 from sockmon.tunables import process_of
 from sockmon.tunables.value import parse_numbers
@@ -74,10 +75,11 @@ class PlanContext(CurrentSettings):
 
 
 def from_snapshot(
-    snapshot: Snapshot, read_only_reason: str = "", alternatives: Mapping[str, str] | None = None
+    snapshot: Snapshot, read_only_reason: str = "", alternatives: Mapping[str, str] | None = None, inode: int = 0
 ) -> PlanContext:
-    """Return the context that a Snapshot alone gives, of its first namespace: only keys in it can be planned."""
-    netns = snapshot.netns[0]
+    """Return the context that a Snapshot alone gives, of the namespace with the inode, by default its first: only
+    keys in it can be planned."""
+    netns = next((each for each in snapshot.netns if each.inode == inode), snapshot.netns[0])
     return PlanContext(
         values={**snapshot.sysctls, **netns.sysctls},
         netns_inode=netns.inode,
@@ -86,6 +88,11 @@ def from_snapshot(
         alternatives=alternatives or {},
         read_only_reason=read_only_reason,
     )
+
+
+def target_of(netns: Netns) -> NetnsTarget:
+    """Return what a plan for the sysctls of a watched network namespace needs to know of it."""
+    return NetnsTarget(netns.inode, netns.name, netns.entry, netns.cookie, netns.kind, netns.runtime)
 
 
 def local_port_range(values: Mapping[str, str]) -> tuple[int, int] | None:

@@ -288,6 +288,12 @@ def _action_facts(action: ActionRecord) -> Iterator[Labelled]:
     yield Labelled("Way back", Text("none: it cannot be undone"))
 
 
+def _netns(change: Transaction) -> Text:
+    target = change.plan.target
+    number = Text(f"net:[{change.plan.netns}]", "muted")
+    return Text.assemble(sanitize(target.name, MAX_CHARACTERS), "  ", number) if target else number
+
+
 def change_facts(change: Transaction, drift: Iterable[Drift]) -> Iterator[Labelled]:
     """Yield all that is known of a change."""
     yield Labelled("State", Text.assemble(state_label(change), (f" · {sanitize(change.id)}", "muted")))
@@ -309,7 +315,7 @@ def change_facts(change: Transaction, drift: Iterable[Drift]) -> Iterator[Labell
     yield Labelled("Applied", Text(f"{begin_time(change, False)}{held}"))
     for number, line in enumerate(outcome_messages(change)):
         yield Labelled("" if number else "Outcome", Text(line), indent=2)
-    yield Labelled("Namespace", Text(f"net:[{change.plan.netns}]", "muted"))
+    yield Labelled("Namespace", _netns(change))
     yield Labelled("Boot id", Text(sanitize(change.plan.boot_id), "muted"))
     for number, word in enumerate(change.messages):
         yield Labelled("" if number else "Messages", Text(sanitize(word, MAX_CHARACTERS)), indent=2)

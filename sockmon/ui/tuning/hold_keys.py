@@ -13,7 +13,7 @@ from textual.widgets import Input
 from sockmon.assess import Assessment
 from sockmon.model.boot import Drift
 from sockmon.model.helper_protocol import Answer, ChangeResult, HelperStatus, History, Request
-from sockmon.model.plan import Plan
+from sockmon.model.plan import NetnsTarget, Plan
 from sockmon.model.report import Reading
 from sockmon.model.transaction import Transaction
 from sockmon.text import sanitize
@@ -78,6 +78,11 @@ class HoldApp(App[None]):
     def key_was_pressed(self) -> bool:
         """Whether the user has pressed a key since the start."""
         return self._key_presses.count > 0
+
+    @property
+    def planned_netns(self) -> NetnsTarget | None:
+        """The network namespace whose settings are planned; None: the one that sockmon was started for."""
+        return self.helper_session.netns
 
     def plan_context(self) -> PlanContext | None:
         """Return what a plan is made from; None before the first values."""

@@ -123,7 +123,9 @@ class TuningPanel(DetailScreen):
 
     def _draw_head(self, assessment: Assessment) -> None:
         host, spaces = assessment.snapshot.host.name, assessment.snapshot.netns
-        where = f"{host} · netns {spaces[0].name}" if spaces else host
+        target = self.sockmon.planned_netns
+        netns = target.name if target else spaces[0].name if spaces else ""
+        where = f"{host} · netns {netns}" if netns else host
         self.set_title(Text.assemble(("Tuning", "heading"), " · ", (where, "strong")))
 
     def _ceiling_facts(self) -> Iterator[Labelled]:

@@ -131,7 +131,9 @@ class PreviewScreen(ModalScreen[None]):
     def show(self, assessment: Assessment) -> None:
         """Show the name of the host; nothing else here changes with a sample."""
         snapshot = assessment.snapshot
-        netns = f" · netns {snapshot.netns[0].name}" if snapshot.netns else ""
+        target = self.proposal.plan.target
+        name = target.name if target else snapshot.netns[0].name if snapshot.netns else ""
+        netns = f" · netns {name}" if name else ""
         self._host = f" to {snapshot.host.name}{netns}"
         if self.is_mounted:
             self._draw()

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
+import msgspec
+
 from sockmon.assess import Assessment
 from sockmon.assess.outcome import OutcomeWatch
 from sockmon.model.current_settings import CurrentSettings
@@ -26,6 +28,7 @@ from sockmon.model.helper_protocol import (
     SettingsRead,
 )
 from sockmon.model.outcome import Outcome
+from sockmon.model.plan import NetnsTarget
 from sockmon.tuning.planning.advice import alternatives
 from sockmon.tuning.planning.context import PlanContext, from_snapshot
 from sockmon.ui.tuning.held_change import URGENT_SECONDS, Clock, HeldChange, HoldAction
@@ -42,6 +45,8 @@ class HelperSession:
         self.helper = helper
         self.no_helper = "" if helper else no_helper or "sockmon was started without the privileged helper"
         self.settings: CurrentSettings | None = None
+        self.netns: NetnsTarget | None = None
+        """The network namespace whose settings are planned; None: the one that sockmon was started for."""
         self._cannot_apply = ""
         self.status: HelperStatus | None = None
         self.hold = HeldChange(clock)
@@ -64,11 +69,19 @@ class HelperSession:
             # Without a helper the values come from the stream, and are read-only.
             if not (self.no_helper and snapshot and snapshot.netns):
                 return None
-            return from_snapshot(snapshot, self.no_helper, alternatives(newest.report if newest else None))
+            ways_out = alternatives(newest.report if newest else None)
+            return from_snapshot(snapshot, self.no_helper, ways_out, self.netns.inode if self.netns else 0)
         return PlanContext.of(self.settings, snapshot, alternatives(newest.report if newest else None))
+
+    def plan_in(self, netns: NetnsTarget | None) -> None:
+        """Read and plan the settings of another network namespace from now on."""
+        if netns != self.netns:
+            self.netns, self.settings = netns, None
 
     def ask(self, request: Request) -> bool:
         """Send a request; return False if there is no helper."""
+        if isinstance(request, ReadSettings):
+            request = msgspec.structs.replace(request, netns=self.netns)
         if isinstance(request, ReadSettings) and request in self._unanswered:
             # A helper that is slow or stopped gets no second request: its pipe would fill, and block the screen.
             return True
@@ -117,7 +130,8 @@ class HelperSession:
         request = self._unanswered.popleft() if self._unanswered else None
         if isinstance(answer, SettingsRead):
             self._cannot_apply = answer.cannot_apply
-            self._merge(answer.settings, request.keys if isinstance(request, ReadSettings) else ())
+            if isinstance(request, ReadSettings) and request.netns == self.netns:
+                self._merge(answer.settings, request.keys)
         elif isinstance(answer, ChangeResult):
             if isinstance(request, Apply):
                 self.hold.own_ids.add(answer.transaction.id)
