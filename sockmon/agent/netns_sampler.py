@@ -16,6 +16,7 @@ from sockmon.agent.part import read_or_missing
 from sockmon.agent.port_sampler import PortSampler
 from sockmon.agent.queue_samples import QueueSamples
 from sockmon.agent.snat_ranges import SnatRanges
+from sockmon.agent.source_addresses import SourceAddressReader
 from sockmon.agent.tcp_queue_sampler import TcpQueueSampler, udp_readers
 from sockmon.errors import Forbidden, NotPresent, ReadError
 from sockmon.kernel import conntrack, netstat, sockstat, sysctl, transmit_queues
@@ -35,7 +36,9 @@ from sockmon.model.snapshot import (
     Listener,
     Missing,
     Netns,
+    Ports,
     Snat,
+    SnatGroup,
     Sockstat,
     States,
     TransmitQueues,
@@ -97,6 +100,7 @@ class NetnsSampler:
         self.table = BudgetedTask("conntrack table", self._scan_table, TABLE)
         self._snat_ranges = SnatRanges(handle)
         self.snat = BudgetedTask("snat", self._scan_snat, SNAT)
+        self.source_addresses = SourceAddressReader(handle, self._scanned_ports, self._snat_groups)
         self.transmit = BudgetedTask(transmit_queues.READER, lambda: transmit_queues.read(handle), TRANSMIT)
         self.tasks: Sequence[BudgetedTask[object]] = (
             self.queue_task,
@@ -107,6 +111,7 @@ class NetnsSampler:
             self.udp,
             self.table,
             self.snat,
+            self.source_addresses.task,
             self.transmit,
         )
         """In the order in which they start."""
@@ -173,6 +178,7 @@ class NetnsSampler:
             udp=read_or_missing(missing, "udp ports", self._udp),
             datagrams=read_or_missing(missing, "datagrams", self._datagrams),
             snat=read_or_missing(missing, "snat", self._snat),
+            source_addresses=self.source_addresses.sample(),
             transmit=read_or_missing(missing, transmit_queues.READER, self._transmit),
             queues=read_or_missing(missing, "tcp queues", self.tcp_queues.sample),
         )
@@ -303,6 +309,12 @@ class NetnsSampler:
             if found is not None and self.snat.at is not None
             else None
         )
+
+    def _scanned_ports(self) -> Ports | None:
+        return self.ports.scanned
+
+    def _snat_groups(self) -> tuple[SnatGroup, ...]:
+        return self.snat.value.groups if self.snat.value else ()
 
     def _transmit(self) -> TransmitQueues | None:
         found, at = self.transmit.value, self.transmit.at

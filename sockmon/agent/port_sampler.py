@@ -56,6 +56,12 @@ class PortSampler:
         """Return the sockets in TIME_WAIT of IPv4 and of IPv6 as of the last scan."""
         return self.task.value.time_wait if self.task.value else None
 
+    @property
+    def scanned(self) -> Ports | None:
+        """Return the ports as of the last scan, without owners; None before the first one."""
+        found = self.task.value
+        return replace(found.ports, sources=found.grouped.bound.sources) if found else None
+
     def sample(self, missing: list[Missing]) -> Ports | None:
         """Return the ports as of the last scan, with owners; what this kernel does not show is in `missing`."""
         found = self.task.value

@@ -9,6 +9,7 @@ from sockmon.model.host import Owner
 from sockmon.model.nat_rules import SnatRange
 from sockmon.model.ports import Ports
 from sockmon.model.queues import OrphanGroup, QueueOwner, TcpQueues
+from sockmon.model.source_addresses import SourceAddresses
 from sockmon.model.transmit import TransmitQueues
 
 
@@ -228,6 +229,8 @@ class Netns(msgspec.Struct, frozen=True):
     udp: UdpPorts | None = None
     datagrams: tuple[DatagramQueue, ...] | None = None
     snat: Snat | None = None
+    source_addresses: SourceAddresses | None = None
+    """None if no destination uses half of its ports, and in older recordings."""
     transmit: TransmitQueues | None = None
     queues: TcpQueues | None = None
     """None also if TCP uses less than MIN_PAGES of memory on the whole host: then the sockets are not read."""

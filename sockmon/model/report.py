@@ -29,6 +29,9 @@ class Remedy(msgspec.Struct, frozen=True, omit_defaults=True):
     have to be looked at, if it is "application". None if there is no such process, or it is not known."""
     cgroup: str | None = None
     """The cgroup whose limit `key` is, if `kind` is "cgroup"."""
+    addresses: tuple[str, ...] = ()
+    """Source addresses that exist in the namespace, are not in use by this subject and have a route to its
+    destination, at most 5, if `kind` is "addresses"; empty also if they were not read."""
 
 
 class ReadingNetns(msgspec.Struct, frozen=True):
