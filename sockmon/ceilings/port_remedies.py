@@ -8,6 +8,7 @@ from sockmon.ceilings.files import leaks_close_wait
 from sockmon.ceilings.measuring import sysctl_number
 from sockmon.ceilings.node_ports import RESERVED_PORTS, NodePorts, unreserved_node_ports
 from sockmon.ceilings.remedies import addresses, application
+from sockmon.ceilings.source_addresses import addresses_needed, other_sources
 from sockmon.ceilings.time_wait import TIME_WAIT_SECONDS
 from sockmon.ceilings.time_wait_reuse import (
     MAX_REUSE_DELAY,
@@ -34,18 +35,28 @@ def port_remedies(window: Window, ports: Ports, group: PortGroup | None) -> list
         *([] if leak else [_reuse_connections(window, ports, group)]),
         *_reuse_time_wait(window, group),
         *widen_range(window, ports, advised=not leak),
-        *_other_addresses(ports, group),
+        *_other_addresses(window, ports, group),
     ]
 
 
-def _other_addresses(ports: Ports, group: PortGroup | None) -> list[Remedy]:
+def _other_addresses(window: Window, ports: Ports, group: PortGroup | None) -> list[Remedy]:
     """Return the remedy to use another destination or source, if each has ports that this group has not."""
     free = _reachable(ports, group)
     binds = group is not None and ports.binds_first(group)
     # Where bound sockets block most of the range, another destination has as few.
     if 2 * free < ports.usable or binds or ports.exhausted:
         return []
-    return [addresses(f"use another destination address or port, or another source address: {free:,} more each")]
+    text = f"use another destination address or port, or another source address: {free:,} more each"
+    if group is None:
+        return [addresses(text)]
+    full = {
+        row.source
+        for row in ports.groups
+        if (row.destination, row.port) == (group.destination, group.port) and 2 * row.used >= ports.usable
+    }
+    needed = addresses_needed(group.used, free)
+    others = other_sources(window, group.source, group.destination, needed, group.device, full)
+    return [addresses(text + others.note, others.addresses)]
 
 
 def _fix_leak(window: Window, group: PortGroup | None) -> list[Remedy]:

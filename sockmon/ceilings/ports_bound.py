@@ -10,6 +10,7 @@ from sockmon.ceilings.measuring import largest_owner, unread_measure
 from sockmon.ceilings.port_remedies import RANGE, widen_range
 from sockmon.ceilings.ports import exhausted_line, owner_sockets, source_label
 from sockmon.ceilings.remedies import addresses, application
+from sockmon.ceilings.source_addresses import addresses_needed, other_sources
 from sockmon.ceilings.time_wait import TIME_WAIT_SECONDS
 from sockmon.format import plural
 from sockmon.misconceptions import TW_REUSE_BOUND
@@ -172,10 +173,14 @@ def _remedies(window: Window, measure: Measure) -> list[Remedy]:
             )
         )
     if source and source.source not in ANY_ADDRESS:
+        others = other_sources(
+            window, source.source, "", addresses_needed(source.used, measure.limit or 0), source.device
+        )
         steps.append(
             addresses(
                 f"use more source addresses: each has {measure.limit:,} ports of its own; other sockets still lose"
-                " all of them"
+                f" all of them{others.note}",
+                others.addresses,
             )
         )
     return [*steps, *widen_range(window, ports)]

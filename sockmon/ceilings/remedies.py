@@ -10,9 +10,9 @@ def application(text: str, pid: int | None = None) -> Remedy:
     return Remedy("application", None, None, text, pid=pid)
 
 
-def addresses(text: str) -> Remedy:
-    """Return the remedy that more addresses are used."""
-    return Remedy("addresses", None, None, text)
+def addresses(text: str, named: tuple[str, ...] = ()) -> Remedy:
+    """Return the remedy that more addresses are used, such as those that are `named`."""
+    return Remedy("addresses", None, None, text, addresses=named)
 
 
 def next_limit(limit: int, factor: int = 2) -> int:

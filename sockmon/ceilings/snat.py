@@ -9,6 +9,7 @@ from sockmon.ceilings.conntrack import CHAIN_TOO_LONG, DROP, INSERT_FAILED, clas
 from sockmon.ceilings.evidence import HANDSHAKES, delta_lines
 from sockmon.ceilings.measuring import unread_measure
 from sockmon.ceilings.remedies import addresses, application
+from sockmon.ceilings.source_addresses import OtherSources, addresses_needed, other_sources
 from sockmon.format import plural
 from sockmon.model.nat_rules import NAT_PORTS, SnatRange
 from sockmon.model.report import Remedy
@@ -134,14 +135,22 @@ def _range_evidence(found: SnatRange) -> list[str]:
     return [named, f"{found.rule}{others}"]
 
 
-def _remedies(_: Window, measure: Measure) -> list[Remedy]:
+def _remedies(window: Window, measure: Measure) -> list[Remedy]:
     limit = measure.limit or NAT_PORTS
+    group = measure.payload
+    others = OtherSources((), "")
+    if isinstance(group, SnatGroup):
+        needed = addresses_needed(group.used, limit)
+        others = other_sources(window, group.address, group.destination, needed)
     steps = [
         application(
             "let the clients behind it keep and share their connections: a closed one holds its port for"
             " net.netfilter.nf_conntrack_tcp_timeout_time_wait"
         ),
-        addresses(f"translate to several addresses: each has {limit:,} ports to this destination"),
+        addresses(
+            f"translate to several addresses: each has {limit:,} ports to this destination{others.note}",
+            others.addresses,
+        ),
     ]
     if limit < NAT_PORTS:
         text = "name a wider range of ports in the rule, or none; net.netfilter.nf_conntrack_max would not help"

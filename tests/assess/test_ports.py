@@ -16,12 +16,14 @@ from sockmon.model.snapshot import (
     HalfOpen,
     Netns,
     Owner,
+    PortGroup,
     Snat,
     SnatGroup,
     StateCount,
     States,
     UdpPorts,
 )
+from sockmon.model.source_addresses import SourceAddresses, SourcesTowards
 from tests.snapshots import SYSCTLS, group, listener, netns, ports, process, snapshot
 
 CLIENT = Owner(2210, 9, "fetcher", 90)
@@ -104,6 +106,43 @@ def test_slow_connects_are_a_warning_only_while_they_are_made() -> None:
 def test_below_half_no_rate_is_slow() -> None:
     (reading,) = of(assess(opened(0, group(14_000)), opened(9000, group(14_000))), "ephemeral-ports")
     assert reading.severity == "ok"
+
+
+def sources(*addresses: str, total: int = 0, complete: bool = True) -> SourceAddresses:
+    row = SourcesTowards("10.0.0.5", "10.0.0.9", "", addresses, total or len(addresses), complete)
+    return SourceAddresses(0.0, (row,))
+
+
+def address_remedy(found: SourceAddresses | None, *more: PortGroup) -> Remedy:
+    used = ports(group(80), *more, usable=100)
+    (reading, *_) = of(assess(netns(ports=used, source_addresses=found)), "ephemeral-ports")
+    return next(each for each in reading.remedies if each.kind == "addresses")
+
+
+def test_other_source_addresses_are_named_if_they_exist() -> None:
+    assert address_remedy(None).text.endswith("100 more each")
+    two = address_remedy(sources("10.0.0.6", "10.0.0.7"))
+    assert two.addresses == ("10.0.0.6", "10.0.0.7")
+    assert two.text.endswith("; of this namespace, 10.0.0.6, 10.0.0.7 have a route to it")
+    assert address_remedy(sources("10.0.0.6")).text.endswith("; of this namespace, 10.0.0.6 has a route to it")
+    assert "10.0.0.6 and 11 more have" in address_remedy(sources("10.0.0.6", total=12)).text
+    none = address_remedy(sources())
+    assert none.addresses == ()
+    assert none.text.endswith("no other address of this namespace has a route to it: add 1 address")
+    assert address_remedy(sources(complete=False)).text.endswith("100 more each"), "not all were asked about"
+
+
+def test_a_source_that_is_full_too_is_not_named() -> None:
+    full = replace(group(80), source="10.0.0.6")
+    named = address_remedy(sources("10.0.0.6", "10.0.0.7"), full)
+    assert named.addresses == ("10.0.0.7",)
+
+
+def test_snat_names_other_addresses_too() -> None:
+    found = SourceAddresses(0.0, (SourcesTowards("192.0.2.1", "10.0.0.9", "", ("192.0.2.2",), 1, True),))
+    part = replace(ruled(90, NARROW), source_addresses=found)
+    (reading,) = of(assess(part), "snat-ports")
+    assert any(each.addresses == ("192.0.2.2",) for each in reading.remedies)
 
 
 def test_udp_is_one_pool() -> None:
