@@ -241,6 +241,12 @@ def exporter(command: str, folder: Path) -> None:
     assert child.returncode == 0
 
 
+def no_server(command: str, folder: Path) -> None:
+    words = [*SOCKMON, *argv(command)[:-1], "http://127.0.0.1:1"]
+    done = subprocess.run(words, env=child_environment(), capture_output=True, text=True, timeout=60, check=False)
+    assert "does not answer" in done.stderr
+
+
 def redirected(command: str, folder: Path) -> None:
     """It fills the file behind `>`, or that of --textfile."""
     words, _, out = command.partition(" > ")
@@ -296,6 +302,10 @@ TABLE = [
     Entry(r"sockmon check --only .+ --ignore .+", ends(0, 1, 2)),
     Entry(r"sockmon check --netns web", named_namespace, "in a mount namespace that has a namespace of that name"),
     Entry(r"sockmon explain .+", ends(0)),
+    Entry(
+        r"sockmon fleet --prometheus .+", no_server, "no server is there; tests/export/test_prometheus.py has one"
+    ),
+    Entry(r"sockmon fleet ssh://.+", ends(3), "hosts of that name do not exist"),
     Entry(r"sockmon export", exporter, "on any free port"),
     Entry(r"sockmon export (rules|dashboard)", ends(0)),
     Entry(r"sockmon export (rules > .+|dashboard > .+|--textfile .+)", redirected),

@@ -24,6 +24,7 @@ WRONG_VALUES = {
     "agent": ["--interval", "soon"],
     "check": ["--watch", "-1"],
     "explain": ["nosuchthing"],
+    "fleet": ["web-1"],
     "guide": ["nosuchguide"],
     "lab run": ["nosuchlab"],
     "prove": ["nosuchkey"],

@@ -13,6 +13,7 @@ import click
 from sockmon import __version__, log
 from sockmon.cli import console, tune_apply, usage
 from sockmon.cli.export import export
+from sockmon.cli.fleet import fleet
 from sockmon.cli.guide import guide
 from sockmon.cli.intended import intended
 from sockmon.cli.lab import lab
@@ -229,6 +230,7 @@ for verb in (*tune_apply.VERBS, forget):
     tune.add_command(verb)
 sockmon.add_command(tune)
 sockmon.add_command(export)
+sockmon.add_command(fleet)
 sockmon.add_command(guide)
 sockmon.add_command(lab)
 sockmon.add_command(prove)

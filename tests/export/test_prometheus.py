@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import quote
 
 import pytest
 import yaml
 
 from sockmon.ceilings.level_rules import LevelRules
 from sockmon.export.rules import as_yaml, rules
+from sockmon.fleet.prometheus import Server
+from sockmon.fleet.reading import from_prometheus
 from tests.load import Load
 from tests.netns import child_environment
 
@@ -57,7 +58,8 @@ def exporter(pid: int) -> Iterator[str]:
 
 @contextmanager
 def prometheus(folder: Path, targets: dict[str, str]) -> Iterator[Callable[[str], Any]]:
-    """Start a Prometheus that scrapes `targets` each second, and yield a function that asks its API."""
+    """Start a Prometheus that scrapes `targets` each second, and yield a function that asks its API; asked for
+    nothing, it returns the URL."""
     content = rules(LevelRules())
     for group in content["groups"]:
         for rule in group["rules"]:
@@ -88,7 +90,7 @@ def prometheus(folder: Path, targets: dict[str, str]) -> Iterator[Callable[[str]
                 return reply.status, reply.read()
 
         until(lambda: request("/-/ready")[0] == 200)
-        yield lambda path: json.loads(request(f"/api/v1/{path}")[1])["data"]
+        yield lambda path: json.loads(request(f"/api/v1/{path}")[1])["data"] if path else f"http://{address}"
 
 
 def until(found: Callable[[], Any]) -> Any:
@@ -121,9 +123,10 @@ def test_the_sick_one_is_first_and_its_alert_fires(tmp_path: Path, needs_userns:
         assert not {each for each in firing(ask) if each[1] == "healthy" and each[0] == "SockmonAcceptQueue"}
         up = {each["labels"]["instance"]: each["health"] for each in ask("targets")["activeTargets"]}
         assert up == {"sick": "up", "healthy": "up"}
-        query = quote('sort_desc(sockmon_ceiling_ratio{ceiling="accept-queue"})')
-        ranked = [row["metric"]["instance"] for row in ask(f"query?query={query}")["result"]]
-        assert ranked[0] == "sick"
+        fleet = from_prometheus(Server(ask("")), ['job="sockmon"'])
+        assert fleet.hosts[0].name == "sick"
+        assert fleet.hosts[0].severity == "hit"
+        assert {host.state for host in fleet.hosts} == {"live"}
         (alert,) = [
             each
             for each in ask("alerts")["alerts"]

@@ -1,0 +1,105 @@
+"""`sockmon fleet`: many hosts in one report, ranked by their nearest limit."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from sockmon.cli import usage
+
+if TYPE_CHECKING:
+    from sockmon.fleet.hosts import Fleet, FleetHost
+
+
+@click.command(
+    short_help="Rank many hosts by their nearest limit.",
+    epilog=usage.exit_codes(
+        "0 ok", "1 warning", "2 critical or hit", "3 if nothing is known of a host, or of all", fault=False
+    ),
+)
+@click.argument("hosts", nargs=-1, metavar="[ssh://[USER@]HOST[:PORT] ...]")
+@click.option("--prometheus", metavar="URL", help="Ask this server, which scrapes `sockmon export` of each host.")
+@click.option(
+    "--match",
+    "matchers",
+    multiple=True,
+    metavar='LABEL="VALUE"',
+    help="Only hosts with this label: =, !=, =~, !~.",
+)
+@click.option("--auth-file", metavar="FILE", help="A token, or USER:PASSWORD, on the first line.")
+@click.option("--ca-file", metavar="FILE", help="Certificates that the server's certificate is checked with.")
+@click.option("--tenant", metavar="NAME", help="The tenant of Mimir or Cortex (X-Scope-OrgID).")
+@click.option("--json", "json_", is_flag=True, help="Print JSON.")
+def fleet(
+    hosts: tuple[str, ...],
+    prometheus: str | None,
+    matchers: tuple[str, ...],
+    auth_file: str | None,
+    ca_file: str | None,
+    tenant: str | None,
+    json_: bool,
+) -> None:
+    """Print the hosts of a fleet, the one that reaches a limit first at the top.
+
+    With --prometheus the hosts are those that it scrapes; otherwise `sockmon check` runs on each HOST over ssh."""
+    from sockmon.document import json_text
+    from sockmon.fleet.prometheus import server
+    from sockmon.fleet.reading import from_prometheus, over_ssh
+
+    if bool(hosts) == bool(prometheus):
+        raise click.UsageError("name hosts (ssh://HOST ...), or a server (--prometheus URL)")
+    if not prometheus and (matchers or auth_file or ca_file or tenant):
+        raise click.UsageError("--match, --auth-file, --ca-file and --tenant need --prometheus")
+    found = (
+        from_prometheus(server(prometheus, auth_file, ca_file, tenant), matchers)
+        if prometheus
+        else over_ssh(hosts)
+    )
+    click.echo(json_text(found) if json_ else as_text(found), color=True)
+    sys.stdout.flush()
+    sys.exit(exit_code(found))
+
+
+def exit_code(fleet: Fleet) -> int:
+    """Return that of `check` for the worst host; 3 also if nothing is known of one, and no other has an alarm."""
+    from sockmon.cli.check import EXIT_CODES
+
+    code = EXIT_CODES[fleet.verdict]
+    return usage.UNKNOWN if code == usage.OK and any(host.severity == "unknown" for host in fleet.hosts) else code
+
+
+def as_text(fleet: Fleet) -> str:
+    """Return a line for each host."""
+    if not fleet.hosts:
+        return f"{fleet.source}: no host has metrics of sockmon"
+    room = min(max(len(host.name) for host in fleet.hosts), 40)
+    return "\n".join([_head(fleet), *(_line(host, room) for host in fleet.hosts)])
+
+
+def _head(fleet: Fleet) -> str:
+    from sockmon.format import plural
+    from sockmon.model.severity import ALARMS
+
+    alarmed = sum(host.severity in ALARMS for host in fleet.hosts)
+    unknown = sum(host.severity == "unknown" for host in fleet.hosts)
+    parts = [plural(len(fleet.hosts), "host"), f"{alarmed} with an alarm"]
+    return f"{fleet.source} · {', '.join(parts + ([f'{unknown} unknown'] if unknown else []))}"
+
+
+def _line(host: FleetHost, room: int) -> str:
+    from sockmon import format as fmt
+    from sockmon.ceilings import TITLES
+    from sockmon.model.severity import glyph_and_label
+
+    label = f"{glyph_and_label(host.severity):<9} {host.name:<{room}}"
+    if host.reason or host.nearest is None:
+        return f"{label}  {host.reason or 'no limit is in use'}"
+    near = host.nearest
+    ratio = f"{fmt.ratio(near.ratio):>6}" if near.ratio is not None else "      "
+    left = f"  full in {fmt.duration(host.seconds_left)}" if (host.seconds_left or 0) >= 1 else ""
+    others = [TITLES.get(each.ceiling, each.ceiling) for each in host.limits[1:] if each.severity != "ok"]
+    more = f"  also: {', '.join(others)}" if others else ""
+    subject = f"  {near.subject}" if near.subject else ""
+    return f"{label}  {ratio}  {TITLES.get(near.ceiling, near.ceiling)}{subject}{left}{more}"

@@ -1,0 +1,5 @@
+"""Many hosts, ranked by their nearest limit: from the metrics in a Prometheus, or from their own reports over ssh.
+
+`hosts` and `ranking` are pure; `prometheus` asks the HTTP API, `reading` reads a fleet once. May import `assess`,
+`ceilings`, `model`, `sources` and what these may import. Its tests are in `tests/fleet/`.
+"""

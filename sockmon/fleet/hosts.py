@@ -1,0 +1,89 @@
+"""What is known of each host of a fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import msgspec
+
+from sockmon.model.severity import URGENCY, Severity
+
+State = Literal["live", "stale", "gone", "failed"]
+"""stale: its samples are old. gone: it had metrics within the last hour, and has none now. failed: its report
+could not be read."""
+
+
+class HostLimit(msgspec.Struct, frozen=True):
+    """A limit of one host."""
+
+    ceiling: str
+    severity: Severity
+    ratio: float | None = None
+    seconds_left: float | None = None
+    subject: str = ""
+    """Empty if it is not known: a Prometheus is asked for the limits, not for their subjects."""
+
+
+class FleetHost(msgspec.Struct, frozen=True):
+    """One host."""
+
+    name: str
+    """The label `instance`, or what ssh calls it."""
+    state: State
+    severity: Severity
+    """Its verdict; unknown if its samples are stale or it is gone."""
+    limits: tuple[HostLimit, ...] = ()
+    """Its alarms and its fullest limit, the most urgent first."""
+    seconds_left: float | None = None
+    """The least of all its limits."""
+    unknown: int = 0
+    """Limits that could not be judged."""
+    age: float | None = None
+    """Seconds since its newest sample; None if unknown."""
+    labels: Mapping[str, str] = {}
+    trend: tuple[float | None, ...] = ()
+    """The ratio of its fullest limit over the last hour, oldest first; None where nothing was scraped."""
+    reason: str = ""
+    """Why nothing is known of it."""
+
+    @property
+    def nearest(self) -> HostLimit | None:
+        """Return its most urgent limit."""
+        return self.limits[0] if self.limits else None
+
+
+class Fleet(msgspec.Struct, frozen=True):
+    """All hosts, the most urgent first: what `fleet --json` prints."""
+
+    schema: Literal[1]
+    source: str
+    time: str
+    """UTC, ISO 8601."""
+    verdict: Severity
+    """The worst known severity."""
+    hosts: tuple[FleetHost, ...]
+
+
+def ranked(hosts: Iterable[FleetHost]) -> tuple[FleetHost, ...]:
+    """Return the hosts, the most urgent first; those of which nothing is known are between alarms and healthy
+    ones."""
+    return tuple(sorted(hosts, key=_order))
+
+
+def _order(host: FleetHost) -> tuple[float, float, float, str]:
+    # An unknown host may be the sick one: it stands before those that are known to be fine.
+    urgency = URGENCY[host.severity] if host.severity != "unknown" else URGENCY["ok"] + 0.5
+    ratio = (host.nearest.ratio if host.nearest else None) or 0.0
+    left = host.seconds_left if host.seconds_left is not None else float("inf")
+    return -urgency, left if urgency > URGENCY["ok"] + 0.5 else 0.0, -ratio, host.name
+
+
+def limit_order(limit: HostLimit) -> tuple[float, float, str]:
+    """Return the sort key of the limits of one host."""
+    return -URGENCY[limit.severity], -(limit.ratio or 0.0), limit.ceiling
+
+
+def worst(hosts: Iterable[FleetHost]) -> Severity:
+    """Return the worst known severity; unknown if there is none."""
+    return max((host.severity for host in hosts), key=URGENCY.__getitem__, default="unknown")

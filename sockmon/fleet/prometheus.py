@@ -1,0 +1,149 @@
+"""The HTTP API of Prometheus, as Thanos, Mimir and VictoriaMetrics have it too: instant and range queries.
+
+https://prometheus.io/docs/prometheus/latest/querying/api/"""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sockmon.errors import Misuse, SockmonError
+from sockmon.text import sanitize
+
+TIMEOUT_SECONDS = 20.0
+MAX_BYTES = 256 << 20
+"""Of one answer: 10,000 hosts have 2 MB."""
+
+
+class PrometheusError(SockmonError):
+    """The server did not answer, or refused."""
+
+
+class Series(NamedTuple):
+    """One series of an answer."""
+
+    labels: Mapping[str, str]
+    values: tuple[tuple[float, float], ...]
+    """Time and value, oldest first; one of an instant query."""
+
+    @property
+    def value(self) -> float:
+        """Return the newest value."""
+        return self.values[-1][1]
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where a Prometheus is, and how it is asked."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    tls: ssl.SSLContext | None = None
+
+    def query(self, expression: str) -> list[Series]:
+        """Return what an expression is now; raise PrometheusError."""
+        found = self._ask("query", query=expression)
+        if found.get("resultType") != "vector":
+            raise PrometheusError(
+                f"{self.name} answered with {sanitize(str(found.get('resultType')), 40)}, no vector"
+            )
+        return [_series(each["metric"], [each["value"]]) for each in found["result"]]
+
+    def query_range(self, expression: str, start: float, end: float, step: float) -> list[Series]:
+        """Return what an expression was from `start` to `end` (seconds since the epoch); raise PrometheusError."""
+        times = {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
+        found = self._ask("query_range", query=expression, **times)
+        return [_series(each["metric"], each["values"]) for each in found["result"]]
+
+    @property
+    def name(self) -> str:
+        """Return the server without its password."""
+        parts = urllib.parse.urlsplit(self.url)
+        return sanitize(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", 80)
+
+    def _ask(self, verb: str, **form: str) -> Any:
+        # POST, because an expression can be longer than a URL may be.
+        request = urllib.request.Request(
+            f"{self.url.rstrip('/')}/api/v1/{verb}",
+            urllib.parse.urlencode(form).encode(),
+            {"User-Agent": "sockmon", **self.headers},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS, context=self.tls) as reply:
+                body = reply.read(MAX_BYTES + 1)
+        except urllib.error.HTTPError as error:
+            raise PrometheusError(f"{self.name} refuses: {_refusal(error)}", _hint(error.code)) from error
+        except (urllib.error.URLError, OSError, ValueError) as error:
+            reason = getattr(error, "reason", None) or error
+            raise PrometheusError(f"{self.name} does not answer: {sanitize(str(reason), 200)}") from error
+        if len(body) > MAX_BYTES:
+            raise PrometheusError(f"{self.name} answered with more than {MAX_BYTES >> 20} MB", "use --match")
+        try:
+            answer = json.loads(body)
+            if answer["status"] == "success":
+                return answer["data"]
+            reason = answer["error"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise PrometheusError(f"{self.name} does not speak the API of Prometheus") from error
+        raise PrometheusError(f"{self.name} refuses: {sanitize(str(reason), 200)}")
+
+
+def _series(labels: Mapping[str, Any], values: list[Any]) -> Series:
+    clean = {sanitize(str(name), 80): sanitize(str(value), 200) for name, value in labels.items()}
+    return Series(clean, tuple((float(at), float(value)) for at, value in values))
+
+
+def _refusal(error: urllib.error.HTTPError) -> str:
+    try:
+        with error:
+            return sanitize(str(json.loads(error.read(65536))["error"]), 200)
+    except (ValueError, KeyError, TypeError, OSError):
+        return f"{error.code} {sanitize(error.reason, 80)}"
+
+
+def _hint(code: int) -> str:
+    if code in (401, 403):
+        return "--auth-file has a token, or USER:PASSWORD, on its first line"
+    return "--tenant names the tenant" if code == 400 else ""
+
+
+def server(url: str, auth_file: str | None, ca_file: str | None, tenant: str | None) -> Server:
+    """Return the server of these options; raise Misuse for a URL that is none, SockmonError for a file."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise Misuse(f"{sanitize(url, 80)} is not a URL", "write http://HOST:9090 or https://HOST/prefix")
+    headers = {}
+    if parts.username is not None:
+        raise Misuse("a password is not allowed in the URL, which other users can see", "use --auth-file")
+    if auth_file:
+        secret = _first_line(auth_file)
+        token = base64.b64encode(secret.encode()).decode() if ":" in secret else secret
+        headers["Authorization"] = f"{'Basic' if ':' in secret else 'Bearer'} {token}"
+    if tenant:
+        headers["X-Scope-OrgID"] = tenant
+    return Server(url, headers, _tls(ca_file) if parts.scheme == "https" else None)
+
+
+def _first_line(path: str) -> str:
+    try:
+        line = Path(path).read_text(encoding="utf-8").partition("\n")[0].strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SockmonError(f"{path} cannot be read: {getattr(error, 'strerror', error)}") from error
+    if not line or not line.isprintable():
+        raise SockmonError(f"{path} has no token and no USER:PASSWORD on its first line")
+    return line
+
+
+def _tls(ca_file: str | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise SockmonError(f"{ca_file} cannot be used: {error.strerror or error}") from error

@@ -1,0 +1,101 @@
+"""A few hosts by their own reports, with an `ssh` that runs the command here or fails as ssh does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.netns import child_environment
+
+SSH = """#!/bin/sh
+for word; do
+  case $word in
+    sick) echo '{report}'; exit 2;;
+    closed) echo "ssh: connect to host closed port 22: Connection refused" >&2; exit 255;;
+    changed) printf 'REMOTE HOST IDENTIFICATION HAS CHANGED!\\nHost key verification failed.\\n' >&2; exit 255;;
+    bare) echo "bash: line 1: sockmon: command not found" >&2; exit 127;;
+    silent) exit 0;;
+  esac
+done
+echo "$@" >&2
+"""
+
+
+def report() -> str:
+    remedy = {"kind": "application", "key": None, "value": None, "text": "x"}
+    reading = {
+        "ceiling": "process-fds", "subject": "nginx[7]", "scope": "process", "used": 9, "limit": 9, "ratio": 1.0,
+        "rate": None, "eta_seconds": None, "severity": "hit", "evidence": [], "remedies": [remedy],
+    }  # fmt: skip
+    unknown = {**reading, "ceiling": "pid-max", "severity": "unknown", "ratio": None}
+    whole = {
+        "schema": 1, "host": "web-1", "kernel": "6.1", "time": "", "netns": "host", "verdict": "hit",
+        "readings": [reading, unknown], "missing": [],
+    }  # fmt: skip
+    return json.dumps(whole)
+
+
+@pytest.fixture
+def with_ssh(tmp_path: Path) -> dict[str, str]:
+    program = tmp_path / "ssh"
+    program.write_text(SSH.replace("{report}", report()))
+    program.chmod(0o755)
+    environment = child_environment()
+    return {**environment, "PATH": f"{tmp_path}:{environment['PATH']}"}
+
+
+def fleet(environment: dict[str, str], *words: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "sockmon", "fleet", *words]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_each_host_has_its_verdict_or_the_reason(with_ssh: dict[str, str]) -> None:
+    hosts = ("closed", "sick", "changed", "bare", "silent")
+    code, text = fleet(with_ssh, "--json", *(f"ssh://{name}" for name in hosts))
+    found = json.loads(text)
+    assert code == 2
+    assert found["verdict"] == "hit"
+    assert found["hosts"][0]["name"] == "sick"
+    assert found["hosts"][0]["limits"][0] == {
+        "ceiling": "process-fds", "severity": "hit", "ratio": 1.0, "seconds_left": None, "subject": "nginx[7]",
+    }  # fmt: skip
+    assert found["hosts"][0]["unknown"] == 1
+    reasons = {host["name"]: host["reason"] for host in found["hosts"][1:]}
+    assert "Connection refused" in reasons["closed"]
+    assert "Host key verification failed" in reasons["changed"]
+    assert "command not found" in reasons["bare"]
+    assert "no report" in reasons["silent"]
+
+
+def test_text(with_ssh: dict[str, str]) -> None:
+    code, text = fleet(with_ssh, "ssh://closed", "ssh://sick")
+    assert code == 2
+    lines = text.splitlines()
+    assert lines[0] == "ssh · 2 hosts, 1 with an alarm, 1 unknown"
+    assert "HIT" in lines[1]
+    assert "sick" in lines[1]
+    assert "open files" in lines[1]
+    assert "Connection refused" in lines[2]
+
+
+def test_a_host_that_is_unknown_is_not_ok(with_ssh: dict[str, str]) -> None:
+    assert fleet(with_ssh, "ssh://closed")[0] == 3
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["web-1"],
+        ["ssh://-oProxyCommand=x"],
+        ["ssh://a", "--prometheus", "http://b"],
+        ["ssh://a", "--tenant", "t"],
+    ],
+)
+def test_misuse(with_ssh: dict[str, str], words: list[str]) -> None:
+    assert fleet(with_ssh, *words)[0] == 64

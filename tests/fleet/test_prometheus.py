@@ -1,0 +1,214 @@
+"""What a Prometheus can answer, and a fleet that is read from it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+
+from sockmon.errors import Misuse, SockmonError
+from sockmon.fleet import ranking
+from sockmon.fleet.hosts import FleetHost
+from sockmon.fleet.prometheus import PrometheusError, Server, server
+from sockmon.fleet.reading import from_prometheus
+
+Row = tuple[dict[str, str], float]
+
+
+class Fake(HTTPServer):
+    """Answers queries by their first metric; remembers the headers of the last one."""
+
+    answers: dict[str, list[Row]]
+    raw: tuple[int, bytes] | None = None
+    headers: dict[str, str]
+    queries: list[str]
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Fake
+
+    def do_POST(self) -> None:
+        form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        self.server.headers = {name.lower(): value for name, value in self.headers.items()}
+        self.server.queries.append(form["query"][0])
+        status, body = self.server.raw or (
+            200,
+            json.dumps(self._answer(form["query"][0], "start" in form)).encode(),
+        )
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _answer(self, query: str, is_range: bool) -> Any:
+        rows = next((rows for name, rows in self.server.answers.items() if name in query), [])
+        found: list[Any] = [
+            {"metric": labels, "values": [[60.0, str(value)], [180.0, str(value)]]}
+            if is_range
+            else {"metric": labels, "value": [180.0, str(value)]}
+            for labels, value in rows
+        ]
+        return {"status": "success", "data": {"resultType": "matrix" if is_range else "vector", "result": found}}
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@contextmanager
+def fake(
+    answers: dict[str, list[Row]] | None = None, raw: tuple[int, bytes] | None = None
+) -> Iterator[tuple[str, Fake]]:
+    with Fake(("127.0.0.1", 0), Handler) as found:
+        found.answers, found.raw, found.queries = answers or {}, raw, []
+        thread = threading.Thread(target=found.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{found.server_port}", found
+        finally:
+            found.shutdown()
+            thread.join()
+
+
+def host(name: str, **more: str) -> dict[str, str]:
+    return {"instance": name, "job": "sockmon", **more}
+
+
+ANSWERS: dict[str, list[Row]] = {
+    "sockmon_verdict": [
+        (host("fine", sockmon_verdict="ok"), 1),
+        (host("sick", sockmon_verdict="hit"), 1),
+        (host("warm", sockmon_verdict="warning"), 1),
+        (host("old", sockmon_verdict="ok"), 1),
+    ],
+    "present_over_time": [(host(name, rack="r1"), 1) for name in ("fine", "sick", "warm", "old", "away")],
+    "sockmon_ceiling_severity": [
+        (host("sick", ceiling="accept-queue", sockmon_ceiling_severity="hit"), 1),
+        (host("warm", ceiling="process-fds", sockmon_ceiling_severity="warning"), 1),
+        (host("sick", ceiling="memory-maps", sockmon_ceiling_severity="unknown"), 1),
+    ],
+    "topk by": [
+        (host("fine", ceiling="pid-max"), 0.1),
+        (host("sick", ceiling="accept-queue"), 1.0),
+        (host("warm", ceiling="process-fds"), 0.85),
+    ],
+    "left_seconds": [(host("warm"), 90)],
+    "timestamp": [(host("old"), 900), (host("fine"), 3)],
+    "max by (instance)": [(host("sick"), 0.5)],
+}  # fmt: skip
+
+
+def read(answers: dict[str, list[Row]], *matchers: str) -> tuple[FleetHost, ...]:
+    with fake(answers) as (url, _):
+        return from_prometheus(Server(url), matchers).hosts
+
+
+def test_the_nearest_limit_is_first_and_what_is_not_known_is_before_what_is_fine() -> None:
+    found = read(ANSWERS)
+    assert [(each.name, each.state, each.severity) for each in found] == [
+        ("sick", "live", "hit"),
+        ("warm", "live", "warning"),
+        ("away", "gone", "unknown"),
+        ("old", "stale", "unknown"),
+        ("fine", "live", "ok"),
+    ]
+    sick, warm, away, old, _ = found
+    assert sick.nearest
+    assert (sick.nearest.ceiling, sick.nearest.ratio, sick.unknown) == ("accept-queue", 1.0, 1)
+    assert warm.seconds_left == 90
+    assert "none now" in away.reason
+    assert "900 s old" in old.reason
+    assert away.labels == {"job": "sockmon", "rack": "r1"}
+
+
+def test_a_trend_ends_now_and_has_gaps() -> None:
+    sick = read(ANSWERS)[0]
+    assert len(sick.trend) == ranking.TREND_STEPS
+    assert sick.trend[-2:] == (0.5, 0.5)
+    assert set(sick.trend[:-2]) == {None}
+
+
+def test_matchers_are_in_every_query_and_anything_else_is_refused() -> None:
+    with fake(ANSWERS) as (url, found):
+        from_prometheus(Server(url), ['rack=~"a.*"', 'job="sockmon"'])
+        assert len(found.queries) == 7
+        assert all('rack=~"a.*",job="sockmon"' in query for query in found.queries)
+    for bad in ("rack", 'rack="a"} or up{', "rack=a", 'rack="a\nb"'):
+        with pytest.raises(Misuse, match="is not a matcher"):
+            from_prometheus(Server("http://127.0.0.1:1"), [bad])
+
+
+def test_hostile_labels_are_clean() -> None:
+    hostile = host("a\x1b[31m", sockmon_verdict="hit\x00")
+    (found,) = read({"sockmon_verdict": [(hostile, 1)]})
+    assert "\x1b" not in found.name
+    assert found.severity == "unknown"
+
+
+def test_numbers_that_are_none() -> None:
+    answers = {
+        **ANSWERS,
+        "left_seconds": [(host("warm"), float("inf"))],
+        "timestamp": [(host("fine"), float("nan"))],
+    }
+    found = {each.name: each for each in read(answers)}
+    assert found["warm"].seconds_left is None
+    assert found["fine"].age is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ((200, b"<html>"), "does not speak the API"),
+        ((200, b"[]"), "does not speak the API"),
+        ((200, b'{"status":"error","error":"bad \\u001b[0m thing"}'), "refuses: bad"),
+        ((400, b'{"status":"error","error":"no org id"}'), "refuses: no org id"),
+        ((401, b"Unauthorized"), r"refuses: 401"),
+        ((200, b'{"status":"success","data":{"resultType":"matrix","result":[]}}'), "answered with matrix"),
+    ],
+)
+def test_a_server_that_refuses(raw: tuple[int, bytes], message: str) -> None:
+    with fake(raw=raw) as (url, _), pytest.raises(PrometheusError, match=message) as refused:
+        from_prometheus(Server(url))
+    assert "\x1b" not in str(refused.value)
+
+
+def test_a_server_that_does_not_answer() -> None:
+    with pytest.raises(PrometheusError, match=r"does not answer: .*refused"):
+        from_prometheus(Server("http://127.0.0.1:1"))
+
+
+def test_credentials_and_tenant(tmp_path: Path) -> None:
+    token, password = tmp_path / "token", tmp_path / "password"
+    token.write_text("abc\nmore\n")
+    password.write_text("me:secret\n")
+    with fake(ANSWERS) as (url, found):
+        from_prometheus(server(url, str(token), None, "team-a"))
+        assert found.headers["authorization"] == "Bearer abc"
+        assert found.headers["x-scope-orgid"] == "team-a"
+        from_prometheus(server(url, str(password), None, None))
+        assert found.headers["authorization"] == "Basic " + base64.b64encode(b"me:secret").decode()
+
+
+@pytest.mark.parametrize("url", ["web:9090", "ftp://x", "http://", "http://me:secret@x", ""])
+def test_what_is_no_url(url: str) -> None:
+    with pytest.raises(Misuse) as refused:
+        server(url, None, None, None)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "cannot be read"), ("", "no token"), ("a\x07b", "no token")]
+)
+def test_a_file_without_a_token(tmp_path: Path, content: str | None, message: str) -> None:
+    path = tmp_path / "token"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(SockmonError, match=message):
+        server("http://x", str(path), None, None)
