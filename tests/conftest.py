@@ -24,7 +24,8 @@ for _number, _default in (
 
 HERE = Path(__file__).parent
 PURE = (
-    *("assess", "tunables", "ui", "sources/test_wire.py", "test_text.py"),
+    *("assess", "fleet", "tunables", "ui", "sources/test_wire.py", "test_text.py"),
+    *("export/test_metrics.py", "export/test_rules.py", "export/test_web.py"),
     *("kernel/test_netlink.py", "kernel/test_netstat.py", "kernel/test_port_ranges.py", "kernel/test_softnet.py"),
     *("tuning/test_naming.py", "tuning/test_not_advised.py", "tuning/test_plan.py"),
     *("test_docs.py", "test_faults.py", "test_format.py", "test_misuse.py", "test_plain_english.py"),
