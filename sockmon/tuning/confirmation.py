@@ -19,13 +19,21 @@ KEY_REPEAT_SECONDS = 0.05
 TOO_EARLY = "ignored: too early"
 PASTED = "ignored: pasted text"
 KEY_HELD_DOWN = "ignored: the key is held down"
-WRONG_WORD = f'type the word "{WORD}"'
+
+
+def wrong_word(word: str) -> str:
+    """Return why another word does not count."""
+    return f'type the word "{word}"'
+
+
+WRONG_WORD = wrong_word(WORD)
 
 
 class ConfirmationWord:
     """The letters that count so far, and why the last key removed them."""
 
-    def __init__(self) -> None:
+    def __init__(self, word: str = WORD) -> None:
+        self.word = word
         self.letters = ""
         self.rejection = ""
         self._drawn_at: float | None = None
@@ -46,7 +54,7 @@ class ConfirmationWord:
         if why := self._why_not_typed(char, at, before, when):
             self.clear(why)
             return False
-        if not self._accept(char, at) or self.letters != WORD:
+        if not self._accept(char, at) or self.letters != self.word:
             return False
         if at - self._first_at < MIN_TYPING_SECONDS:
             self.clear(PASTED)
@@ -75,12 +83,12 @@ class ConfirmationWord:
         return KEY_HELD_DOWN if char == before and at - when < KEY_REPEAT_SECONDS else ""
 
     def _accept(self, char: str, at: float) -> bool:
-        if char == WORD[len(self.letters)]:
+        if char == self.word[len(self.letters)]:
             self.letters, self.rejection = self.letters + char, ""
-        elif char == WORD[0]:
+        elif char == self.word[0]:
             self.letters, self.rejection = char, ""
         else:
-            self.clear(WRONG_WORD)
+            self.clear(wrong_word(self.word))
         if len(self.letters) == 1:
             self._first_at = at
         return bool(self.letters)

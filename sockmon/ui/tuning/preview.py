@@ -30,12 +30,12 @@ from sockmon.model.helper_protocol import Answer, Apply, ChangeResult, HelperSta
 from sockmon.model.plan import Proposal
 from sockmon.model.report import Reading
 from sockmon.model.transaction import Transaction
-from sockmon.tuning.confirmation import WORD, WRONG_WORD, ConfirmationWord
 from sockmon.ui import keys
 from sockmon.ui.context import AppContext, app_context
 from sockmon.ui.detail.detail_screen import Page
 from sockmon.ui.detail.section_facts import GUTTER
 from sockmon.ui.tuning.plan_view import count_warnings, detail_panels, root_command, subject_facts
+from sockmon.ui.tuning.typed_word import TypedWord
 from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
 
 HOLD_CHOICES = (10, 30, 60, 120, 300, 600, 1800, 3600)
@@ -45,7 +45,6 @@ ANSWER_TIMEOUT = 20.0
 """Seconds without an answer after which the screen can be left."""
 TALL = 36
 """Rows from which on there is an empty line between changes."""
-ENTER_HINT = "Enter does nothing here"
 FAILED_STATES = ("conflict", "stuck")
 
 
@@ -75,7 +74,7 @@ class PreviewScreen(ModalScreen[None]):
         self._about = about
         """The alarm that it is meant to end; None: those that advise it."""
         self._clock = clock
-        self._typed = ConfirmationWord()
+        self._typed = TypedWord()
         needed = max(DEFAULT_HOLD, needed_hold)
         self._hold = next((each for each in HOLD_CHOICES if each >= needed), HOLD_CHOICES[-1])
         self._host = ""
@@ -117,7 +116,7 @@ class PreviewScreen(ModalScreen[None]):
         self.set_interval(1.0, self._draw)
 
     def _was_drawn(self) -> None:
-        self._typed.preview_drawn(self._clock())
+        self._typed.drawn(self._clock())
         if self._lines_below("#subject"):
             # A warning that is out of sight is scrolled to before the details are.
             self.query_one("#subject").focus()
@@ -192,7 +191,7 @@ class PreviewScreen(ModalScreen[None]):
             return Text(words, "sev-warning"), Text("Keep it or roll it back first; Esc leaves.", "muted")
         time_left = format.duration(self._hold)
         goes = f"Rolled back after {time_left} unless you keep it, even if this terminal dies."
-        return Text(goes), self._word_prompt()
+        return Text(goes), self._typed.prompt()
 
     @property
     def _held(self) -> Transaction | None:
@@ -209,12 +208,6 @@ class PreviewScreen(ModalScreen[None]):
         text = Text.assemble(("Outcome unknown: ", "sev-hit"), sentence(why))
         hint = "See `sockmon tune history`; an applied change is rolled back unless kept. Esc leaves."
         return text, Text(hint, "muted")
-
-    def _word_prompt(self) -> Text:
-        letters = self._typed.letters
-        text = Text.assemble("Type ", (WORD, "strong"), " to confirm, Esc to leave: ", (letters, "sev-ok"))
-        text.append("_" * (len(WORD) - len(letters)), "muted")
-        return text.append(f"  {self._typed.rejection}" if self._typed.rejection else "", "sev-warning")
 
     # The word
 
@@ -235,27 +228,13 @@ class PreviewScreen(ModalScreen[None]):
         if self._waiting:
             event.stop()
             return
-        char = "\r" if event.key == "enter" else event.character if event.is_printable else None
-        if event.key == "backspace":
-            self._typed.backspace()
-        elif char is not None and self._can_type:
-            if char in WORD or char == "\r":
-                event.stop()
-            self._type(char, event)
-        self._draw()
-
-    def _type(self, char: str, event: Key) -> None:
-        if self._typed.press(char, event.time):
+        if self._typed.take(event, self._can_type, self.active_bindings):
             self._send()
-        elif char == "\r" and self._typed.rejection == WRONG_WORD:
-            self._typed.clear(ENTER_HINT)
-        elif char not in WORD and event.key in self.active_bindings:
-            self._typed.clear()
+        self._draw()
 
     def on_paste(self, event: Paste) -> None:
         """Reject pasted text."""
-        event.stop()
-        self._typed.paste(event.time)
+        self._typed.paste(event)
         self._draw()
 
     def _send(self) -> None:
