@@ -1,4 +1,4 @@
-"""`$XDG_CONFIG_HOME/sockmon/config.toml`: theme, interval, keys, levels, read_only.
+"""`$XDG_CONFIG_HOME/sockmon/config.toml`: theme, interval, keys, levels, read_only, actions.
 
 Tests: tests/ui/test_settings.py.
 """
@@ -19,7 +19,9 @@ from sockmon.ceilings.level_table import level_rules
 from sockmon.errors import BadSettings
 from sockmon.text import sanitize
 
-SECTIONS = ("keys", "levels")
+SECTIONS = ("keys", "levels", "actions")
+NO_ACTIONS = "the config file does not allow it ([actions] allow = false)"
+FAULTY_ACTIONS = "the config file has a fault in [actions], so nothing is allowed"
 MIN_INTERVAL, MAX_INTERVAL = 0.2, 60.0
 MAX_FAULT_CHARACTERS = 400
 
@@ -37,6 +39,9 @@ class Settings(msgspec.Struct, frozen=True):
     """Action id → keys, as `"pane.ports" = "3"`; the ids are in the help screen."""
     levels: tuple[LevelRule, ...] = ()
     """Levels of ceilings and subjects, in per cent in the file: `[levels.accept-queue] warning = 60`."""
+    why_no_actions: str = ""
+    """Why nothing may be closed, deleted or signalled: `[actions] allow = false` in the file, or a fault in that
+    section; empty if it may."""
     faults: tuple[str, ...] = ()
     """What is wrong with the file, one message a key; these keys keep their defaults."""
     level_faults: tuple[str, ...] = ()
@@ -63,6 +68,9 @@ def load(path: Path | None = None) -> Settings:
     except ValueError as error:
         raise BadSettings(f"{path}: {error}", f"known: {', '.join(map(_shown, _CHECKS))}") from error
     found, faults = _checked(table)
+    if "actions" in table:
+        actions = found.pop("actions", None)
+        found["why_no_actions"] = "" if actions and actions["allow"] else NO_ACTIONS if actions else FAULTY_ACTIONS
     found["levels"], level_faults = level_rules(table.get("levels", {}))
     refused = _located(path, level_faults)
     return Settings(**found, faults=(*_located(path, faults), *refused), level_faults=refused)
@@ -130,6 +138,14 @@ def _check_section(value: Any) -> str:
     return "" if isinstance(value, dict) else f"expected the section [keys], got {_kind(value)}"
 
 
+def _check_actions(value: Any) -> str:
+    if not isinstance(value, dict):
+        return f"expected the section [actions], got {_kind(value)}"
+    if list(value) != ["allow"]:
+        return "expected one key, allow"
+    return _check_bool(value["allow"])
+
+
 def _kind(value: Any) -> str:
     if isinstance(value, dict):
         return "a section"
@@ -144,5 +160,6 @@ _CHECKS: dict[str, Callable[[Any], str]] = {
     "read_only": _check_bool,
     "keys": _check_section,
     "levels": lambda _: "",
+    "actions": _check_actions,
 }
 """Key → check, which returns what is wrong with a value, or an empty text."""

@@ -10,7 +10,7 @@ import click
 
 from sockmon import free_tasks
 from sockmon.cli import console
-from sockmon.errors import TuningError
+from sockmon.errors import BadSettings, TuningError
 
 if TYPE_CHECKING:
     from sockmon.tuning.helper.client import HelperClient
@@ -64,6 +64,17 @@ def _start_helper(spec: str | None, netns: str | None, read_only: bool) -> tuple
     from sockmon.tuning.helper.client import start_helper
 
     try:
-        return start_helper(netns), ""
+        return start_helper(netns, cannot_act=_why_no_actions()), ""
     except TuningError as error:
         return None, error.message
+
+
+def _why_no_actions() -> str:
+    """Return why the config file of this user, who may be root, allows no action; the screen asks that of its own
+    user."""
+    from sockmon import settings
+
+    try:
+        return settings.load().why_no_actions
+    except BadSettings as error:
+        return f"the config file cannot be read: {error.message}"

@@ -41,7 +41,7 @@ def run(
     try:
         chosen = settings.load()
     except BadSettings as error:
-        chosen = settings.Settings(faults=(error.message,))
+        chosen = settings.Settings(faults=(error.message,), why_no_actions="the config file cannot be read")
     if interval is None and chosen.interval != 1.0:
         source.ask(SetInterval(chosen.interval))
     chosen = replace(chosen, theme=theme or chosen.theme, interval=interval or chosen.interval)
