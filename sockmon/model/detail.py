@@ -95,6 +95,10 @@ class Socket(msgspec.Struct, frozen=True, gc=False):
     uid: int
     inode: int
     owner: Owner | None = None
+    cookie: int = 0
+    """The kernel's number for an inet socket, never used again; 0: unknown."""
+    device: int = 0
+    """Index of the device that it is bound to."""
 
 
 class Limit(msgspec.Struct, frozen=True):

@@ -32,7 +32,7 @@ UNKNOWN = 0xFFFFFFFF
 INFO = 2
 """The extension bit of INET_DIAG_INFO: struct tcp_info."""
 
-FAMILY, STATE, TIMER, SPORT, DPORT, SRC, DST, IF = 16, 17, 18, 20, 22, 24, 40, 56
+FAMILY, STATE, TIMER, SPORT, DPORT, SRC, DST, IF, COOKIE = 16, 17, 18, 20, 22, 24, 40, 56, 60
 EXPIRES, RQUEUE, WQUEUE, UID, INODE, MESSAGE = 68, 72, 76, 80, 84, 88
 QUEUES = struct.Struct("=IIII")
 """At RQUEUE: receive queue, send queue, user, inode."""
@@ -43,6 +43,7 @@ TIMER_TIMEWAIT = 3
 
 _GETSOCK, _BY_FAMILY = 18, 20  # TCPDIAG_GETSOCK, SOCK_DIAG_BY_FAMILY
 _ID_SIZE = 48  # struct inet_diag_sockid
+_NO_COOKIE = (1 << 64) - 1  # INET_DIAG_NOCOOKIE
 _ATTR_BYTECODE = 1  # INET_DIAG_REQ_BYTECODE
 _MAPPED = bytes(10) + b"\xff\xff"
 _MAPPED_WORD = int.from_bytes(_MAPPED[8:], sys.byteorder)
@@ -156,6 +157,13 @@ def on_ipv6_address(block: bytes, stride: int) -> bytes:
 def local_port(message: bytes, at: int = 0) -> int:
     """Return the local port of the socket at offset `at`."""
     return int.from_bytes(message[at + SPORT : at + SPORT + 2], "big")
+
+
+def cookie(message: bytes) -> int:
+    """Return the cookie of a socket, low word first (sock_diag_save_cookie()); 0 if the text of /proc has none."""
+    low, high = struct.unpack_from("=II", message, COOKIE)
+    found = int(low | high << 32)
+    return 0 if found == _NO_COOKIE else found
 
 
 def unmapped(address: bytes) -> bytes:

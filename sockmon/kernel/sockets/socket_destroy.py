@@ -20,13 +20,12 @@ import socket
 import struct
 
 from sockmon.kernel.netlink import execute
-from sockmon.kernel.sockets.sock_diag import EVERY_STATE, FAMILY, IF, READER, SPORT
+from sockmon.kernel.sockets.sock_diag import COOKIE, EVERY_STATE, FAMILY, READER, SPORT
 from sockmon.model.socket_list import SocketKey
 
 SOCK_DESTROY = 21
 """include/uapi/linux/sock_diag.h."""
-_COOKIE = IF + 4
-_ID_END = _COOKIE + 8
+_ID_END = COOKIE + 8
 
 
 def destroy(diag: socket.socket, row: bytes) -> int:
@@ -34,12 +33,6 @@ def destroy(diag: socket.socket, row: bytes) -> int:
     if it has gone or is another one, EOPNOTSUPP, EPERM. Raise ReadError."""
     body = struct.pack("=BBBBI", row[FAMILY], socket.IPPROTO_TCP, 0, 0, EVERY_STATE)
     return execute(diag, READER, SOCK_DESTROY, body + row[SPORT:_ID_END])
-
-
-def cookie(row: bytes) -> int:
-    """Return the cookie of a message of a dump: low word first (sock_diag_save_cookie())."""
-    low, high = struct.unpack_from("=II", row, _COOKIE)
-    return int(low | high << 32)
 
 
 def row_of(wanted: SocketKey) -> bytes:

@@ -160,6 +160,8 @@ def _row(protocol: str, message: bytes) -> Socket:
         retransmits=retransmits,
         uid=uid,
         inode=inode,
+        cookie=sock_diag.cookie(message),
+        device=int(struct.unpack_from("=I", message, sock_diag.IF)[0]),
     )
 
 

@@ -46,6 +46,11 @@ class ListenerScreen(PollingScreen[ListenerQuery, ListenerDetail]):
         """The namespace of its sockets."""
         return self.target.netns
 
+    @property
+    def listener(self) -> Listener | None:
+        """The listener as it was last seen."""
+        return self._listener
+
     def parts(self) -> Iterable[Widget]:
         yield LabelledList(10, id="missing")
         with Vertical(classes="panel trend", id="queue"):
