@@ -55,6 +55,7 @@ class SockmonApp(PaintedApp, GuidingApp):
         "detail/detail.tcss",
         "tuning/tune.tcss",
         "guiding/guiding.tcss",
+        "acting/acting.tcss",
     ]
     BINDINGS: ClassVar[list[BindingType]] = list(keys.bindings("app"))
     ENABLE_COMMAND_PALETTE = True
@@ -112,6 +113,11 @@ class SockmonApp(PaintedApp, GuidingApp):
             self.theme = wanted
         else:
             self.show_message(f"config.toml: {self.unknown_theme(wanted)}")
+
+    @property
+    def cannot_act(self) -> str:
+        """Why nothing can be closed, deleted or signalled from this screen; empty if the helper decides."""
+        return self.helper_session.why_no_helper or self.settings.why_no_actions
 
     def unknown_theme(self, name: str) -> str:
         """Return the message about a theme that does not exist."""

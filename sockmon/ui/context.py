@@ -79,6 +79,10 @@ class AppContext(Protocol):
     def with_reasons(self, plan: Plan, about: Reading | None) -> Plan:
         """Return the plan with the alarms of this moment that it is meant to end."""
 
+    @property
+    def cannot_act(self) -> str:
+        """Why nothing can be closed, deleted or signalled from this screen; empty if the helper decides."""
+
     def history(self) -> None:
         """Open the history of changes."""
 

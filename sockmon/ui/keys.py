@@ -14,6 +14,7 @@ from textual.keys import KEY_ALIASES, KEY_NAME_REPLACEMENTS, Keys, key_to_charac
 from textual.screen import Screen
 from textual.widgets import Input
 
+from sockmon.model.acting import WORDS
 from sockmon.tuning.confirmation import WORD
 
 Place = Literal["app", "main", "table", "process", "hold", "tune", "guide"]
@@ -97,6 +98,10 @@ ACTIONS: tuple[Action, ...] = (
         "revert", "U", "revert", "Roll back", "Pending change: roll back now", "Pending change", "hold",
         priority=True, writes=True,
     ),
+    Action(
+        "act", "X", "act", "Act", "Close a socket, delete a flow, signal", "Act", "app", True, writes=True,
+        confirmation="word",
+    ),
     Action("guide", "w", "guide", "Guides", "From a symptom to the proof, or back to it", "Guides", "app", True),
     Action("guide.back", "backspace", "step_back", "Step back", "Go to the step before", "Guides", "guide", True),
     Action("guide.again", "N", "again", "Again", "Begin the guide again", "Guides", "guide", True),
@@ -146,7 +151,8 @@ def show_keys(keys: str) -> str:
 
 def _reserved_keys() -> Iterator[str]:
     """Yield keys that have another use: Textual's, those of an input line, the letters of the typed word."""
-    yield from (*WORD, App.COMMAND_PALETTE_BINDING, "escape", "ctrl+z")
+    yield from ("".join((WORD, *WORDS)))
+    yield from (App.COMMAND_PALETTE_BINDING, "escape", "ctrl+z")
     for kind in (App, Screen, ScrollableContainer, Input):
         for each in Binding.make_bindings(kind.BINDINGS):
             yield canonical(each.key)

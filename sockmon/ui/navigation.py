@@ -12,6 +12,9 @@ from sockmon.model.netns_rules import NetnsQuery
 from sockmon.model.plan import NetnsTarget, Proposal
 from sockmon.model.report import Reading
 from sockmon.tuning.planning.context import target_of
+from sockmon.ui.acting.act_screen import ActScreen
+from sockmon.ui.acting.choices_of import can_act_on, choices_of
+from sockmon.ui.context import app_context
 from sockmon.ui.detail import screen_for
 from sockmon.ui.detail.addresses import AddressesScreen
 from sockmon.ui.detail.ceiling import CeilingScreen
@@ -69,6 +72,20 @@ class NavigatingApp(HoldApp):
     def prove(self, key: str) -> None:
         """Measure what `key` does."""
         self.push_screen(ExperimentScreen(key))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer to act only where there is something to act on."""
+        if action == "act":
+            return bool(self.screen_stack) and can_act_on(self.screen)
+        return super().check_action(action, parameters)
+
+    def action_act(self) -> None:
+        """Open the dialog that closes, deletes or signals what is under the cursor, or say why it cannot."""
+        found = choices_of(self.screen)
+        if isinstance(found, str):
+            app_context(self.screen).show_message(found)
+        else:
+            self.push_screen(ActScreen(found))
 
     def action_tune(self) -> None:
         """Open the tuning panel, for the alarm under the cursor if the board has the focus."""

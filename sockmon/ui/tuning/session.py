@@ -62,6 +62,11 @@ class HelperSession:
         """Why no change can be applied; empty if one can."""
         return self.no_helper or self._exited or self._cannot_apply
 
+    @property
+    def why_no_helper(self) -> str:
+        """Why there is no helper that could be asked; empty if there is one."""
+        return self.no_helper or self._exited
+
     def plan_context(self, newest: Assessment | None) -> PlanContext | None:
         """Return what a plan is made from; None before the first values."""
         snapshot = newest.snapshot if newest else None

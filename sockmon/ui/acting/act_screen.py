@@ -1,0 +1,285 @@
+"""The dialog of an action: what it acts on, that there is no way back, the commands, and the word to type.
+
+headline                          the title, and how many warnings
+┌ #confirm ─────────────────┐
+│ #choices                  │     TERM INT HUP …: ← and → choose
+│ #subject  (scrolls)       │     what it is, effects, warnings, what is left out
+│ #promise, #typed          │     no way back; the word
+└───────────────────────────┘
+#details  (scrolls)               the first sockets or flows, and the commands
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.events import Key, Paste
+from textual.screen import ModalScreen
+from textual.widgets import Footer
+
+from sockmon import format
+from sockmon.assess import Assessment
+from sockmon.document import sentence
+from sockmon.model.acting import (
+    NO_WAY_BACK,
+    Action,
+    CarryOutAction,
+    PrepareAction,
+    PreparedAction,
+    action_text,
+)
+from sockmon.model.detail import Detail
+from sockmon.model.helper_protocol import ActionResult, Answer, RequestFailed
+from sockmon.model.transaction import Transaction
+from sockmon.text import sanitize
+from sockmon.ui import keys
+from sockmon.ui.acting.choices import Choice
+from sockmon.ui.context import AppContext, app_context
+from sockmon.ui.detail.detail_screen import Page
+from sockmon.ui.detail.section_facts import GUTTER
+from sockmon.ui.tuning.typed_word import TypedWord
+from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
+
+ANSWER_TIMEOUT = 20.0
+"""Seconds without an answer after which the screen can be left."""
+MAX_CHARACTERS = 2000
+UNSENT = "the helper process is not running"
+
+
+class ActScreen(ModalScreen[None]):
+    """Modal, so that no key of the app takes a letter of the word; `clock` returns monotonic seconds."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "Leave", show=True, id="back"),
+        Binding(keys.BY_ID["columns.left"].keys, "choose(-1)", "Choose", show=True, id="columns.left"),
+        Binding(keys.BY_ID["columns.right"].keys, "choose(1)", "Choose", show=True, id="columns.right"),
+        keys.binding("quit.now"),
+    ]
+    AUTO_FOCUS = "#details"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-tiny"), (20, "-roomy")]  # noqa: RUF012
+
+    def __init__(self, choices: Sequence[Choice], clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._choices = tuple(choices)
+        self._at = 0
+        self._clock = clock
+        self._typed = TypedWord()
+        self._shown: PreparedAction | None = None
+        """What the word would confirm; None until the helper has found it."""
+        self._failure = Text()
+        """Why there is nothing to confirm, or why nothing was done."""
+        self._asked: deque[Action | None] = deque()
+        """The requests without an answer, in their order; None is a confirmation."""
+        self._sent: float | None = None
+        """When the confirmation was sent; None once it is answered."""
+        self._done: Transaction | None = None
+
+    @property
+    def sockmon(self) -> AppContext:
+        """The app that this is a screen of."""
+        return app_context(self)
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(id="headline"):
+            yield LabelledList(id="title")
+            yield LabelledList(id="corner")
+        with Vertical(id="confirm"):
+            yield LabelledList(GUTTER, id="choices")
+            with Page(id="subject"):
+                yield LabelledList(GUTTER, id="changes")
+            yield LabelledList(id="promise")
+            yield LabelledList(id="typed")
+        with Page(id="details"):
+            yield LabelledList(GUTTER, id="rows")
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self._prepare()
+        self._draw()
+        self.set_interval(1.0, self._draw)
+
+    # The helper
+
+    def _prepare(self) -> None:
+        """Ask the helper what the chosen action would act on."""
+        self._shown, self._failure = None, Text()
+        action = self._choices[self._at].action
+        if why := self.sockmon.cannot_act:
+            self._failure = Text(sentence(why), "sev-warning")
+        elif self.sockmon.ask_helper(PrepareAction(action)):
+            self._asked.append(action)
+        else:
+            self._failure = Text(sentence(UNSENT), "sev-warning")
+
+    def on_helper_answer(self, answer: Answer) -> None:
+        """Take what the helper has found or done."""
+        if not isinstance(answer, PreparedAction | ActionResult | RequestFailed) or not self._asked:
+            return
+        asked = self._asked.popleft()
+        if isinstance(answer, ActionResult):
+            self._sent, self._done = None, answer.transaction
+        elif asked is None and isinstance(answer, RequestFailed):
+            self._sent = None
+            self._fail("Nothing was done: ", answer)
+        elif asked == self._choices[self._at].action and not self._asked:
+            if isinstance(answer, RequestFailed):
+                self._fail("", answer)
+            else:
+                self._shown, self._typed = answer, TypedWord(answer.word or "-")
+                self.call_after_refresh(self._was_drawn)
+        self._draw()
+
+    def _fail(self, what: str, failed: RequestFailed) -> None:
+        hint = f" {sentence(failed.hint)}" if failed.hint else ""
+        words = sanitize(f"{sentence(failed.message)}{hint}", MAX_CHARACTERS)
+        self._failure = Text.assemble((what, "sev-hit"), (words, "sev-warning"))
+
+    def _was_drawn(self) -> None:
+        self._typed.drawn(self._clock())
+
+    # What is shown
+
+    def show(self, assessment: Assessment) -> None:
+        """Draw nothing: what was shown must stay until it is confirmed."""
+
+    def answer(self, detail: Detail) -> None:
+        """Ignore it: this screen asks the helper alone."""
+
+    def _draw(self) -> None:
+        if not self.is_mounted:
+            return
+        shown = self._shown
+        title = shown.title if shown else "Close, delete or signal"
+        self.query_one("#title", LabelledList).show(Labelled("", Text(sanitize(title), "heading")))
+        corner = self.query_one("#corner", LabelledList)
+        warnings = len(shown.warnings) if shown else 0
+        corner.display = bool(warnings)
+        text = Text(f"▲ {format.plural(warnings, 'warning')}", "sev-warning", justify="right")
+        corner.styles.width = text.cell_len + 2
+        corner.show(Labelled("", text))
+        choices = self.query_one("#choices", LabelledList)
+        choices.display = len(self._choices) > 1
+        choices.show(Labelled("Choose ←→", self._choice_row()))
+        self.query_one("#changes", LabelledList).show(*self._subject())
+        self.query_one("#rows", LabelledList).show(*self._details())
+        promise, typed = self._prompt()
+        self.query_one("#promise", LabelledList).show(Labelled("", promise))
+        self.query_one("#typed", LabelledList).show(Labelled("", typed))
+
+    def _choice_row(self) -> Text:
+        parts = [
+            Text(f"[{each.name}]" if at == self._at else each.name, "strong" if at == self._at else "muted")
+            for at, each in enumerate(self._choices)
+        ]
+        return Text("  ").join(parts)
+
+    def _subject(self) -> Iterator[Labelled]:
+        shown = self._shown
+        if shown is None:
+            return
+        labelled = (
+            ("What", shown.facts, ""),
+            ("Effect", shown.effects, ""),
+            ("Warning", shown.warnings, "sev-warning"),
+            ("Left out", shown.left_out, "muted"),
+        )
+        for name, lines, style in labelled:
+            for number, line in enumerate(lines):
+                yield Labelled("" if number else name, Text(sanitize(line, MAX_CHARACTERS), style), 2)
+
+    def _details(self) -> Iterator[Labelled]:
+        shown = self._shown
+        if shown is None:
+            return
+        for number, line in enumerate(shown.rows):
+            name = "" if number else "The first" if shown.count > len(shown.rows) else "All"
+            yield Labelled(name, Text(sanitize(line, MAX_CHARACTERS)), 2)
+        for number, line in enumerate(shown.commands):
+            yield Labelled("" if number else "By hand", Text(sanitize(line, MAX_CHARACTERS), "muted"), 2)
+
+    def _prompt(self) -> tuple[Text, Text]:
+        """Return what happens, and what to do now."""
+        leave = Text("Esc leaves.", "muted")
+        if self._done is not None:
+            return _result_text(self._done), Text("It is in the history. Esc leaves.", "muted")
+        if self._sent is not None:
+            return self._sending(self._clock() - self._sent)
+        if self._failure.plain:
+            return self._failure, leave
+        if self._shown is None:
+            return Text("looking …", "accent"), leave
+        if self._shown.refused:
+            why = sentence(sanitize(self._shown.refused, MAX_CHARACTERS))
+            hint = "The command above does it by hand. Esc leaves." if self._shown.commands else "Esc leaves."
+            return Text.assemble(("Refused: ", "sev-warning"), why), Text(hint, "muted")
+        return Text(NO_WAY_BACK, "sev-warning"), self._typed.prompt()
+
+    def _sending(self, seconds: float) -> tuple[Text, Text]:
+        if seconds < ANSWER_TIMEOUT:
+            return Text("Acting …", "accent"), Text("Keys have no effect until it is done.", "muted")
+        why = f"no answer for {format.duration(seconds)}"
+        text = Text.assemble(("Outcome unknown: ", "sev-hit"), sentence(why))
+        return text, Text("See `sockmon tune history`. Esc leaves.", "muted")
+
+    # Keys
+
+    @property
+    def _can_type(self) -> bool:
+        """Whether the word can be typed."""
+        shown = self._shown
+        return bool(shown and shown.word and not self._failure.plain) and self._sent is None and self._done is None
+
+    @property
+    def _waiting(self) -> bool:
+        """Whether the helper acts and has not answered yet."""
+        return self._sent is not None and self._clock() - self._sent < ANSWER_TIMEOUT
+
+    def on_key(self, event: Key) -> None:
+        """Take the letters of the word before any binding does; no key has an effect while the helper acts."""
+        if self._waiting:
+            event.stop()
+            return
+        if self._typed.take(event, self._can_type, self.active_bindings):
+            self._send()
+        self._draw()
+
+    def on_paste(self, event: Paste) -> None:
+        """Reject pasted text."""
+        self._typed.paste(event)
+        self._draw()
+
+    def _send(self) -> None:
+        shown = self._shown
+        assert shown is not None
+        if self.sockmon.ask_helper(CarryOutAction(shown.token, shown.count, shown.word)):
+            self._asked.append(None)
+            self._sent = self._clock()
+        else:
+            self._failure = Text(f"Nothing was done: {UNSENT}.", "sev-warning")
+
+    def action_choose(self, step: int) -> None:
+        """Choose the next action, and look what it would act on."""
+        if self._done is None and self._sent is None and len(self._choices) > 1:
+            self._at = min(max(self._at + step, 0), len(self._choices) - 1)
+            self._prepare()
+            self._draw()
+
+    def action_leave(self) -> None:
+        """Return to the screen before."""
+        self.dismiss()
+
+
+def _result_text(done: Transaction) -> Text:
+    """Return what was done, and what was not."""
+    what = sanitize(action_text(done.action), MAX_CHARACTERS) if done.action else ""
+    glyph = Text("● ", "sev-ok") if done.state == "done" else Text("✖ Nothing was done: ", "sev-hit")
+    messages = " ".join(sentence(sanitize(each, MAX_CHARACTERS)) for each in done.messages)
+    return Text.assemble(glyph, sentence(what), f" {messages}" if messages else "")
