@@ -41,7 +41,7 @@ def nodes() -> Iterator[type[DOMNode]]:
 
 @pytest.mark.fault("T20")
 def test_T20_a_key_that_writes_is_no_other_actions_key() -> None:
-    assert {action.id for action in WRITING} == {"undo", "keep", "keep.persist", "revert"}
+    assert {action.id for action in WRITING} == {"undo", "keep", "keep.persist", "revert", "act"}
     for action in WRITING:
         others = set().union(*(keys_of(each.keys) for each in keys.ACTIONS if each is not action))
         assert not keys_of(action.keys) & (others | keys.RESERVED_KEYS), action.id
