@@ -20,6 +20,7 @@ from sockmon.observe import MOVEMENT, without_movement
 from sockmon.tuning.planning import catalog
 from tests.netns import child_environment
 from tests.snapshots import snapshot
+from tests.terminal import on_terminal
 from tests.ui import fake_app
 
 REPORT = fake_app.assess(fake_app.busy(70)).report
@@ -153,3 +154,10 @@ def test_a_list_of_tunables_for_a_file_is_not_cut() -> None:
     line = catalog.as_text([long], None).splitlines()[1]
     assert "10287901 10383868 10575802" in line
     assert "9" * 30 in line
+
+
+def test_on_a_terminal_a_line_shows_that_it_goes_on_and_then_goes() -> None:
+    with on_terminal("check", "--here", "--watch", "2.5") as terminal:
+        assert terminal.end() in (0, 1, 2)
+        assert b"sampling: 1 s" in terminal.sent
+        assert "sampling" not in terminal.screen()

@@ -37,11 +37,12 @@ def report_for(
     netns: Sequence[str], watch: float, recording: str | None, selection: Selection, here: bool = False
 ) -> Report:
     """Return what is selected of the report of this machine or a recording; print what is odd about either."""
-    found = (
-        selection.apply(report_of_recording(recording))
-        if recording
-        else current_report(netns, watch, selection, here)
-    )
+    with console.waiting("reading the recording" if recording else "sampling"):
+        found = (
+            selection.apply(report_of_recording(recording))
+            if recording
+            else current_report(netns, watch, selection, here)
+        )
     for missing in found.missing if recording else ():
         if missing.reader == RECORDING:
             console.print_notice(f"{recording}: {missing.reason}")

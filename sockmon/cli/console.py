@@ -7,10 +7,12 @@ import io
 import logging
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 
 import click
 
@@ -47,6 +49,30 @@ def progress_bar() -> Iterator[Callable[[float, str], None]]:
     finally:
         if drawn:
             draw(0.0, "")
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """After one second show on a terminal that it goes on: `text` and the seconds, until the work is done."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    begin = time.monotonic()
+
+    def show(number: int, frame: FrameType | None) -> None:
+        line = f"{text}: {time.monotonic() - begin:.0f} s"[: width() - 1]
+        os.write(sys.stderr.fileno(), f"\r\x1b[K{line}".encode())
+
+    # A timer needs no thread, beside which no child may be forked.
+    before = signal.signal(signal.SIGALRM, show)
+    signal.setitimer(signal.ITIMER_REAL, 1.0, 1.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+        if time.monotonic() - begin >= 1.0:
+            os.write(sys.stderr.fileno(), b"\r\x1b[K")
 
 
 def open_standard_streams() -> None:
