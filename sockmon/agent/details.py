@@ -65,7 +65,8 @@ def _dispatch(sampler: Sampler, query: DetailQuery) -> Generator[Detail | None, 
     if isinstance(query, SocketQuery):
         return (yield from answer_socket(sampler, query))
     if isinstance(query, NetnsQuery):
-        return (yield from answer_netns([item.handle for item in sampler.netns], query))
+        about = _netns(sampler, query.inode)
+        return (yield from answer_netns(about.handle if about else None, query))
     # A query for a socket or a namespace that is gone gets an answer without rows.
     netns = sampler.sampler_of(query.netns) or sampler.netns[0]
     if isinstance(query, GroupQuery):

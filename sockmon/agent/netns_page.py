@@ -7,7 +7,6 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from time import CLOCK_BOOTTIME, clock_gettime
 
@@ -34,10 +33,9 @@ _unfinished: list[subprocess.Popen[bytes]] = []
 """Processes that were killed and have not ended: one that waits for a device cannot."""
 
 
-def answer_netns(handles: Sequence[NetnsHandle], query: NetnsQuery) -> Incremental[NetnsDetail]:
+def answer_netns(handle: NetnsHandle | None, query: NetnsQuery) -> Incremental[NetnsDetail]:
     """Return the addresses and rules of a watched namespace; without rows and with the reason if it is not one."""
     _unfinished[:] = [child for child in _unfinished if child.poll() is None]
-    handle = next((each for each in handles if each.inode == query.inode), None)
     if handle is None:
         return _unread(query, "this namespace has ended, or is not watched")
     if _unfinished:

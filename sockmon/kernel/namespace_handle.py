@@ -163,6 +163,7 @@ class NetnsHandle:
         self._proc = proc
         self._inside = inside or nullcontext
         self._may_enter = inside is not None or proc is not None
+        self._ours = inside is None
         self.keeps_open = keeps_open
         self.keeps_files = keeps_open
         """Whether a file stays open after it was read; may be changed."""
@@ -179,8 +180,8 @@ class NetnsHandle:
 
     @property
     def ours(self) -> bool:
-        """Whether it is the namespace of this process; later it cannot be opened again."""
-        return self._proc is not None
+        """Whether it is the namespace of this process, and not closed."""
+        return self._ours and self._proc is not None
 
     @property
     def cookie(self) -> int:

@@ -39,7 +39,7 @@ def listed(*argv: str) -> list[dict[str, Any]]:
 
 def read() -> NetnsDetail:
     with closing(open_current()) as handle:
-        return run(answer_netns([handle], NetnsQuery(handle.inode)))
+        return run(answer_netns(handle, NetnsQuery(handle.inode)))
 
 
 def set_up() -> tuple[NetnsDetail, dict[str, list[dict[str, Any]]], list[int], list[int]]:
@@ -143,11 +143,11 @@ def from_outside() -> tuple[list[str], str, NetnsDetail]:
         child.stdout.readline()
         with closing(open_netns(str(child.pid))) as handle:
             query = NetnsQuery(handle.inode)
-            detail = run(answer_netns([handle], query))
+            detail = run(answer_netns(handle, query))
             child.kill()
             child.wait()
-            after = run(answer_netns([handle], query))
-            gone = run(answer_netns([], query))
+            after = run(answer_netns(handle, query))
+            gone = run(answer_netns(None, query))
             return sorted(row.name for row in detail.links), gone.missing[0].reason, after
     finally:
         child.kill()
@@ -179,7 +179,7 @@ def test_what_a_user_without_privilege_sees() -> None:
 def test_a_process_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(netns_page, "MAX_SECONDS", -1.5)
     with closing(open_current()) as handle:
-        steps = answer_netns([handle], NetnsQuery(handle.inode))
+        steps = answer_netns(handle, NetnsQuery(handle.inode))
         detail = run(steps)
     assert detail.missing[0].reason == "the process that reads it ended without an answer"
     children = subprocess.run(["ps", "--ppid", str(os.getpid()), "-o", "args="], capture_output=True, text=True)
@@ -188,7 +188,7 @@ def test_a_process_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) 
 
 def test_an_answer_that_nobody_waits_for_leaves_no_process() -> None:
     with closing(open_current()) as handle:
-        steps = answer_netns([handle], NetnsQuery(handle.inode))
+        steps = answer_netns(handle, NetnsQuery(handle.inode))
         next(steps)
         steps.close()
     with pytest.raises(ChildProcessError):

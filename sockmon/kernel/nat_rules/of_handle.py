@@ -6,6 +6,7 @@ import fcntl
 import os
 import socket
 
+from sockmon.errors import ReadError
 from sockmon.kernel.addresses import read_addresses, read_device_names
 from sockmon.kernel.namespace_handle import NetnsHandle
 from sockmon.kernel.nat_rules.legacy import LegacyRules, open_legacy, read_legacy
@@ -40,8 +41,18 @@ def netns_descriptor(inside: socket.socket) -> int:
 
 
 def _legacy_rules(handle: NetnsHandle) -> LegacyRules:
-    if handle.ours:
-        return read_legacy(open_legacy())
+    try:
+        with handle.inside():
+            opened_inside = open_legacy()
+        return read_legacy(opened_inside)
+    except ReadError:
+        # It was opened by a child, or has ended and is only held open.
+        return _read_by_child(handle)
+    except OSError as error:
+        return _unread(error.errno or 0)
+
+
+def _read_by_child(handle: NetnsHandle) -> LegacyRules:
     try:
         namespace = netns_descriptor(handle.route)
     except OSError as error:
