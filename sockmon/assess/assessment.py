@@ -9,7 +9,7 @@ from functools import cached_property
 from sockmon.assess.severity_rules import Gauge
 from sockmon.assess.time_series import Point
 from sockmon.model.detail import DetailQuery
-from sockmon.model.report import ReadingNetns, Report
+from sockmon.model.report import Reading, ReadingNetns, Report
 from sockmon.model.snapshot import Snapshot
 
 Key = tuple[str, str]
@@ -40,13 +40,23 @@ class Assessment:
     by_netns: Mapping[int, Callable[[], Assessment]] = field(default_factory=dict)
     """Of several network namespaces, by inode: returns the Assessment as if only that one were sampled. The other
     fields are those of the host and of the first namespace; `report` and `snapshot` are of all."""
+    parts: Mapping[int, Assessment] = field(default_factory=dict)
+    """Of several, by inode: the limits of one namespace, without those of the host."""
 
     def of(self, netns: int | ReadingNetns | None) -> Assessment:
         """Return the Assessment as if only this namespace, by its inode or as a Reading names it, were sampled;
         itself if there is no other one, or for None, which is the host."""
-        inode = netns.inode if isinstance(netns, ReadingNetns) else netns
-        found = self.by_netns.get(inode) if inode is not None else None
+        found = self.by_netns.get(_inode(netns))
         return found() if found else self
+
+    @property
+    def of_first(self) -> Assessment:
+        """The Assessment as if only the first namespace were sampled, mostly that of sockmon itself."""
+        return self.of(self.snapshot.netns[0].inode) if self.snapshot.netns else self
+
+    def part_of(self, reading: Reading) -> Assessment:
+        """Return the Assessment that has history and queries of a reading; it costs nothing, unlike `of`."""
+        return self.parts.get(_inode(reading.netns), self)
 
     @cached_property
     def _keys(self) -> dict[tuple[str, DetailQuery], Key]:
@@ -65,3 +75,7 @@ class Assessment:
         """Return its last minutes; empty if the Report leaves it out."""
         key = self.key(ceiling, query)
         return self.series.get(key, ()) if key else ()
+
+
+def _inode(netns: int | ReadingNetns | None) -> int:
+    return netns.inode if isinstance(netns, ReadingNetns) else netns or 0

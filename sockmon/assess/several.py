@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import ChainMap, Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
+from typing import TypeVar, cast
 
 from msgspec.structs import fields, replace
 
@@ -20,6 +21,8 @@ from sockmon.model.report import Reading, Report
 from sockmon.model.severity import URGENCY
 from sockmon.model.snapshot import Missing, Netns, Snapshot
 
+K = TypeVar("K")
+V = TypeVar("V")
 HOST_CEILINGS = tuple(row for row in CEILINGS if not row.of_netns)
 NETNS_CEILINGS = tuple(row for row in CEILINGS if row.of_netns)
 OTHERS_MAX_OK = 1
@@ -53,6 +56,7 @@ class HostAssessor:
             _joined(snapshot, host, own[0]),
             report=_report_of_all(snapshot, host.report, [each.report for each in own]),
             by_netns={inode: _once(partial(_alone, snapshot, host, each)) for inode, each in found.items()},
+            parts=found,
         )
 
     def has_overfull_queue(self) -> bool:
@@ -138,13 +142,18 @@ def _joined(snapshot: Snapshot, host: Assessment, own: Assessment) -> Assessment
     return dataclasses.replace(
         own,
         snapshot=snapshot,
-        gauges={**host.gauges, **own.gauges},
+        gauges=_both(own.gauges, host.gauges),
         series={**host.series, **own.series},
         rates={**host.rates, **own.rates},
-        queries={**host.queries, **own.queries},
+        queries=_both(own.queries, host.queries),
         since={**host.since, **own.since},
         first_known=host.first_known | own.first_known,
     )
+
+
+def _both(own: Mapping[K, V], host: Mapping[K, V]) -> Mapping[K, V]:
+    """Return a view of two mappings, without a copy: a host has thousands of processes."""
+    return ChainMap(cast(dict[K, V], own), cast(dict[K, V], host))
 
 
 def _alone(snapshot: Snapshot, host: Assessment, own: Assessment) -> Assessment:

@@ -24,12 +24,12 @@ def tendency(reading: Reading, assessment: Assessment) -> Tendency | None:
     towards the limit; None if none of them.
 
     A first look and a long watch agree: nothing is new before the watch is long enough to know."""
-    key = reading.key
-    began = assessment.since.get(key)
+    key, own = reading.key, assessment.part_of(reading)
+    began = own.since.get(key)
     if began is not None and began > assessment.snapshot.wall - NEW_SECONDS:
-        if key in assessment.first_known:
+        if key in own.first_known:
             return "known"
-        if began > assessment.started + WARM_UP_SECONDS:
+        if began > own.started + WARM_UP_SECONDS:
             return "new"
     return "worse" if _grows(reading) else None
 
