@@ -33,6 +33,8 @@ TASKS_SECONDS = 0.5
 """Time for which the list of needed dumps holds if no visit changes it."""
 RETRY_SECONDS = 60.0
 """Time after which a namespace that could not be entered is tried again."""
+MAX_PIDS = 2_000
+"""Processes of one namespace that a Snapshot names."""
 KNOWN_PIDS = 8
 """Processes that lead to a namespace."""
 NAME_SECONDS = 30.0
@@ -186,6 +188,7 @@ class NetnsWatch:
             watched.describe(called.name if called else _process_name(found), called, entry, pids, len(oldest))
         else:
             watched.processes = len(oldest)
+        watched.pids = tuple(row.pid for row in oldest[:MAX_PIDS])
 
     def _visit_all(self) -> Incremental[None]:
         """Visit all, those that were not visited for the longest time first."""

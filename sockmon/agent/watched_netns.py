@@ -44,6 +44,8 @@ class WatchedNetns:
         self.parts: CheapParts | None = None
         self.processes: int | None = None
         self.pid = 0
+        self.pids: tuple[int, ...] = ()
+        """The visible processes in it, the oldest MAX_PIDS."""
         self.chosen = False
         """Whether somebody looks: it is sampled as fully as our own."""
         self._needed_until: dict[str, float] = {}
@@ -139,6 +141,7 @@ class WatchedNetns:
             self.sampler.handle.name,
             self.processes,
             self.pid,
+            self.pids,
             needed,
             tuple((task.at, task.reason) for task in (*self.sampler.tasks, *self.sampler.late_tasks)),
         )
@@ -156,7 +159,13 @@ class WatchedNetns:
         unread = tuple(part for part in PARTS if part not in needed)
         without = dict.fromkeys(unread)
         return replace(
-            found, processes=self.processes, pid=self.pid, cookie=self.place.cookie, ruled_out=unread, **without
+            found,
+            processes=self.processes,
+            pid=self.pid,
+            pids=self.pids,
+            cookie=self.place.cookie,
+            ruled_out=unread,
+            **without,
         )
 
 

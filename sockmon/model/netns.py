@@ -252,6 +252,8 @@ class Netns(msgspec.Struct, frozen=True):
     """The kernel's number of it, which no other namespace gets until the next boot; 0: not read."""
     pid: int = 0
     """The oldest visible process in it; 0: none, or not searched for."""
+    pids: tuple[int, ...] = ()
+    """The visible processes in it, at most 2,000; empty: none, or not searched for, as in sockmon's own."""
     ruled_out: tuple[str, ...] = ()
     """Names of the fields above that were not read, because sockets and counters prove that no limit in them is
     near; empty if all are read."""

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from sockmon.errors import BadRecording, SockmonError, SourceLost, reported
-from sockmon.model.detail import Request, SetInterval
+from sockmon.model.detail import Request, SetInterval, WatchNetns
 from sockmon.model.snapshot import Snapshot
 from sockmon.sources import Event, Interruption, ssh
 from sockmon.sources.agent_launcher import MAX_ANSWER_BYTES, PIPES, START, STATUS
@@ -56,6 +56,7 @@ class AgentProcess:
         self._stdin = -1
         self._stream: Descriptor | None = None
         self._interval: SetInterval | None = None
+        self._watched = WatchNetns(0)
         self._first_sample: float | None = None
         self._reading = False
         self.pid = 0
@@ -154,6 +155,8 @@ class AgentProcess:
             stream.stop()
         if self._interval is not None:
             self.ask(self._interval)
+        if self._watched.netns:
+            self.ask(self._watched)
         return stream
 
     def _close_stream(self, stream: Descriptor) -> None:
@@ -184,6 +187,8 @@ class AgentProcess:
         """Send `request` to the agent; return False if no agent runs now, or if it does not read. Never blocks."""
         if isinstance(request, SetInterval):
             self._interval = request
+        if isinstance(request, WatchNetns):
+            self._watched = request
         with self._lock, suppress(OSError):
             if self._stdin >= 0:
                 # Shorter than PIPE_BUF, so it is written completely or not at all.
