@@ -42,7 +42,7 @@ def observe(netns: str | None, sysctls: Iterable[str] = ()) -> Observation:
     """Return a sample as `sockmon check` takes it, or the reason why it failed; raise NoSuchNamespace."""
     values = read_sysctls(sysctls, netns)
     try:
-        assessment = observe_once(netns)
+        assessment = observe_once(netns).of_first
     except NoSuchNamespace:
         raise
     except (SockmonError, OSError) as error:

@@ -61,6 +61,10 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "pane.conntrack", "4", "pane('conntrack')", "Conntrack", "The connection table", "Panes", "main"
     ),
+    Action(
+        "pane.namespaces", "5", "pane('namespaces')", "Namespaces", "Network namespaces; Enter shows one",
+        "Panes", "main",
+    ),
     Action("pane.next", "tab", "next(1)", "Next pane", "Focus the next pane", "Panes", "main"),
     Action("pane.previous", "shift+tab", "next(-1)", "Previous pane", "Focus the previous pane", "Panes", "main"),
     Action("zoom", "z", "zoom", "Zoom", "Show this pane alone, and all again", "Panes", "main", True),

@@ -12,10 +12,11 @@ from textual.widget import Widget
 
 from sockmon import ceilings
 from sockmon.assess import Assessment, Key, Point
+from sockmon.assess.several import subject_in
 from sockmon.ceilings.sections import sections
 from sockmon.document import Section
 from sockmon.model.detail import DetailQuery
-from sockmon.model.report import Reading
+from sockmon.model.report import Reading, ReadingNetns
 from sockmon.model.snapshot import Snapshot
 from sockmon.tuning.planning.advice import SettableRemedy, settable_remedies
 from sockmon.ui import keys
@@ -23,6 +24,7 @@ from sockmon.ui.detail.ceiling_text import meaning_text, other_ceilings, remedy_
 from sockmon.ui.detail.detail_screen import DetailScreen, clock_time, severity_text
 from sockmon.ui.detail.owners import join_dots, owner_unknown_reason, owners_line
 from sockmon.ui.detail.section_facts import GUTTER, section_facts
+from sockmon.ui.snapshot_lookup import find_netns
 from sockmon.ui.widgets.column import cut_middle
 from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
 from sockmon.ui.widgets.trend import Trend
@@ -45,9 +47,11 @@ class CeilingScreen(DetailScreen):
 
     VERTICAL_BREAKPOINTS = [(0, "-short"), (TALL, "-high")]  # noqa: RUF012
 
-    def __init__(self, key: Key) -> None:
+    def __init__(self, key: Key, netns: ReadingNetns | None = None) -> None:
+        """`netns`: the network namespace whose limit it is; None: the host, or there is only one."""
         super().__init__()
         self.key = key
+        self.netns = netns
         self._reading: Reading | None = None
         self._subject: DetailQuery | None = None
         self._points: tuple[Sequence[Point], float] = ((), 0.0)
@@ -75,14 +79,15 @@ class CeilingScreen(DetailScreen):
             page.move_child(trend, after=above)
 
     def draw(self, assessment: Assessment) -> None:
-        reading = find_reading(assessment, self.key, self._reading)
+        several = len(assessment.snapshot.netns) > 1
+        assessment, reading = find_in_netns(assessment, self.key, self.netns, self._reading)
         gone = self.missing_since(reading is not None, assessment)
         if reading:
             self._reading = reading
             self._subject = assessment.queries.get(self.key)
             self._points = assessment.series.get(self.key, ()), assessment.snapshot.at
             self.refresh_bindings()
-        self._draw_head(assessment, gone)
+        self._draw_head(assessment, gone, several)
         if self._reading is None:
             return
         self._place_trend()
@@ -106,8 +111,10 @@ class CeilingScreen(DetailScreen):
             self._manual = manual
             self.query_one("#manual", LabelledList).show(*section_facts(manual, apart=True))
 
-    def _draw_head(self, assessment: Assessment, gone: str | None) -> None:
+    def _draw_head(self, assessment: Assessment, gone: str | None, several: bool) -> None:
         ceiling, subject = self.key
+        if self._reading:
+            subject = subject_in(self._reading, several)
         state = Text("gone", "sev-unknown")
         if not gone and self._reading:
             state = severity_text(self._reading.severity)
@@ -192,6 +199,16 @@ class CeilingScreen(DetailScreen):
         """Measure on this machine what the first advised setting does."""
         for knob in self._settable[:1]:
             self.sockmon.prove(knob.key.partition("@")[0])
+
+
+def find_in_netns(
+    assessment: Assessment, key: Key, netns: ReadingNetns | None, last: Reading | None
+) -> tuple[Assessment, Reading | None]:
+    """Return the Assessment as if only the namespace of a reading were sampled, and the Reading of `key` in it;
+    None also if that namespace is not sampled any more."""
+    own = assessment.of(netns)
+    sampled = netns is None or find_netns(own.snapshot, netns.inode) is not None
+    return own, find_reading(own, key, last) if sampled else None
 
 
 def find_reading(assessment: Assessment, key: Key, last: Reading | None) -> Reading | None:

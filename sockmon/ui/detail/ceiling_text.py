@@ -8,6 +8,7 @@ from rich.text import Text
 
 from sockmon import ceilings, format
 from sockmon.assess import Key
+from sockmon.assess.several import has_several, subject_in
 from sockmon.model.report import Reading, Remedy, Report
 from sockmon.model.severity import ALARMS
 from sockmon.tuning.planning.advice import BUYS_TIME
@@ -51,9 +52,11 @@ def other_ceilings(report: Report, key: Key, room: int = 0) -> Iterator[tuple[st
 
     Lines have at most `room` cells. A ceiling is under one heading; if only some of its subjects are unknown,
     it is under the last, with those named."""
+    several = has_several(report)
     alarms = [row for row in report.readings if row.severity in ALARMS and row.key != key]
     if alarms:
-        yield "Other alarms", join_dots(map(short_reading, alarms[:MAX_OTHER_ALARMS]), room)
+        shown = (short_reading(row, several) for row in alarms[:MAX_OTHER_ALARMS])
+        yield "Other alarms", join_dots(shown, room)
     alarming = {row.ceiling for row in alarms} | {key[0]}
     quiet = [row for row in report.readings if row.ceiling not in alarming]
     unknown = _by_ceiling(row for row in quiet if row.severity == "unknown")
@@ -85,13 +88,13 @@ def _fullness(reading: Reading) -> float:
     return -1.0 if reading.ratio is None else reading.ratio
 
 
-def short_reading(reading: Reading) -> Text:
+def short_reading(reading: Reading, several: bool = False) -> Text:
     """Return `✖ accept queue 0.0.0.0:8080 nginx[1044] 106 %`; without its subject if it is no alarm, and without a
-    number if it is unknown."""
+    number if it is unknown. `several`: the subject is behind its network namespace."""
     look = SEVERITY_STYLES[reading.severity]
     title = Text(ceilings.TITLES.get(reading.ceiling, reading.ceiling))
     if reading.severity in ALARMS:
-        title = Text.assemble((f"{look.glyph} ", look.style), title, f" {reading.subject}")
+        title = Text.assemble((f"{look.glyph} ", look.style), title, f" {subject_in(reading, several)}")
     if reading.severity == "unknown":
         return title
     return Text.assemble(

@@ -69,6 +69,7 @@ class ListenerScreen(PollingScreen[ListenerQuery, ListenerDetail]):
         self.query_one("#missing").display = False
 
     def draw(self, assessment: Assessment) -> None:
+        assessment = assessment.of(self.target.netns)
         snapshot, detail = assessment.snapshot, self.detail
         netns = find_netns(snapshot, self.target.netns)
         found = find_listener(snapshot, self.target)

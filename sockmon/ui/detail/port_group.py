@@ -56,6 +56,7 @@ class PortGroupScreen(PollingScreen[GroupQuery, GroupDetail]):
         self.query_one("#missing").display = False
 
     def draw(self, assessment: Assessment) -> None:
+        assessment = assessment.of(self.target.netns)
         snapshot, detail = assessment.snapshot, self.detail
         netns = find_netns(snapshot, self.target.netns)
         ports = netns.ports if netns else None

@@ -19,7 +19,7 @@ from sockmon.ui.detail.process import ProcessScreen
 def screen_for(thing: DetailQuery | Reading) -> Screen[None]:
     """Return the page of a ceiling, a process, a port group or a listener."""
     if isinstance(thing, Reading):
-        return CeilingScreen(thing.key)
+        return CeilingScreen(thing.key, thing.netns)
     if isinstance(thing, ProcessQuery):
         return ProcessScreen(thing)
     if isinstance(thing, DescriptorsQuery):

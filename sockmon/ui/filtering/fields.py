@@ -49,6 +49,8 @@ FIELDS: tuple[Field, ...] = (
     Field("proc", "text", "name or command line of a process, or of an owner", searched=True),
     Field("pid", "number", "process id", {}, True),
     Field("user", "text", "user of a process", searched=True),
+    Field("ns", "text", "network namespace of a limit, a process, a group or a listener, by name", searched=True),
+    Field("ct", "text", "id or name of a container, as `ns`", searched=True),
     Field("ceiling", "text", "id or title of a limit on the board", searched=True),
     Field("severity", "text", "hit, critical, warning, ok, unknown"),
     Field("used", "number", "how many are in use"),

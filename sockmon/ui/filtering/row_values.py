@@ -9,28 +9,33 @@ from typing import Any
 from sockmon.assess import Assessment, Gauge
 from sockmon.ceilings import TITLES
 from sockmon.model.detail import DetailQuery, GroupQuery, ListenerQuery, ProcessQuery, Socket
-from sockmon.model.report import Reading
+from sockmon.model.other_netns import CONTAINER, POD
+from sockmon.model.report import Reading, ReadingNetns
 from sockmon.model.severity import ALARMS
-from sockmon.model.snapshot import UNLIMITED, Listener, Owner, PortGroup, Process, Snapshot
+from sockmon.model.snapshot import UNLIMITED, Listener, Netns, Owner, PortGroup, Process, Snapshot
 from sockmon.ui.filtering.filter import ALL, KnownFields, RowValues
 from sockmon.ui.snapshot_lookup import find_group, find_listener, find_process
 
 GAUGE: dict[str, tuple[str, ...]] = dict.fromkeys(("used", "limit", "full", "rate", "left", "severity"), ALL)
 PROCESS: KnownFields = GAUGE | {
-    **dict.fromkeys(("proc", "pid", "user", "fds", "sockets", "close_wait", "threads", "rss"), ALL),
+    **dict.fromkeys(("ns", "ct", "proc", "pid", "user", "fds", "sockets", "close_wait", "threads", "rss"), ALL),
     "state": ("CLOSE_WAIT",),
 }
 GROUP: KnownFields = GAUGE | {
-    **dict.fromkeys(("port", "src", "dst", "proc", "pid", "time_wait", "proto"), ALL),
+    **dict.fromkeys(("ns", "ct", "port", "src", "dst", "proc", "pid", "time_wait", "proto"), ALL),
     "state": ("TIME_WAIT",),
 }
 LISTENER: KnownFields = GAUGE | dict.fromkeys(
-    ("port", "src", "proto", "state", "proc", "pid", "queue", "backlog"), ALL
+    ("ns", "ct", "port", "src", "proto", "state", "proc", "pid", "queue", "backlog"), ALL
 )
 SOCKET: KnownFields = dict.fromkeys(
     ("state", "proto", "src", "dst", "port", "proc", "pid", "recvq", "sendq", "rtt", "retrans"), ALL
 )
-READING: KnownFields = GAUGE | dict.fromkeys(("ceiling", "proc", "pid", "user", "port", "src", "dst"), ALL)
+OF_NETNS = dict.fromkeys(("ns", "ct"), ALL)
+NETNS: KnownFields = GAUGE | OF_NETNS | dict.fromkeys(("ceiling", "sockets"), ALL)
+READING: KnownFields = GAUGE | dict.fromkeys(
+    ("ns", "ct", "ceiling", "proc", "pid", "user", "port", "src", "dst"), ALL
+)
 
 
 def seconds_left(gauge: Gauge | Reading) -> float | None:
@@ -50,6 +55,14 @@ def gauge_values(gauge: Gauge | Reading) -> dict[str, Any]:
         "left": seconds_left(gauge),
         "severity": gauge.severity,
     }
+
+
+def netns_values(netns: Netns | ReadingNetns | None) -> dict[str, Any]:
+    """Return the names of a network namespace; that of a container is both."""
+    if netns is None:
+        return {}
+    named = netns.container and netns.kind in (CONTAINER, POD)
+    return {"ns": netns.name, "ct": (netns.container or None, netns.name if named else None)}
 
 
 def process_values(process: Process) -> dict[str, Any]:
@@ -129,7 +142,7 @@ def socket_values(socket: Socket) -> RowValues:
 
 def reading_values(reading: Reading, assessment: Assessment) -> RowValues:
     """Return the values of a reading, and those of its subject as far as the Snapshot has them."""
-    query = assessment.queries.get(reading.key)
+    query = assessment.part_of(reading).queries.get(reading.key)
     values: dict[str, Any] = _query_values(query, assessment.snapshot) if query else {}
     if reading.scope == "user":
         values["user"] = reading.subject
@@ -138,6 +151,7 @@ def reading_values(reading: Reading, assessment: Assessment) -> RowValues:
     return {
         **values,
         **gauge_values(reading),
+        **netns_values(reading.netns),
         "ceiling": (reading.ceiling, TITLES.get(reading.ceiling, "")),
         "subject": reading.subject,
     }

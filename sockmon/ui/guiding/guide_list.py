@@ -79,6 +79,7 @@ class GuideList(DetailScreen):
         yield Footer(show_command_palette=False)
 
     def draw(self, assessment: Assessment) -> None:
+        assessment = assessment.of_first
         if not assessment.snapshot.netns:
             # No guide can be walked without a namespace; the last list stays.
             return

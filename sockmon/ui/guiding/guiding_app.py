@@ -38,12 +38,12 @@ class GuidingApp(NavigatingApp):
     def guide_place(self) -> Place:
         """The source of the samples, and what can be done from here."""
         assert self.newest is not None
-        return place_of(self.source, self.newest, self.cannot_tune, self.netns)
+        return place_of(self.source, self.newest.of_first, self.cannot_tune, self.netns)
 
     def follow(self, now: Assessment) -> None:
-        """Give a sample to the walks."""
+        """Give a sample to the walks, which are about the namespace of sockmon."""
         if self.guide_session.begun:
-            self.guide_session.add(now, self.guide_place)
+            self.guide_session.add(now.of_first, self.guide_place)
 
     def note_transactions(self, transactions: Iterable[Transaction]) -> None:
         """Tell the walks what became of their changes."""
@@ -64,7 +64,7 @@ class GuidingApp(NavigatingApp):
         if (under_way and self._return_to(WalkScreen)) or not self._has_sample():
             return
         assert self.newest is not None
-        found = session.guide_to(ceiling, self.newest, self.guide_place) if ceiling else None
+        found = session.guide_to(ceiling, self.newest.of_first, self.guide_place) if ceiling else None
         if found:
             self.walk(found)
         elif session.current and under_way and not ceiling:
@@ -85,7 +85,7 @@ class GuidingApp(NavigatingApp):
         if not self._has_sample():
             return
         assert self.newest is not None
-        found = None if again else self.guide_session.resume(guide, self.newest, self.guide_place)
+        found = None if again else self.guide_session.resume(guide, self.newest.of_first, self.guide_place)
         if found is not None:
             if self.guide_session.has_open_change:
                 self.ask_helper(GetHistory())
@@ -104,7 +104,7 @@ class GuidingApp(NavigatingApp):
     def _open(self, guide: Guide, number: str, begun: bool = False) -> None:
         assert self.newest is not None
         session = self.guide_session
-        walk = session.current if begun else session.begin(guide, self.newest, self.guide_place, number)
+        walk = session.current if begun else session.begin(guide, self.newest.of_first, self.guide_place, number)
         assert walk is not None
         self._close(WalkScreen)
         self.push_screen(WalkScreen(walk))

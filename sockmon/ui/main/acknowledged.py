@@ -12,7 +12,6 @@ from typing import NamedTuple
 from rich.text import Text
 
 from sockmon.assess import Assessment
-from sockmon.assess.assessment import Key
 from sockmon.model.report import Reading
 from sockmon.model.severity import ALARMS, SEVERITY_LABELS, URGENCY, Severity
 from sockmon.ui.widgets.column import Column
@@ -32,27 +31,29 @@ class Acknowledged:
     """Which alarms are acknowledged."""
 
     def __init__(self) -> None:
-        self._taken: dict[Key, _Taken] = {}
+        self._taken: dict[tuple[str, str, int], _Taken] = {}
 
     def toggle(self, reading: Reading, assessment: Assessment) -> bool:
         """Acknowledge an alarm, or take that back; return whether it is acknowledged now."""
-        key = reading.key
+        key = reading.identity
         if self._taken.pop(key, None):
             return False
-        self._taken[key] = _Taken(reading.severity, assessment.since.get(key))
+        self._taken[key] = _Taken(reading.severity, _since(reading, assessment))
         return True
 
     def update(self, assessment: Assessment) -> None:
         """Drop the alarms that have got worse, or have ended, and may have begun again."""
-        now = {row.key: row.severity for row in assessment.report.readings}
+        if not self._taken:
+            return
+        now = {row.identity: row for row in assessment.report.readings if row.severity in ALARMS}
         for key, taken in list(self._taken.items()):
-            severity = now.get(key, "ok")
-            worse = URGENCY[severity] > URGENCY[taken.severity]
-            if worse or severity not in ALARMS or assessment.since.get(key) != taken.since:
+            row = now.get(key)
+            worse = row is not None and URGENCY[row.severity] > URGENCY[taken.severity]
+            if row is None or worse or _since(row, assessment) != taken.since:
                 del self._taken[key]
 
     def __contains__(self, reading: Reading) -> bool:
-        return reading.key in self._taken
+        return reading.identity in self._taken
 
     def ordered(self, readings: Sequence[Reading]) -> list[Reading]:
         """Return the readings with the acknowledged ones below the other alarms."""
@@ -71,6 +72,10 @@ class Acknowledged:
         assert callable(text)
         found: Text | str = text(reading, *width)
         return Text(found.plain if isinstance(found, Text) else found, "muted") if reading in self else found
+
+
+def _since(reading: Reading, assessment: Assessment) -> float | None:
+    return assessment.part_of(reading).since.get(reading.key)
 
 
 def severity_text(reading: Reading) -> Text:

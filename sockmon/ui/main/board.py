@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from rich.text import Text
@@ -15,22 +14,32 @@ from sockmon.assess.tendency import Tendency, tendency
 from sockmon.ceilings import TITLES
 from sockmon.ceilings.evidence import process_label
 from sockmon.model.report import Reading
-from sockmon.model.severity import ALARMS, Severity
+from sockmon.model.severity import ALARMS
 from sockmon.ui.appearance.styles import SEVERITY_STYLES
 from sockmon.ui.detail.owners import largest_owner
 from sockmon.ui.filtering.filter import Filterable, RowValues
 from sockmon.ui.filtering.row_values import READING, reading_values, seconds_left
 from sockmon.ui.main.acknowledged import MARK, Acknowledged, severity_text
+from sockmon.ui.main.board_cells import (
+    all_hint,
+    behind_namespace,
+    count_line,
+    full_cell,
+    reason_span,
+    severity_cell,
+    title_cell,
+    title_of,
+    used_cell,
+    without_any_address,
+)
 from sockmon.ui.main.gauge_cells import alarm_style, eta_cell, rate_cell, usage_bar
 from sockmon.ui.main.panes.pane import View
-from sockmon.ui.widgets.column import cut_middle
 from sockmon.ui.widgets.frame import Frame
 from sockmon.ui.widgets.table import Column, Table
 from sockmon.ui.widgets.text_line import TextLine, justify
 
 MEDIUM_COLUMNS, WIDE_COLUMNS, ROOMY_COLUMNS = 90, 110, 140
 """Columns of the board from which on a longer bar, single columns for limit and subject, and trends fit."""
-ANY_ADDRESS = ("0.0.0.0", "[::]")
 MIN_SUBJECT_CELLS = 24
 """Minimum cells of the column that takes the remaining width."""
 TITLE_CELLS = max(map(len, TITLES.values()))
@@ -58,11 +67,11 @@ class Board(Frame):
     def compose(self) -> ComposeResult:
         yield Table(
             self._columns(160),
-            lambda row: row.key,
+            lambda row: row.identity,
             id="readings",
             empty="reading the kernel …",
             columns_for=self._columns,
-            row_span=_reason_span,
+            row_span=reason_span,
             flex=MIN_SUBJECT_CELLS,
             filterable=Filterable(READING, self._filter_values),
         )
@@ -70,13 +79,16 @@ class Board(Frame):
 
     def show(self, view: View) -> None:
         """Draw the readings of a View."""
+        before = self.several
         self._view = view
-        self.acknowledged.update(view.assessment)
+        self.acknowledged.update(view.whole)
         self._fold_to(view)
         table: Table[Reading] = self.query_one("#readings", Table)
         table.empty = "no readings"
+        if before is not self.several:
+            table.choose_columns_again()
         table.set_filter(view.filter)
-        table.show(self.acknowledged.ordered(view.assessment.report.readings))
+        table.show(self.acknowledged.ordered(view.whole.report.readings))
         readings = table.arranged
         room = max(self.size.height - table.heading - (not table.heading), 0)
         hidden = readings[room:]
@@ -90,7 +102,7 @@ class Board(Frame):
         notes = [ignored or (matching if hidden else Text()), order, Text(table.hidden_columns, "accent")]
         line = justify(
             below if below.plain else Text("all shown", "faint"),
-            Text("  ").join(note for note in (*notes, _all_hint(len(table.rows))) if note.plain),
+            Text("  ").join(note for note in (*notes, all_hint(len(table.rows))) if note.plain),
             self.size.width,
         )
         self.query_one("#fold", TextLine).show(line)
@@ -99,10 +111,10 @@ class Board(Frame):
         """Return `✖ 1 hit  ▲ 2 warning  ✔ 1 acknowledged  ● 5 ok`, the worst first, each in its colour."""
         open_ = [row for row in readings if row not in self.acknowledged]
         taken = len(readings) - len(open_)
-        return _counts(open_, f"{MARK} {taken} acknowledged" if taken else "")
+        return count_line(open_, f"{MARK} {taken} acknowledged" if taken else "")
 
     def _filter_values(self, reading: Reading) -> RowValues:
-        return reading_values(reading, self._view.assessment) if self._view else {}
+        return reading_values(reading, self._view.whole) if self._view else {}
 
     @on(Table.Arranged)
     def _name_order(self, event: Table.Arranged) -> None:
@@ -112,9 +124,9 @@ class Board(Frame):
 
     def _fold_to(self, view: View) -> None:
         """Give a folded board a row for each alarm, but leave the pane below two thirds of the screen."""
-        readings = view.assessment.report.readings
+        readings = view.whole.report.readings
         alarms = sum(row.severity in ALARMS and row not in self.acknowledged for row in readings)
-        height, now = self.screen.size.height, view.assessment.snapshot.at
+        height, now = self.screen.size.height, view.whole.snapshot.at
         most = max((height - 3) // 3, MIN_FOLDED_ROWS)
         rows = min(max(alarms, MIN_FOLDED_ROWS, height // 8), most)
         if not rows < self._rows <= most or not 0 <= now - self._needed_at <= SHRINK_DELAY:
@@ -149,19 +161,52 @@ class Board(Frame):
     def subject(self, reading: Reading, owner: bool) -> Text:
         """Return the subject of the reading; of a port group with its largest owner, if it is known."""
         text = Text(reading.subject, alarm_style(reading))
-        query = self._view.assessment.queries.get(reading.key) if self._view else None
-        found = largest_owner(query, self._view.assessment.snapshot) if self._view and owner else None
+        query = self._view.whole.part_of(reading).queries.get(reading.key) if self._view else None
+        found = largest_owner(query, self._view.whole.snapshot) if self._view and owner else None
         return text.append(f" {process_label(found)}", alarm_style(reading) or "muted") if found else text
+
+    def subject_within(self, reading: Reading, room: int) -> Text:
+        """Return the subject in `room` cells, behind its network namespace if there are several."""
+        return behind_namespace(self._namespace_of(reading), reading, self.subject(reading, False), room)
+
+    @property
+    def several(self) -> bool:
+        """Whether there are several network namespaces."""
+        return self._view is not None and self._view.has_several
+
+    def _namespace_of(self, reading: Reading) -> str:
+        """Return the name of the namespace; empty without other namespaces, for the first of them, for the host,
+        and if the subject is that name."""
+        if not self.several or reading.netns is None or self._view is None:
+            return ""
+        first = reading.netns.inode == self._view.every[0].inode
+        return "" if first or reading.netns.name == reading.subject else reading.netns.name
+
+    def namespace(self, reading: Reading) -> Text:
+        """Return the network namespace of the reading, which has the name of its container or pod."""
+        if reading.netns is None:
+            return Text(fmt.NOTHING, "faint")
+        return Text(reading.netns.name, alarm_style(reading) or "accent")
+
+    def title_and_subject(self, reading: Reading, room: int) -> Text:
+        """Return title and subject in `room` cells; a port group is named by its destination, and a listener on
+        all addresses by its port."""
+        subject = reading.subject.partition(" → ")[1:]
+        short = without_any_address("".join(subject).strip() or reading.subject)
+        title, about = title_cell(reading), Text(short, alarm_style(reading) or "muted")
+        left = room - title.cell_len - 1
+        return Text.assemble(title, " ", behind_namespace(self._namespace_of(reading), reading, about, left))
 
     def trend(self, reading: Reading) -> Text:
         """Return the last minutes of the reading as a sparkline."""
         if self._view is None:
             return Text()
-        return self._view.trend(reading.key, TREND_CELLS, SEVERITY_STYLES[reading.severity].style)
+        points = self._view.whole.part_of(reading).series.get(reading.key, ())
+        return self._view.line(points, TREND_CELLS, SEVERITY_STYLES[reading.severity].style)
 
     def tendency(self, reading: Reading) -> Tendency | None:
         """Return whether the reading is new or is getting worse; None if neither."""
-        return tendency(reading, self._view.assessment) if self._view else None
+        return tendency(reading, self._view.whole) if self._view else None
 
     def change(self, reading: Reading) -> Text:
         """Return the tendency as a mark and a word."""
@@ -172,7 +217,7 @@ class Board(Frame):
 
     def severity(self, reading: Reading) -> Text:
         """Return glyph and word; an acknowledged alarm has the glyph of all of them."""
-        return severity_text(reading) if reading in self.acknowledged else _severity(reading)
+        return severity_text(reading) if reading in self.acknowledged else severity_cell(reading)
 
     def short_severity(self, reading: Reading) -> Text:
         """Return `severity`, or the glyph alone if the word is too long for a narrow board."""
@@ -196,16 +241,29 @@ def _wide_columns(board: Board, width: int) -> tuple[Column[Reading], ...]:
     used_cells = 17 if roomy else 13
     return (
         Column("", 9, board.severity, pin=True),
-        Column("LIMIT", TITLE_CELLS, _bold_title, _title, pin=True),
-        Column("SUBJECT", 0, lambda row: board.subject(row, roomy), _subject, cut="middle", pin=True),
+        Column("LIMIT", TITLE_CELLS, title_cell, title_of, pin=True),
+        *([_namespace_column(board)] if roomy and board.several else ()),
+        Column(
+            "SUBJECT",
+            0,
+            lambda row: board.subject(row, roomy),
+            _subject,
+            cut="middle",
+            pin=True,
+            text_for_width=None if roomy else board.subject_within,
+        ),
         Column("USAGE", bar_cells, lambda row: usage_bar(row, bar_cells, row.ceiling), _ratio, largest_first=True),
-        Column("USED / LIMIT", used_cells, lambda row: _used(row, used_cells), lambda row: row.used, "right"),
-        Column("FULL", 6 if roomy else 5, _full, _ratio, "right"),
+        Column("USED / LIMIT", used_cells, lambda row: used_cell(row, used_cells), lambda row: row.used, "right"),
+        Column("FULL", 6 if roomy else 5, full_cell, _ratio, "right"),
         Column("TREND", TREND_CELLS, board.trend, keep_when_narrow=False, scrolled_only=not roomy),
         Column("CHANGE", CHANGE_CELLS, board.change, board.tendency),
         Column("LEFT", 7, eta_cell, seconds_left, "right", largest_first=False),
         Column("RATE", 8, rate_cell, lambda row: row.rate, "right", keep_when_narrow=False),
     )
+
+
+def _namespace_column(board: Board) -> Column[Reading]:
+    return Column("NAMESPACE", 18, board.namespace, _namespace_name, cut="middle", pin=True)
 
 
 def _narrow_columns(board: Board, width: int) -> tuple[Column[Reading], ...]:
@@ -214,10 +272,10 @@ def _narrow_columns(board: Board, width: int) -> tuple[Column[Reading], ...]:
     severity = board.short_severity if medium else board.severity_and_mark
     return (
         Column("", 7 if medium else 8, severity, pin=True),
-        Column("LIMIT", 0, _subject, _title, text_for_width=_title_and_subject, pin=True),
+        Column("LIMIT", 0, _subject, title_of, text_for_width=board.title_and_subject, pin=True),
         Column("USAGE", bar_cells, lambda row: usage_bar(row, bar_cells, row.ceiling), _ratio, largest_first=True),
-        Column("USED/LIMIT", 13, lambda row: _used(row, 13), lambda row: row.used, "right"),
-        Column("FULL", 5, _full, _ratio, "right"),
+        Column("USED/LIMIT", 13, lambda row: used_cell(row, 13), lambda row: row.used, "right"),
+        Column("FULL", 5, full_cell, _ratio, "right"),
         Column("CHANGE", CHANGE_CELLS, board.change, board.tendency, scrolled_only=not medium),
         Column("LEFT", 7, eta_cell, seconds_left, "right", largest_first=False),
         Column("RATE", 8, rate_cell, lambda row: row.rate, "right", scrolled_only=True),
@@ -226,76 +284,13 @@ def _narrow_columns(board: Board, width: int) -> tuple[Column[Reading], ...]:
     )
 
 
+def _namespace_name(reading: Reading) -> str | None:
+    return reading.netns.name.casefold() if reading.netns else None
+
+
 def _subject(reading: Reading) -> str:
     return reading.subject
 
 
 def _ratio(reading: Reading) -> float | None:
     return reading.ratio
-
-
-def _full(reading: Reading) -> Text:
-    return Text(fmt.ratio(reading.ratio), alarm_style(reading) or "muted")
-
-
-def _title(reading: Reading) -> str:
-    return TITLES.get(reading.ceiling, reading.ceiling.replace("-", " "))
-
-
-def _bold_title(reading: Reading) -> Text:
-    return Text(_title(reading), "strong" if alarm_style(reading) else "")
-
-
-def _severity(reading: Reading) -> Text:
-    style = SEVERITY_STYLES[reading.severity]
-    return Text(f"{style.glyph} {style.word}", style.style)
-
-
-def _title_and_subject(reading: Reading, room: int) -> Text:
-    """Return title and subject in `room` cells; a port group is named by its destination, and a listener on all
-    addresses by its port."""
-    subject = reading.subject.partition(" → ")[1:]
-    short = "".join(subject).strip() or reading.subject
-    for everywhere in ANY_ADDRESS:
-        short = short.removeprefix(everywhere)
-    title = _bold_title(reading)
-    return Text.assemble(
-        title, " ", cut_middle(Text(short, alarm_style(reading) or "muted"), room - title.cell_len - 1)
-    )
-
-
-def _used(reading: Reading, width: int) -> Text:
-    """Return `842/1,024`; numbers that do not fit are rounded, because a cut number would be wrong."""
-    used, limit = fmt.count(reading.used), fmt.limit(reading.limit)
-    if len(used) + 1 + len(limit) > width:
-        limit = fmt.short(reading.limit)
-    if len(used) + 1 + len(limit) > width:
-        used = fmt.short(reading.used)
-    return Text.assemble((used, alarm_style(reading)), ("/", "faint"), (limit, "muted"))
-
-
-def _reason_span(reading: Reading) -> tuple[tuple[str, ...], Text] | None:
-    """Return the reason of a reading without numbers, in place of them."""
-    if reading.counted or not reading.evidence:
-        return None
-    reason = Text(reading.evidence[0], "sev-unknown" if reading.severity == "unknown" else "muted")
-    return ("USAGE", "USED/LIMIT"), reason
-
-
-def _counts(readings: Sequence[Reading], acknowledged: str) -> Text:
-    """Return how many readings have each severity; `acknowledged` comes after the alarms."""
-    numbers = Counter(reading.severity for reading in readings)
-    words: dict[Severity, str] = {"hit": "hit", "critical": "critical", "warning": "warning"}
-    parts = [_count(name, numbers[name], word) for name, word in words.items()]
-    parts += [Text(acknowledged, "muted"), _count("ok", numbers["ok"], "ok")]
-    parts.append(_count("unknown", numbers["unknown"], "unknown"))
-    return Text("  ").join(part for part in parts if part.plain)
-
-
-def _count(severity: Severity, number: int, word: str) -> Text:
-    style = SEVERITY_STYLES[severity]
-    return Text(f"{style.glyph} {number} {word}", style.style) if number else Text()
-
-
-def _all_hint(count: int) -> Text:
-    return Text.assemble(("b", "heading"), (f" all {count}", "muted"))

@@ -12,7 +12,8 @@ from rich.text import Text
 from sockmon import format as fmt
 from sockmon.assess.unjudged import count_outer_tasks, netns_argument
 from sockmon.format import plural
-from sockmon.model.snapshot import NetnsMember, Snapshot
+from sockmon.model.snapshot import Netns, NetnsMember, OtherNetns, Snapshot
+from sockmon.ui.widgets.column import cut_middle
 from sockmon.ui.widgets.text_line import justify
 
 STALE_INTERVALS = 3.0
@@ -20,6 +21,8 @@ STALE_INTERVALS = 3.0
 
 MAX_ARGUMENT = 24
 """Characters of a name in the header."""
+MAX_NAME = 12
+"""Cells of the name of the chosen namespace in a short header; a longer one has twice as many."""
 AGE_STEP_SECONDS = 5.0
 CLOCK_WIDTH = 9
 MEDIUM_WIDTH, LONG_WIDTH = 100, 130
@@ -52,12 +55,13 @@ class StreamStatus(NamedTuple):
     """Whether another machine sends the samples."""
 
 
-def header_line(snapshot: Snapshot | None, status: StreamStatus, width: int) -> Text:
-    """Return host and user at the left, state and cost at the right; a narrow line has fewer parts."""
+def header_line(snapshot: Snapshot | None, status: StreamStatus, width: int, chosen: Netns | None = None) -> Text:
+    """Return host and user at the left, state and cost at the right; a narrow line has fewer parts. `chosen` is
+    the network namespace that the panes show, of several."""
     brand = Text(" sockmon", "heading")
     if snapshot is None:
         return justify(brand, Text(f"{status.title} ", "muted"), width)
-    left = _parts(_host_parts(snapshot, width))
+    left = _parts(_host_parts(snapshot, width, chosen))
     right = _parts([part for part in _stream_parts(snapshot, status, width) if part.plain])
     return justify(Text.assemble(brand, "  ", left), Text.assemble(right, (" · ", "faint")), width)
 
@@ -66,16 +70,27 @@ def _parts(parts: list[Text]) -> Text:
     return Text.assemble((" · ", "faint")).join(parts)
 
 
-def _host_parts(snapshot: Snapshot, width: int) -> list[Text]:
+def _host_parts(snapshot: Snapshot, width: int, chosen: Netns | None) -> list[Text]:
     host = snapshot.host
-    spaces = ", ".join(netns.name for netns in snapshot.netns) or "?"
-    spaces += _unsampled(snapshot, width)
     root = "" if host.uid == 0 else "sev-warning"
     user = Text(f"{host.user}{_unread(snapshot, width)}", root)
-    parts = [Text(host.name, "strong"), Text(f"netns {spaces}"), user, *_container(snapshot, width)]
+    parts = [Text(host.name, "strong"), _spaces(snapshot, width, chosen), user, *_container(snapshot, width)]
     if width >= 90:
         parts.insert(1, Text(host.kernel, "muted"))
     return parts
+
+
+def _spaces(snapshot: Snapshot, width: int, chosen: Netns | None) -> Text:
+    """Return the network namespace that is sampled, or how many are and how many are not: `24 netns +3`; the
+    chosen one by name: `netns web-1 of 24`."""
+    count = len(snapshot.netns)
+    rest = _unsampled(snapshot, width)
+    if count < 2:
+        return Text(f"netns {snapshot.netns[0].name if count else '?'}{rest}")
+    if chosen is None:
+        return Text(f"{count:,} netns{rest}")
+    name = cut_middle(Text(chosen.name, "accent"), MAX_NAME if width < MEDIUM_WIDTH else 2 * MAX_NAME)
+    return Text.assemble("netns ", name, f" of {count:,}" if width >= MEDIUM_WIDTH else "")
 
 
 def _unsampled(snapshot: Snapshot, width: int) -> str:
@@ -83,10 +98,21 @@ def _unsampled(snapshot: Snapshot, width: int) -> str:
     found = snapshot.other_netns
     if found is None or not found.total:
         return ""
+    if width < MEDIUM_WIDTH:
+        return f" +{found.total:,}"
+    if found.unreadable >= found.total or len(snapshot.netns) > 1:
+        return f" +{not_watched(found)}"
     if width < LONG_WIDTH:
-        return f" +{found.total:,} not sampled" if width >= MEDIUM_WIDTH else f" +{found.total:,}"
+        return f" +{found.total:,} not sampled"
     option = f": --netns {_short_argument(found.busiest[0])}" if found.busiest else ""
     return f" ({found.total:,} other not sampled{option})"
+
+
+def not_watched(found: OtherNetns | None) -> str:
+    """Return how many namespaces are not sampled, and whether this user could: `3 not readable`."""
+    if found is None or not found.total:
+        return ""
+    return f"{found.total:,} not {'readable' if found.unreadable >= found.total else 'sampled'}"
 
 
 def _short_argument(member: NetnsMember) -> str:
@@ -157,8 +183,13 @@ def _dump_age(snapshot: Snapshot) -> Text:
 
 def dump_age(seconds: float) -> Text:
     """Return `dump 10 s old`, or nothing below five seconds; in steps, so that an age alone is rarely drawn."""
-    steps = seconds // AGE_STEP_SECONDS * AGE_STEP_SECONDS
+    steps = in_steps(seconds)
     return Text(f"dump {fmt.age(steps)} old", "muted") if steps else Text()
+
+
+def in_steps(age: float) -> float:
+    """Return an age rounded down to five seconds."""
+    return age // AGE_STEP_SECONDS * AGE_STEP_SECONDS
 
 
 def banner(snapshot: Snapshot | None, status: StreamStatus) -> str:

@@ -1,4 +1,4 @@
-"""The main screen: the board of limits, and four panes below."""
+"""The main screen: the board of limits, and the panes below."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from textual.widget import Widget
 from textual.widgets import Footer, Static
 
 from sockmon.assess import Assessment
+from sockmon.assess.several import subject_in
 from sockmon.ceilings import TITLES
-from sockmon.model.detail import Detail
+from sockmon.model.detail import Detail, WatchNetns
 from sockmon.model.report import Reading
 from sockmon.model.severity import ALARMS
 from sockmon.ui import keys
@@ -25,7 +26,10 @@ from sockmon.ui.filtering.filter import Filter
 from sockmon.ui.main.board import Board
 from sockmon.ui.main.header import CLOCK_WIDTH, StreamStatus, banner, clock, header_line
 from sockmon.ui.main.panes import PANES, Pane, View
-from sockmon.ui.main.panes.pane import Jump
+from sockmon.ui.main.panes.namespaces import NamespacesPane
+from sockmon.ui.main.panes.pane import ChooseNetns, Jump
+from sockmon.ui.main.panes.processes import ProcessesPane
+from sockmon.ui.snapshot_lookup import find_netns
 from sockmon.ui.widgets.filter_line import FilterLine
 from sockmon.ui.widgets.table import Table
 from sockmon.ui.widgets.text_line import TextLine
@@ -43,7 +47,8 @@ class Tab(Static):
 
 
 class MainScreen(Screen[None]):
-    """The board and the panes; one pane is current, and the only one if there is no room for four."""
+    """The board and the panes; one pane is current, and the only one if there is no room for four. Pane 5 is there
+    only if there are several network namespaces."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(keys.bindings("main"))
     AUTO_FOCUS = "#process-table"
@@ -63,11 +68,13 @@ class MainScreen(Screen[None]):
         self._status: StreamStatus | None = None
         self._current = "processes"
         self._drawing = False
+        self._chosen = 0
+        """Inode of the network namespace that the panes show; 0: of all."""
         self._alarm_focused = False
         """Whether the focus was moved to the board once; later it stays where the user moves it."""
 
     def compose(self) -> ComposeResult:
-        sockets, processes, ports, conntrack = (pane() for pane in PANES)
+        sockets, processes, ports, conntrack, namespaces = (pane() for pane in PANES)
         with Horizontal(id="top"):
             yield TextLine(id="header")
             # The clock is a widget of its own: on an idle screen it is all that is sent.
@@ -83,7 +90,8 @@ class MainScreen(Screen[None]):
             yield TextLine(id="note")
         with Vertical(id="panes"):
             yield Horizontal(sockets, processes, classes="row")
-            yield Horizontal(ports, conntrack, classes="row")
+            yield Horizontal(ports, conntrack, classes="row", id="lower")
+            yield Horizontal(namespaces, classes="row", id="namespaces-row")
         yield FilterLine()
         yield Static("The terminal is too small.\nsockmon needs 50 × 12.", id="small", markup=False)
         yield Footer(show_command_palette=False)
@@ -95,9 +103,36 @@ class MainScreen(Screen[None]):
 
     def show(self, assessment: Assessment) -> None:
         """Draw an Assessment on the board and the visible panes."""
-        snapshot = assessment.snapshot
-        self._view = View(assessment, snapshot.netns[0] if snapshot.netns else None, self._filter)
+        several = len(assessment.snapshot.netns) > 1
+        if several is not self.has_class("-several"):
+            self.set_class(several, "-several")
+            if not several and self._current == NamespacesPane.NAME:
+                self.action_pane(ProcessesPane.NAME)
+        self._view = self._view_of(assessment)
         self._draw()
+
+    def _view_of(self, assessment: Assessment) -> View:
+        """Return what the panes draw: the chosen namespace, or all."""
+        spaces = assessment.snapshot.netns
+        first = spaces[0] if spaces else None
+        if len(spaces) > 1 and self._chosen:
+            if chosen := find_netns(assessment.snapshot, self._chosen):
+                return View(assessment.of(chosen.inode), chosen, self._filter, assessment, chosen=True)
+            name = self._view.netns.name if self._view and self._view.netns else "this network namespace"
+            app_context(self).show_message(f"{name} is not sampled any more: the panes show all namespaces")
+            self._chosen = 0
+            app_context(self).ask(WatchNetns(0))
+        return View(assessment, first, self._filter, assessment)
+
+    def _choose(self, inode: int) -> None:
+        """Let the panes show one network namespace, which the agent then samples fully; 0: all."""
+        self._chosen = inode
+        app_context(self).ask(WatchNetns(inode))
+        if self._view:
+            self._view = self._view_of(self._view.whole)
+            self._draw()
+        if self._status:
+            self.show_status(self._status)
 
     def _focus_first_alarm(self, assessment: Assessment) -> None:
         """Focus the board at the first alarm, if no key was pressed yet: Enter opens it, t tunes it."""
@@ -121,8 +156,10 @@ class MainScreen(Screen[None]):
         if not self.query("#clock"):
             # Lines inside containers are mounted last.
             return
-        snapshot = self._view.assessment.snapshot if self._view else None
-        self.query_one("#header", TextLine).show(header_line(snapshot, status, self.size.width - CLOCK_WIDTH))
+        snapshot = self._view.whole.snapshot if self._view else None
+        chosen = self._view.netns if self._view and self._view.chosen else None
+        line = header_line(snapshot, status, self.size.width - CLOCK_WIDTH, chosen)
+        self.query_one("#header", TextLine).show(line)
         self.query_one("#clock", TextLine).show(clock(snapshot))
         warning = banner(snapshot, status)
         strip = self.query_one("#banner", TextLine)
@@ -151,10 +188,11 @@ class MainScreen(Screen[None]):
         self.query_one(Board).show(self._view)
         for pane in self.query(Pane):
             if pane.region or self._current == pane.NAME:
+                pane.name_place(pane.place(self._view))
                 pane.show(self._view)
         strip = self.query_one("#note", TextLine)
         strip.show(self.query_one(f"#{self._current}", Pane).note_within(strip.content_size.width))
-        self._focus_first_alarm(self._view.assessment)
+        self._focus_first_alarm(self._view.whole)
 
     def on_resize(self, event: Resize) -> None:
         if self._status:
@@ -170,6 +208,7 @@ class MainScreen(Screen[None]):
     # Navigation
 
     def _mark_current(self) -> None:
+        self.set_class(self._current == NamespacesPane.NAME, "-fifth")
         for pane in self.query(Pane):
             current = self._current == pane.NAME
             pane.set_class(current, "-current")
@@ -180,6 +219,9 @@ class MainScreen(Screen[None]):
 
     def action_pane(self, name: str) -> None:
         """Go to a pane."""
+        if name == NamespacesPane.NAME and not self.has_class("-several"):
+            app_context(self).show_message("there is one network namespace, which all panes show", "information")
+            return
         self.remove_class("-board")
         self.query_one(Board).apply_fold()
         self._current = name
@@ -194,7 +236,7 @@ class MainScreen(Screen[None]):
     def action_next(self, step: int) -> None:
         """Focus the next visible table; if one pane is shown at a time, show the next pane."""
         if self._single_pane:
-            names = [pane.NAME for pane in PANES]
+            names = [pane.NAME for pane in PANES if pane is not NamespacesPane or self.has_class("-several")]
             from_board = self.query_one("#readings", Table).has_focus and not self.has_class("-board")
             self.action_pane(names[(names.index(self._current) + step * (not from_board)) % len(names)])
         elif step > 0:
@@ -233,7 +275,8 @@ class MainScreen(Screen[None]):
         self._draw_soon()
 
     def back(self) -> bool:
-        """Close the filter, the board or the zoom; return False if none is open."""
+        """Close the filter, the board or the zoom, or go back from one namespace to all; return False if there is
+        none of these."""
         if self._filter_line.shown:
             self._filter_line.clear()
             return True
@@ -241,6 +284,10 @@ class MainScreen(Screen[None]):
             if self.has_class(name):
                 self.action_board() if name == "-board" else self.action_zoom()
                 return True
+        if self._chosen:
+            self._choose(0)
+            self.action_pane(NamespacesPane.NAME)
+            return True
         return False
 
     # Filter
@@ -298,9 +345,10 @@ class MainScreen(Screen[None]):
         if reading is None or self._view is None:
             app.show_message("no alarm under the cursor: move it to an alarm of the board", "information")
             return
-        taken = self.query_one(Board).acknowledged.toggle(reading, self._view.assessment)
+        taken = self.query_one(Board).acknowledged.toggle(reading, self._view.whole)
         text = "acknowledged until it gets worse or ends" if taken else "no longer acknowledged"
-        app.show_message(f"{TITLES[reading.ceiling]} {reading.subject}: {text}", "information")
+        subject = subject_in(reading, self._view.has_several)
+        app.show_message(f"{TITLES[reading.ceiling]} {subject}: {text}", "information")
         self._draw()
 
     @on(Table.Opened)
@@ -308,6 +356,10 @@ class MainScreen(Screen[None]):
         panes: list[Any] = [node for node in event.table.ancestors if isinstance(node, Pane)]
         found = panes[0].target(event.row) if panes else event.row
         app = app_context(self)
+        if isinstance(found, ChooseNetns):
+            self._choose(found.inode)
+            self.action_pane(found.pane)
+            return
         if not isinstance(found, Jump):
             app.open(found)
             return

@@ -90,8 +90,11 @@ class HoldApp(App[None]):
 
     def with_reasons(self, plan: Plan, about: Reading | None) -> Plan:
         """Return the plan with the alarms of this moment that it is meant to end: `about`, or all that fit."""
-        report, snapshot = (self.newest.report, self.newest.snapshot) if self.newest else (None, None)
-        return with_reasons(plan, report, snapshot, about.key if about else None)
+        if self.newest is None:
+            return plan
+        own = self.newest.of(plan.netns)
+        here = about is not None and (about.netns is None or about.netns.inode == plan.netns)
+        return with_reasons(plan, own.report, own.snapshot, about.key if about and here else None)
 
     def ask_helper(self, request: Request) -> bool:
         """Send a request to the helper; return False if there is no helper."""

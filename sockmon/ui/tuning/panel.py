@@ -29,7 +29,7 @@ from sockmon.tuning.planning.draft import DraftPlan, DraftResult, suggested_chan
 from sockmon.tuning.planning.naming import dotted
 from sockmon.ui import keys
 from sockmon.ui.appearance.styles import SEVERITY_STYLES
-from sockmon.ui.detail.ceiling import find_reading
+from sockmon.ui.detail.ceiling import find_in_netns
 from sockmon.ui.detail.ceiling_text import usage_line
 from sockmon.ui.detail.detail_screen import DetailScreen, Page
 from sockmon.ui.detail.section_facts import GUTTER
@@ -68,6 +68,7 @@ class TuningPanel(DetailScreen):
         """`wanted`: values by key that are in the plan already; without it the best remedy of `reading` is."""
         super().__init__()
         self.reading = reading
+        self._whole: Assessment | None = None
         self._draft = DraftPlan()
         self._result = DraftResult()
         self._note = Text()
@@ -111,10 +112,17 @@ class TuningPanel(DetailScreen):
 
     # What is shown
 
+    def show(self, assessment: Assessment) -> None:
+        """Take a new Assessment: what is shown is that of the namespace whose settings are planned."""
+        self._whole = assessment
+        target = self.sockmon.planned_netns
+        super().show(assessment.of(target.inode) if target else assessment.of_first)
+
     def draw(self, assessment: Assessment) -> None:
         if self.reading:
-            key = self.reading.ceiling, self.reading.subject
-            self.reading = find_reading(assessment, key, self.reading) or self.reading
+            known = self._whole or assessment
+            _, found = find_in_netns(known, self.reading.key, self.reading.netns, self.reading)
+            self.reading = found or self.reading
         if set(catalog.listed_keys(assessment.report)) - set(self._keys):
             self._read_settings()
         self._draw_head(assessment)

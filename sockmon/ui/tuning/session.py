@@ -70,6 +70,9 @@ class HelperSession:
     def plan_context(self, newest: Assessment | None) -> PlanContext | None:
         """Return what a plan is made from; None before the first values."""
         snapshot = newest.snapshot if newest else None
+        if newest:
+            planned = self.settings.netns_inode if self.settings else self.netns.inode if self.netns else None
+            newest = newest.of_first if planned is None else newest.of(planned)
         if self.settings is None:
             # Without a helper the values come from the stream, and are read-only.
             if not (self.no_helper and snapshot and snapshot.netns):
@@ -115,7 +118,7 @@ class HelperSession:
             return
         if self._watch is None or self._watch.id != held.id:
             self._watch, self._noted = OutcomeWatch(held), None
-        found = self.hold.outcomes = self._watch.add(now) or self.hold.outcomes
+        found = self.hold.outcomes = self._watch.add(now.of(held.plan.netns)) or self.hold.outcomes
         state = [each.kind for each in found], self.hold.seconds_left <= URGENT_SECONDS
         if state != self._noted and any(each.kind != "waiting" for each in found):
             self._noted = state

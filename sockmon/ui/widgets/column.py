@@ -74,6 +74,14 @@ def cut_middle(text: Text, width: int) -> Text:
     return Text.assemble(head, ("…", "faint"), text[begin:])
 
 
+def cut_front(text: Text, width: int) -> Text:
+    """Return `text` in at most `width` cells, with its end kept: `…0.0.9:5432`."""
+    if text.cell_len <= width or width < 2:
+        return text
+    begin = next(index for index in range(len(text.plain)) if cell_len(text.plain[index:]) < width)
+    return Text.assemble(("…", "faint"), text[begin:])
+
+
 def row_strip(
     console: Console,
     cells: Cells,

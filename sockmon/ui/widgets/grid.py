@@ -78,6 +78,10 @@ class Grid(CursorList, Generic[Row]):
         unknown = self.listed.owner_unknown
         return f"no known match: owner of {unknown:,} unknown" if unknown else "nothing matches the filter"
 
+    def choose_columns_again(self) -> None:
+        """Ask `columns_for` again: what it depends on besides the width has changed."""
+        self._drawn_for = None
+
     def _resize_canvas(self) -> None:
         height = max(len(self.arranged), 1) + self.heading
         if self.virtual_size.height != height:

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from sockmon import format as fmt
 from sockmon.assess import Gauge
 from sockmon.model.report import Reading
-from sockmon.model.snapshot import Conntrack
+from sockmon.model.snapshot import Conntrack, Netns
 from sockmon.ui.appearance.styles import STATES
 from sockmon.ui.filtering.filter import ALL, Filterable, RowValues
 from sockmon.ui.main.gauge_cells import number, usage_cell
@@ -97,8 +97,13 @@ class ConntrackPane(Pane):
         if self._view is not None:
             self.call_after_refresh(self.show, self._view)
 
+    def place(self, view: View) -> str:
+        """Return the namespace that is shown: of all, the fullest."""
+        fullest = _fullest(view)
+        return f"{fullest.name}, the fullest" if fullest and len(view.shown) > 1 else super().place(view)
+
     def show(self, view: View) -> None:
-        self._view = view
+        self._view = view = view.only(_fullest(view))
         conntrack = view.netns.conntrack if view.netns else None
         readings = view.assessment.report.readings
         self._reading = next((row for row in readings if row.ceiling == "conntrack-table"), None)
@@ -146,6 +151,12 @@ class ConntrackPane(Pane):
         state = f" --state {row.state}" if row.state else ""
         message = f"{row.name}: {row.entries:,} entries. List them: conntrack -L -p {row.protocol}{state}"
         return Jump(message, query=self._reading)
+
+
+def _fullest(view: View) -> Netns | None:
+    """Return the namespace with the most entries: the limit is that of each namespace by itself."""
+    tracking = [netns for netns in view.shown if netns.conntrack is not None]
+    return max(tracking, key=lambda netns: netns.conntrack.count if netns.conntrack else 0, default=None)
 
 
 def _usage_line(view: View, conntrack: Conntrack, width: int) -> Text:

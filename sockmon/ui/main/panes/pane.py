@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from rich.text import Text
 from textual import on
 from textual.content import Content
 
-from sockmon.assess import Assessment, Key
+from sockmon.assess import Assessment, Key, Point
 from sockmon.assess.time_series import resample
 from sockmon.model.detail import DetailQuery
 from sockmon.model.report import Reading
@@ -27,13 +27,52 @@ class View(NamedTuple):
     """What a pane draws."""
 
     assessment: Assessment
+    """That of the chosen namespace alone, or of all together."""
     netns: Netns | None
-    """The network namespace that is shown; None if none could be read."""
+    """The network namespace that is shown: the chosen one, or the first; None if none could be read."""
     filter: Filter
+    whole: Assessment
+    """That of all namespaces."""
+    chosen: bool = False
+    """Whether the user has chosen `netns`, of several."""
+
+    @property
+    def every(self) -> tuple[Netns, ...]:
+        """All namespaces."""
+        return self.whole.snapshot.netns
+
+    @property
+    def has_several(self) -> bool:
+        """Whether there are several namespaces."""
+        return len(self.every) > 1
+
+    @property
+    def shown(self) -> tuple[Netns, ...]:
+        """The namespaces whose sockets the panes show together: all, or the chosen one."""
+        return (self.netns,) if self.chosen and self.netns else self.every
+
+    def only(self, netns: Netns | None) -> View:
+        """Return the View of one namespace."""
+        if netns is None or len(self.shown) <= 1:
+            return self
+        return self._replace(assessment=self.whole.of(netns.inode), netns=netns, chosen=True)
+
+    def part(self, netns: Netns) -> Assessment:
+        """Return the Assessment with the limits of one namespace."""
+        return self.whole.parts.get(netns.inode, self.whole)
+
+    def rate(self, counter: str) -> float | None:
+        """Return how fast a counter increases per second, in all shown namespaces; None if it is known of none."""
+        found = [self.part(netns).rates.get(("counter", counter)) for netns in self.shown]
+        known = [rate for rate in found if rate is not None]
+        return sum(known) if known else None
 
     def trend(self, key: Key, width: int, style: str = "spark") -> Text:
+        """Return the last two minutes of a number of one namespace, as `line`."""
+        return self.line(self.assessment.series.get(key, ()), width, style)
+
+    def line(self, points: Sequence[Point], width: int, style: str = "spark") -> Text:
         """Return the last two minutes of a number as a sparkline: a cell a sample, until `width` is full."""
-        points = self.assessment.series.get(key, ())
         if not points or width < 1:
             return Text(" " * width)
         snapshot = self.assessment.snapshot
@@ -66,6 +105,14 @@ class Jump(NamedTuple):
     query: DetailQuery | Reading | None = None
 
 
+class ChooseNetns(NamedTuple):
+    """A network namespace that the panes are to show."""
+
+    inode: int
+    pane: str
+    """The pane that shows what is nearest to its limit there."""
+
+
 class Pane(Frame):
     """A pane of the main screen; `NAME` is its id and the argument of its key's action."""
 
@@ -76,6 +123,7 @@ class Pane(Frame):
     def __init__(self) -> None:
         title = Content.assemble((f"{self.NUMBER}", "bold"), f" {self.TITLE}")
         super().__init__(title, id=self.NAME, classes="pane")
+        self._place = ""
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -88,13 +136,28 @@ class Pane(Frame):
 
     def _name_order(self, table: Table[Any]) -> None:
         order = f" by {table.order}" if table.order else ""
-        self.border_title = Content.assemble((f"{self.NUMBER}", "bold"), f" {self.TITLE}", (order, "dim"))
+        place = f" · {self._place}" if self._place else ""
+        title = Content.assemble((f"{self.NUMBER}", "bold"), f" {self.TITLE}", (place, "bold"), (order, "dim"))
+        if title != self.border_title:
+            self.border_title = title
+
+    def name_place(self, place: str) -> None:
+        """Name in the title the network namespaces that are shown; empty: there is only one."""
+        if place != self._place:
+            self._place = place
+            self._name_order(self.query(Table).first())
+
+    def place(self, view: View) -> str:
+        """Return which network namespaces are shown; empty if there is only one."""
+        if view.chosen and view.netns:
+            return view.netns.name
+        return f"{len(view.every):,} netns" if view.has_several else ""
 
     def show(self, view: View) -> None:
         """Draw a View."""
         raise NotImplementedError
 
-    def target(self, row: Any) -> DetailQuery | Jump:
+    def target(self, row: Any) -> DetailQuery | Jump | ChooseNetns:
         """Return what a row of this pane opens, or where it leads."""
         raise NotImplementedError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from rich.text import Text
@@ -14,7 +15,7 @@ from sockmon.ceilings import queues
 from sockmon.ceilings.evidence import process_label
 from sockmon.model.detail import DetailQuery, GroupQuery, ListenerQuery
 from sockmon.model.severity import Severity
-from sockmon.model.snapshot import Listener, PortGroup, Ports
+from sockmon.model.snapshot import Listener, Netns, PortGroup, Ports
 from sockmon.ui.filtering.filter import Filterable, RowValues
 from sockmon.ui.filtering.row_values import (
     GROUP,
@@ -22,10 +23,12 @@ from sockmon.ui.filtering.row_values import (
     gauge_values,
     group_values,
     listener_values,
+    netns_values,
     seconds_left,
 )
 from sockmon.ui.main.gauge_cells import UNKNOWN_GAUGE, alarm_style, eta_cell, number, rate_cell, usage_cell
 from sockmon.ui.main.panes.pane import Pane, View
+from sockmon.ui.main.panes.port_use import PortUse, port_use
 from sockmon.ui.widgets.table import Column, Table
 from sockmon.ui.widgets.text_line import TextLine
 
@@ -38,6 +41,9 @@ class GroupRow(NamedTuple):
 
     group: PortGroup
     gauge: Gauge
+    netns: Netns
+    named: bool
+    """Whether the name of the namespace is shown: there are several."""
 
 
 class ListenerRow(NamedTuple):
@@ -45,6 +51,8 @@ class ListenerRow(NamedTuple):
 
     listener: Listener
     gauge: Gauge
+    netns: Netns
+    named: bool
 
 
 def group_columns(width: int) -> tuple[Column[GroupRow], ...]:
@@ -80,7 +88,6 @@ class PortsPane(Pane):
     NAME, TITLE, NUMBER = "ports", "Ports", 3
 
     def compose(self) -> ComposeResult:
-        self._inode = 0
         yield TextLine(id="range")
         yield Table(
             group_columns(80),
@@ -102,58 +109,78 @@ class PortsPane(Pane):
         )
 
     def show(self, view: View) -> None:
-        self._inode = view.netns.inode if view.netns else 0
-        ports = view.netns.ports if view.netns else None
-        self._show_groups(view, ports)
+        self._show_groups(view)
         self._show_queues(view)
-        rest = Text() if self.query_one("#groups", Table).listed.filtered else _groups_left_out(ports)
-        self.set_note(*self.filter_notes(view), rest, view.aged(ports.at if ports else None))
+        filtered = self.query_one("#groups", Table).listed.filtered
+        read = [netns.ports for netns in view.shown if netns.ports]
+        oldest = min((ports.at for ports in read), default=None)
+        rest = Text() if filtered else _groups_left_out(read)
+        self.set_note(*self.filter_notes(view), rest, view.aged(oldest))
 
-    def _show_groups(self, view: View, ports: Ports | None) -> None:
+    def _show_groups(self, view: View) -> None:
         table: Table[GroupRow] = self.query_one("#groups", Table)
         summary = self.query_one("#range", TextLine)
-        if ports is None:
-            why = view.missing("ports", "sock_diag") or "not read yet"
+        read = [netns for netns in view.shown if netns.ports]
+        if not read and len(view.shown) <= 1:
+            why = view.missing("ports", "sock_diag") or _why_unread(view)
             table.empty = ""
             summary.show(Text.assemble(("? ", "sev-unknown"), ("ephemeral ports: ", "muted"), why))
             table.show(())
             return
-        summary.show(_range(ports))
+        summary.show(_range(read[0].ports) if len(view.shown) == 1 and read[0].ports else _ranges(view.shown))
         table.empty = "no connections from the ephemeral range"
-        groups = [GroupRow(group, self._gauge(view, group)) for group in ports.groups]
         table.set_filter(view.filter)
-        table.show(groups)
+        table.show(_group_rows(view, read))
 
     def _show_queues(self, view: View) -> None:
         table: Table[ListenerRow] = self.query_one("#queues", Table)
-        listeners = view.netns.listeners if view.netns else None
-        if listeners is None:
+        read = [netns for netns in view.shown if netns.listeners is not None]
+        if not read:
             table.empty = f"? {view.missing('listeners', 'sock_diag') or 'not read yet'}"
             table.show(())
             return
         table.empty = "no listeners"
-        rows = [ListenerRow(listener, self._queue_gauge(view, listener)) for listener in listeners]
-        rows.sort(key=lambda row: (-(row.gauge.ratio or 0), row.listener.protocol, row.listener.port))
         table.set_filter(view.filter)
-        table.show(rows)
+        table.show(_listener_rows(view, read))
 
     def target(self, row: GroupRow | ListenerRow) -> DetailQuery:
         """Return the query of a group or a listener."""
-        return self._group_query(row.group) if isinstance(row, GroupRow) else self._listener_query(row.listener)
+        if isinstance(row, GroupRow):
+            return _group_query(row.netns, row.group)
+        return _listener_query(row.netns, row.listener)
 
-    def _group_query(self, group: PortGroup) -> GroupQuery:
-        return GroupQuery(self._inode, group.source, group.destination, group.port, group.device)
 
-    def _listener_query(self, listener: Listener) -> ListenerQuery:
-        return ListenerQuery(self._inode, listener.inode)
+def _group_query(netns: Netns, group: PortGroup) -> GroupQuery:
+    return GroupQuery(netns.inode, group.source, group.destination, group.port, group.device)
 
-    def _gauge(self, view: View, group: PortGroup) -> Gauge:
-        found = view.assessment.gauge(GROUPS, self._group_query(group))
-        return found or UNKNOWN_GAUGE
 
-    def _queue_gauge(self, view: View, listener: Listener) -> Gauge:
-        """Return the gauge of the listener, or its queue of this sample."""
-        return view.assessment.gauge(QUEUES, self._listener_query(listener)) or _momentary_gauge(listener)
+def _listener_query(netns: Netns, listener: Listener) -> ListenerQuery:
+    return ListenerQuery(netns.inode, listener.inode)
+
+
+def _group_rows(view: View, spaces: Iterable[Netns]) -> list[GroupRow]:
+    """Return the groups of these namespaces, the largest first."""
+    named = len(view.shown) > 1
+    rows = []
+    for netns in spaces:
+        part = view.part(netns)
+        for group in netns.ports.groups if netns.ports else ():
+            gauge = part.gauge(GROUPS, _group_query(netns, group)) or UNKNOWN_GAUGE
+            rows.append(GroupRow(group, gauge, netns, named))
+    return sorted(rows, key=lambda row: -row.group.used) if named else rows
+
+
+def _listener_rows(view: View, spaces: Iterable[Netns]) -> list[ListenerRow]:
+    """Return the listeners of these namespaces, the fullest queue first."""
+    named = len(view.shown) > 1
+    rows = []
+    for netns in spaces:
+        part = view.part(netns)
+        for listener in netns.listeners or ():
+            gauge = part.gauge(QUEUES, _listener_query(netns, listener)) or _momentary_gauge(listener)
+            rows.append(ListenerRow(listener, gauge, netns, named))
+    rows.sort(key=lambda row: (-(row.gauge.ratio or 0), row.listener.protocol, row.listener.port))
+    return rows
 
 
 def _momentary_gauge(listener: Listener) -> Gauge:
@@ -178,21 +205,51 @@ def _range(ports: Ports) -> Text:
     return Text.assemble((" · ", "faint")).join(parts)
 
 
-def _groups_left_out(ports: Ports | None) -> Text:
-    if ports is None or ports.groups_total <= len(ports.groups):
+def _ranges(spaces: Sequence[Netns]) -> Text:
+    """Return in how many of several namespaces the ports were counted, and how many each of the others uses at
+    most."""
+    left_out = [use for netns in spaces if not (use := port_use(netns)).exact]
+    counted = len(spaces) - len(left_out)
+    line = Text.assemble(
+        ("ports of ", "muted"), (f"{counted:,} of {len(spaces):,}", "strong"), (" netns", "muted")
+    )
+    if fullest := max((use for use in left_out if use.ratio is not None), key=_ratio_of, default=None):
+        line.append(" · each of the others uses at most ", "muted")
+        line.append(f"{fullest.used:,} of {fullest.limit:,}")
+    return line
+
+
+def _ratio_of(use: PortUse) -> float:
+    return use.ratio or 0.0
+
+
+def _why_unread(view: View) -> str:
+    """Return why the ports of the only shown namespace are not known."""
+    use = port_use(view.netns) if view.netns else None
+    if use is None or use.used is None or view.netns is None or view.netns.at is None:
+        return "not read yet"
+    return f"at most {use.used:,} of {fmt.count(use.limit)} in use; not read yet"
+
+
+def _groups_left_out(read: Sequence[Ports]) -> Text:
+    rest = sum(max(ports.groups_total - len(ports.groups), 0) for ports in read)
+    if not rest:
         return Text()
-    rest = ports.groups_total - len(ports.groups)
-    return Text(f"{rest:,} more groups: {ports.other_used:,} ports", "muted")
+    return Text(f"{rest:,} more groups: {sum(ports.other_used for ports in read):,} ports", "muted")
 
 
 def _addresses(row: GroupRow) -> Text:
     style = alarm_style(row.gauge)
     source, arrow, destination = ports_of.group_label(row.group).partition(" → ")
-    return Text.assemble((source, style or "muted"), (arrow, "faint"), (destination, style))
+    return Text.assemble(_prefix(row), (source, style or "muted"), (arrow, "faint"), (destination, style))
 
 
 def _listener_name(row: ListenerRow) -> Text:
-    return Text(queues.format_listener(row.listener), alarm_style(row.gauge))
+    return Text.assemble(_prefix(row), (queues.format_listener(row.listener), alarm_style(row.gauge)))
+
+
+def _prefix(row: GroupRow | ListenerRow) -> Text:
+    return Text(f"{row.netns.name}: " if row.named else "", alarm_style(row.gauge) or "accent")
 
 
 def _owned_by(row: ListenerRow) -> Text:
@@ -221,17 +278,17 @@ def _backlog(row: ListenerRow) -> int | None:
     return row.listener.backlog
 
 
-def _group_key(row: GroupRow) -> tuple[str, str, int, str]:
-    return row.group.source, row.group.destination, row.group.port, row.group.device
+def _group_key(row: GroupRow) -> GroupQuery:
+    return _group_query(row.netns, row.group)
 
 
-def _queue_key(row: ListenerRow) -> int:
-    return row.listener.inode
+def _queue_key(row: ListenerRow) -> ListenerQuery:
+    return _listener_query(row.netns, row.listener)
 
 
 def _group_filter_values(row: GroupRow) -> RowValues:
-    return group_values(row.group) | gauge_values(row.gauge)
+    return group_values(row.group) | gauge_values(row.gauge) | netns_values(row.netns)
 
 
 def _listener_filter_values(row: ListenerRow) -> RowValues:
-    return listener_values(row.listener) | gauge_values(row.gauge)
+    return listener_values(row.listener) | gauge_values(row.gauge) | netns_values(row.netns)

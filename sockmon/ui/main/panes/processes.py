@@ -9,12 +9,12 @@ from rich.text import Text
 from textual.app import ComposeResult
 
 from sockmon import format as fmt
-from sockmon.assess import Assessment, Gauge
+from sockmon.assess import Gauge
 from sockmon.model.detail import ProcessQuery
 from sockmon.model.severity import ALARMS, URGENCY
-from sockmon.model.snapshot import Process, Processes
+from sockmon.model.snapshot import Netns, Process, Processes
 from sockmon.ui.filtering.filter import Filterable, RowValues
-from sockmon.ui.filtering.row_values import PROCESS, gauge_values, process_values, seconds_left
+from sockmon.ui.filtering.row_values import PROCESS, gauge_values, netns_values, process_values, seconds_left
 from sockmon.ui.main.gauge_cells import UNKNOWN_GAUGE, alarm_style, eta_cell, number, rate_cell, usage_cell
 from sockmon.ui.main.panes.pane import Pane, View
 from sockmon.ui.widgets.table import Column, Table
@@ -27,6 +27,8 @@ class ProcessRow(NamedTuple):
 
     process: Process
     gauge: Gauge
+    netns: Netns | None = None
+    """Its network namespace; None if there is only one, or if that is not known."""
 
     @property
     def style(self) -> str:
@@ -170,11 +172,11 @@ class ProcessesPane(Pane):
             table.empty = view.missing("processes") or "not read yet"
             table.show(())
             return
-        lines = _process_rows(view.assessment, processes.rows)
+        lines = _process_rows(view, processes.rows)
         table.empty = "no processes"
         table.set_filter(view.filter)
         table.show(lines)
-        coverage = Text() if table.listed.filtered else _coverage(processes)
+        coverage = Text() if table.listed.filtered else _coverage(processes, len(lines))
         self.set_note(*self.filter_notes(view), coverage, view.aged(processes.owners_at))
 
     def target(self, row: ProcessRow) -> ProcessQuery:
@@ -186,14 +188,25 @@ def _identity(line: ProcessRow) -> tuple[int, int]:
     return line.process.pid, line.process.start
 
 
-def _process_rows(assessment: Assessment, processes: Sequence[Process]) -> list[ProcessRow]:
-    """Return the rows, the least headroom first; those without a known ratio last."""
-    lines = [
-        ProcessRow(process, assessment.gauge(CEILING, ProcessQuery(process.pid, process.start)) or UNKNOWN_GAUGE)
-        for process in processes
-    ]
+def _process_rows(view: View, processes: Sequence[Process]) -> list[ProcessRow]:
+    """Return the rows, the least headroom first; those without a known ratio last. If a namespace is chosen, only
+    the processes in it."""
+    assessment, spaces = view.whole, _spaces_of(view)
+    first = view.every[0] if view.has_several else None
+    lines = []
+    for process in processes:
+        netns = spaces.get(process.pid, first)
+        if view.chosen and netns is not view.netns:
+            continue
+        gauge = assessment.gauge(CEILING, ProcessQuery(process.pid, process.start)) or UNKNOWN_GAUGE
+        lines.append(ProcessRow(process, gauge, netns))
     lines.sort(key=_urgency)
     return lines
+
+
+def _spaces_of(view: View) -> dict[int, Netns]:
+    """Return the namespace of each process that is in another one than sockmon."""
+    return {pid: netns for netns in view.every[1:] for pid in netns.pids}
 
 
 def _urgency(line: ProcessRow) -> tuple[bool, int, float, int]:
@@ -203,11 +216,11 @@ def _urgency(line: ProcessRow) -> tuple[bool, int, float, int]:
     return own, -URGENCY[line.gauge.severity], -known, line.process.pid
 
 
-def _coverage(processes: Processes) -> Text:
+def _coverage(processes: Processes, shown: int) -> Text:
     if processes.unseen:
         return Text(f"{fmt.plural(processes.unseen, 'process')} not read", "sev-unknown")
-    return Text(f"{len(processes.rows):,} processes", "muted")
+    return Text(fmt.plural(shown, "process"), "muted")
 
 
 def _filter_values(line: ProcessRow) -> RowValues:
-    return process_values(line.process) | gauge_values(line.gauge)
+    return process_values(line.process) | gauge_values(line.gauge) | netns_values(line.netns)

@@ -10,13 +10,13 @@ from rich.text import Text
 from textual.app import ComposeResult
 
 from sockmon import format as fmt
-from sockmon.assess import Assessment
 from sockmon.explain.symptoms.states import STATES as SYMPTOMS
 from sockmon.model.snapshot import Sockstat, StateCount, States
 from sockmon.ui.appearance.styles import STATES
 from sockmon.ui.filtering.filter import ALL, Filterable, RowValues
 from sockmon.ui.main.gauge_cells import number
 from sockmon.ui.main.panes.pane import Jump, Pane, View
+from sockmon.ui.main.panes.sums import sum_of_sockstat, sum_of_states, uncounted
 from sockmon.ui.widgets.table import Column, Table
 from sockmon.ui.widgets.text_line import TextLine
 
@@ -106,14 +106,15 @@ class SocketsPane(Pane):
             table.empty = view.missing("netns") or "no network namespace could be read"
             table.show(())
             return
-        lines = (*_states(view, view.netns.states), *_protocols(view.netns.sockstat))
-        if view.netns.states is None:
+        states = sum_of_states(view.shown)
+        lines = (*_states(view, states), *_protocols(sum_of_sockstat(view.shown)))
+        if states is None:
             table.empty = view.missing("states", "sock_diag") or "not read yet"
         table.set_filter(view.filter)
         table.show(lines)
-        self.query_one("#opens", TextLine).show(_open_rates(view.assessment))
-        age = view.aged(view.netns.states.at if view.netns.states else None)
-        self.set_note(*self.filter_notes(view), age)
+        self.query_one("#opens", TextLine).show(_open_rates(view))
+        age = view.aged(states.at if states else None)
+        self.set_note(*self.filter_notes(view), _partial(view), age)
 
     def target(self, row: StateRow) -> Jump:
         """Return where the owners of sockets in that state are listed."""
@@ -129,7 +130,16 @@ def _filter_values(line: StateRow) -> RowValues:
     return {"state": line.name if tcp else None, "proto": "tcp" if tcp else line.name, "count": line.total}
 
 
+def _partial(view: View) -> Text:
+    """Return in how many of several namespaces the states were not counted."""
+    left_out = uncounted(view.shown) if len(view.shown) > 1 else 0
+    return Text(f"states of {left_out:,} netns not counted" if left_out else "", "sev-unknown")
+
+
 def _trend(view: View, state: str, width: int) -> Text:
+    if len(view.shown) > 1:
+        # The namespaces whose states are known are not the same ones all the time.
+        return _no_trend(width)
     return view.trend(("state", state), width, STATES.get(state, "spark"))
 
 
@@ -160,17 +170,17 @@ def _protocols(stat: Sockstat | None) -> Iterator[StateRow]:
     yield StateRow("unix", "", None, None, stat.unix, _no_trend, families=False)
 
 
-def _open_rates(assessment: Assessment) -> Text:
+def _open_rates(view: View) -> Text:
     """Return connections opened and accepted per second, and segments retransmitted; what failed and what was
     reset if there is any."""
 
     def pace(name: str) -> str:
-        return fmt.pace(assessment.rates.get(("counter", f"Tcp.{name}")))
+        return fmt.pace(view.rate(f"Tcp.{name}"))
 
     troubles = (("failed ", "AttemptFails"), ("reset ", "EstabResets"))
     parts = (
         *(("out ", "ActiveOpens"), ("in ", "PassiveOpens"), ("retrans ", "RetransSegs")),
-        *(part for part in troubles if assessment.rates.get(("counter", f"Tcp.{part[1]}"))),
+        *(part for part in troubles if view.rate(f"Tcp.{part[1]}")),
     )
     line = Text()
     for label, name in parts:
