@@ -17,6 +17,8 @@ from sockmon.model.detail import ProcessQuery
 from sockmon.model.report import Reading
 from sockmon.settings import Settings
 from sockmon.ui.app import SockmonApp
+from sockmon.ui.filtering.filter import Filter
+from sockmon.ui.main.panes import View
 from sockmon.ui.main.panes.processes import _process_rows
 from sockmon.ui.messages import Sampled
 from sockmon.ui.widgets.frame import Frame
@@ -355,5 +357,6 @@ async def test_processes_of_sockmon_without_an_alarm_come_last() -> None:
         assessment = app.newest
         assert assessment is not None
         own = [process(pid=pid, name=name, fds=900) for pid, name in ((2, "sockmon"), (3, "sockmon-helper"))]
-        rows = _process_rows(assessment, [*own, process(pid=9, name="sockmonitor", fds=1)])
+        view = View(assessment, None, Filter(), assessment)
+        rows = _process_rows(view, [*own, process(pid=9, name="sockmonitor", fds=1)])
         assert [row.process.name for row in rows] == ["sockmonitor", "sockmon", "sockmon-helper"]
