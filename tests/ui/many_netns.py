@@ -39,6 +39,7 @@ def container(number: int, at: float, tick: int = 0) -> Netns:
         processes=2 + number % 3,
         pid=2000 + number,
         pids=(2000 + number,),
+        entry=str(2000 + number),
         at=at - number % 3,
         sockstat=Sockstat(20 + number, 10 + number, 0, 4, 1, 0, 0, 0, 8),
         states=None,

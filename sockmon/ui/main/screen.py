@@ -26,7 +26,7 @@ from sockmon.ui.filtering.filter import Filter
 from sockmon.ui.main.board import Board
 from sockmon.ui.main.header import CLOCK_WIDTH, StreamStatus, banner, clock, header_line
 from sockmon.ui.main.panes import PANES, Pane, View
-from sockmon.ui.main.panes.namespaces import NamespacesPane
+from sockmon.ui.main.panes.namespaces import NamespaceRow, NamespacesPane
 from sockmon.ui.main.panes.pane import ChooseNetns, Jump
 from sockmon.ui.main.panes.processes import ProcessesPane
 from sockmon.ui.snapshot_lookup import find_netns
@@ -144,7 +144,11 @@ class MainScreen(Screen[None]):
 
     @property
     def netns_inode(self) -> int | None:
-        """The inode of the network namespace that the panes show; None before the first sample."""
+        """The inode of the network namespace under the cursor of pane 5, else of the one that the panes show; None
+        before the first sample."""
+        row = self.focused.selected if isinstance(self.focused, Table) else None
+        if isinstance(row, NamespaceRow):
+            return row.netns.inode
         return self._view.netns.inode if self._view and self._view.netns else None
 
     def answer(self, detail: Detail) -> None:
