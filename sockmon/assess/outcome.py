@@ -137,6 +137,8 @@ class OutcomeWatch:
             return self.outcomes
         self._last = seconds
         plan = self._change.plan
+        # Of several namespaces the one that was changed, with what is the host's.
+        now = now.of(plan.netns)
         here = (now.snapshot.netns[0].inode, now.snapshot.host.boot_id) == (plan.netns, plan.boot_id)
         counters = counters_of(now.snapshot)
         self.outcomes = tuple(

@@ -23,10 +23,17 @@ def with_reasons(plan: Plan, report: Report | None, snapshot: Snapshot | None, o
     `opened` is the reading that the user wanted to change something about: if it is an alarm, it is the reason."""
     if report is None or snapshot is None or plan.undoes:
         return plan
-    alarms = [row for row in report.readings if row.severity in ALARMS]
+    alarms = [row for row in report.readings if row.severity in ALARMS and _is_about(row, plan)]
     found = [row for row in alarms if row.key == opened] or [row for row in alarms if _has_remedy(row, plan)]
     found = [row for row in found if len(row.subject) <= MAX_SUBJECT_CHARACTERS]
-    return replace(plan, reasons=tuple(reason_of(row, snapshot) for row in found[:MAX_REASONS]))
+    changed = tuple(each for each in snapshot.netns if each.inode == plan.netns)
+    view = replace(snapshot, netns=changed or snapshot.netns)
+    return replace(plan, reasons=tuple(reason_of(row, view) for row in found[:MAX_REASONS]))
+
+
+def _is_about(reading: Reading, plan: Plan) -> bool:
+    """Return whether it is about the host, or about the network namespace that the plan changes."""
+    return reading.netns is None or reading.netns.inode in (0, plan.netns)
 
 
 def _has_remedy(reading: Reading, plan: Plan) -> bool:

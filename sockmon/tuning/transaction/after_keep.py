@@ -7,11 +7,14 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from sockmon.errors import SockmonError
 from sockmon.model.boot import BootForecast
 from sockmon.model.plan import Setting
 from sockmon.model.transaction import ForeignValue
 from sockmon.tunables import row_of
+from sockmon.tunables.lasting_in_netns import ways_to_last
 from sockmon.tunables.value import equal
 from sockmon.tuning.boot.forecast import boot_forecasts
 from sockmon.tuning.transaction.journal import JournalState
@@ -32,6 +35,10 @@ def duration_of(recorded: JournalState, root: str) -> Duration:
     plan, lost = recorded.begin.plan, {each.name: each for each in recorded.not_kept}
     forecasts = _forecasts([each.key for each in plan.settings if each.is_sysctl], root)
     gone = [_not_kept(lost[each.name], forecasts.get(each.key)) for each in plan.settings if each.name in lost]
+    if plan.target is not None:
+        kept = [each for each in plan.settings if each.name not in lost]
+        ways = ways_to_last(msgspec.structs.replace(plan, settings=tuple(kept)))
+        return Duration([*gone, *(() if plan.undoes else ways)], ())
     files = list(_set_by_files([each for each in plan.settings if each.name not in lost], forecasts))
     # An undo has such a sentence for each line that it has restored.
     told = () if plan.undoes else files

@@ -95,8 +95,11 @@ class HeldChange:
 
     @property
     def persistable(self) -> tuple[Setting, ...]:
-        """The settings that persisting would write: sysctls; /etc/sysctl.d cannot hold other limits."""
-        return tuple(each for each in self.pending.plan.settings if each.is_sysctl) if self.pending else ()
+        """The settings that persisting would write: sysctls of sockmon's own network namespace and of the host;
+        /etc/sysctl.d cannot hold others."""
+        if self.pending is None or self.pending.plan.target is not None:
+            return ()
+        return tuple(each for each in self.pending.plan.settings if each.is_sysctl)
 
     @property
     def failed_end(self) -> bool:

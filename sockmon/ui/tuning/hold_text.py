@@ -14,6 +14,7 @@ from sockmon.model.outcome import OutcomeKind
 from sockmon.model.plan import Plan, Setting
 from sockmon.model.transaction import ForeignValue, Transaction
 from sockmon.text import sanitize
+from sockmon.tunables.lasting_in_netns import not_persisted_message
 from sockmon.tuning.planning.outcome_text import outcome_text, reason_text, subject_text
 from sockmon.ui.keys import show_keys
 from sockmon.ui.tuning.held_change import CONFIRM_SECONDS, HeldChange, HoldAction
@@ -180,6 +181,8 @@ def persist_question(hold: HeldChange, keys: Mapping[str, str]) -> Iterator[Text
 
 def not_persistable(hold: HeldChange, keys: Mapping[str, str]) -> str:
     """Return why a change of limits of processes or cgroups alone cannot be persisted."""
+    if hold.pending and hold.pending.plan.target:
+        return not_persisted_message(hold.pending.plan)
     names = _list_fitting([each.name for each in hold.pending.plan.settings] if hold.pending else [], 60)
     key = show_keys(keys["keep"].split(",")[0])
     what = "the limit of a cgroup" if _is_of_cgroup(hold) else "a process limit"
@@ -256,6 +259,8 @@ def _ends_with(kept: Transaction) -> str:
     """Return what ends a kept change: the first of what ends its settings."""
     if kept.set_by_files:
         return "sysctl.d is applied again"
+    if kept.plan.target:
+        return f"{sanitize(kept.plan.target.name, 60)} ends"
     owners = ["process" if each.pid else "cgroup" for each in kept.plan.settings if not each.is_sysctl]
     return f"the {owners[0]} ends" if owners else "reboot"
 
