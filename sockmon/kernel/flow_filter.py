@@ -39,6 +39,7 @@ from sockmon.model.conntrack_flows import (
     NetworkValue,
     RangeValue,
     TextValue,
+    WordValue,
     status_words,
 )
 
@@ -59,7 +60,11 @@ _COLUMNS = (
 )
 """Name, field of the Layout, bytes; 0: those of an address."""
 _FORMATS = {1: "B", 2: "H", 4: "I"}
-_USES = {"port": ("sport", "dport"), "state": ("proto", "status", "tcp")}
+_USES = {
+    "port": ("sport", "dport"),
+    "state": ("proto", "status", "tcp"),
+    "": ("proto", "status", "tcp", "src", "dst", "sport", "dport"),
+}
 """Field of a term → the columns that it compares; otherwise the one of its name."""
 _ABSENT = {"zone": 0}
 """What stands for a column that an entry does not have."""
@@ -157,7 +162,13 @@ def _state(values: Values) -> Values:
     return (*((state_name(state),) if protocol == TCP else ()), *status_words(status))
 
 
-_FACTS: dict[str, Callable[[Values], Values]] = {"proto": _protocol, "state": _state}
+def _everything(values: Values) -> Values:
+    """Return one text with all that a word is searched in."""
+    kind, fields = values[:3], [_text(value) for value in values[3:] if value is not None]
+    return ("\n".join([protocol_name(kind[0]), *_state(kind), *fields]),)
+
+
+_FACTS: dict[str, Callable[[Values], Values]] = {"proto": _protocol, "state": _state, "": _everything}
 """Field → the facts about an entry that its values are compared with; otherwise the columns themselves."""
 
 
@@ -169,6 +180,9 @@ def _value_test(value: FlowValue) -> Callable[[Any], bool]:
     if isinstance(value, TextValue):
         wanted = value.text.casefold()
         return lambda fact: wanted in _text(fact)
+    if isinstance(value, WordValue):
+        word = value.text.casefold()
+        return lambda fact: word == _text(fact)
     start = value.text.casefold()
     return lambda fact: _text(fact).startswith(start)
 
@@ -224,6 +238,8 @@ def _exact_protocol(value: FlowValue | None) -> int | None:
     if isinstance(value, TextValue):
         found = [number for number, name in PROTOCOLS.items() if value.text.casefold() in name]
         return found[0] if len(found) == 1 and value.text.casefold() not in UNNAMED else None
+    if isinstance(value, WordValue):
+        return next((number for number, name in PROTOCOLS.items() if value.text.casefold() == name), None)
     return _single(value, 255)
 
 
@@ -286,7 +302,7 @@ def _status(terms: Sequence[FlowTerm]) -> tuple[int, int]:
     value = mask = 0
     for term in terms:
         only = term.values[0] if term.field == "state" and len(term.values) == 1 else None
-        if isinstance(only, TextValue) and only.text.casefold() in _STATUS_BITS:
+        if isinstance(only, TextValue | WordValue) and only.text.casefold() in _STATUS_BITS:
             wanted, bit = _STATUS_BITS[only.text.casefold()]
             value, mask = value | (wanted ^ bit if term.negated else wanted), mask | bit
     return value, mask

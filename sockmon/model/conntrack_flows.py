@@ -115,6 +115,12 @@ class TextValue(msgspec.Struct, frozen=True, tag="text"):
     text: str
 
 
+class WordValue(msgspec.Struct, frozen=True, tag="word"):
+    """A text that is this one, in upper or lower case: `state:CLOSE` without CLOSE_WAIT."""
+
+    text: str
+
+
 class PrefixValue(msgspec.Struct, frozen=True, tag="prefix"):
     """A text that begins like this, such as an incomplete address."""
 
@@ -134,7 +140,7 @@ class NetworkValue(msgspec.Struct, frozen=True, tag="network"):
     network: str
 
 
-FlowValue = TextValue | PrefixValue | RangeValue | NetworkValue
+FlowValue = TextValue | WordValue | PrefixValue | RangeValue | NetworkValue
 
 
 class FlowTerm(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -142,7 +148,7 @@ class FlowTerm(msgspec.Struct, frozen=True, omit_defaults=True):
 
     field: str
     """src, dst, sport, dport, port (either of them), proto, state (of TCP, and the words of the status), zone or
-    mark."""
+    mark; empty: a word that is searched in all texts."""
     values: tuple[FlowValue, ...]
     negated: bool = False
 

@@ -26,6 +26,7 @@ from sockmon.model.conntrack_flows import (
     PrefixValue,
     RangeValue,
     TextValue,
+    WordValue,
 )
 from sockmon.sandbox.namespaces import set_sysctl
 from tests.conntrack_entries import CONFIRMED, REPLIED, TCP, UDP, create_flows, entry
@@ -60,6 +61,10 @@ CONDITIONS: dict[str, tuple[FlowTerm, ...]] = {
     "key of gre": (term("proto", TextValue("gre")), term("dport", RangeValue(7, 7))),
     "icmp has no port": (term("proto", TextValue("icmp")), term("dport", RangeValue(0, 65535), negated=True)),
     "state": (term("state", TextValue("time_w")),),
+    "a whole word": (term("proto", WordValue("ICMP")), term("state", WordValue("unreplied"), negated=True)),
+    "a state that others begin with": (term("proto", WordValue("tcp")), term("state", WordValue("time_wait"))),
+    "a word anywhere": (term("", TextValue("10.0.1.1")),),
+    "no such word": (term("", TextValue("tcp"), negated=True), term("", TextValue("unreplied"))),
     "unreplied": (term("state", TextValue("UNREPLIED")),),
     "not assured": (term("state", TextValue("ASSURED"), negated=True),),
     "zone": (term("zone", RangeValue(7, 7)),),
@@ -83,6 +88,9 @@ def expected(flow: Flow, terms: tuple[FlowTerm, ...]) -> bool:
         "zone": (flow.zone,),
         "mark": (flow.mark,),
     }
+    texts = (flow.protocol, flow.state, *flow.status_words, flow.original.source, flow.original.destination)
+    ports = (flow.original.source_port, flow.original.destination_port)
+    facts[""] = ("\n".join(map(str, filter(None, (*texts, *ports)))),)
     return all(any(_fits(v, f) for v in t.values for f in facts[t.field]) is not t.negated for t in terms)
 
 
@@ -94,6 +102,8 @@ def _fits(value: FlowValue, fact: Any) -> bool:
         return ip_address(fact).version == network.version and ip_address(fact) in network
     if isinstance(value, RangeValue):
         return isinstance(fact, int) and value.low <= fact <= value.high
+    if isinstance(value, WordValue):
+        return value.text.casefold() == str(fact).casefold()
     if isinstance(value, TextValue):
         return value.text.casefold() in str(fact).casefold()
     return str(fact).startswith(value.text)
