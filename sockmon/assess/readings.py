@@ -78,6 +78,7 @@ def _reading(item: Verdict, window: Window) -> Reading:
         critical=_rounded(gauge.critical, 4),
         netns=_netns(window.netns) if ceiling.of_netns else None,
         name=measure.name,
+        shares=measure.shares,
     )
 
 

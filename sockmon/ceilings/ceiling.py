@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sockmon.model.detail import DetailQuery
-from sockmon.model.report import Remedy, Scope
+from sockmon.model.report import LargestShare, Remedy, Scope
 from sockmon.model.severity import Severity
 from sockmon.model.snapshot import Missing, Netns, Snapshot
 
@@ -87,6 +87,8 @@ class Measure:
     """The entry of the Snapshot's `missing` that has the same reason."""
     name: str = ""
     """As `Reading.name`."""
+    shares: tuple[LargestShare, ...] = ()
+    """As `Reading.shares`."""
     payload: object = None
     """What the ceiling needs again for evidence and remedies."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sockmon.ceilings.ceiling import Ceiling, Levels, Manual, Measure, Window
+from sockmon.ceilings.conntrack_shares import largest_shares, share_lines
 from sockmon.ceilings.evidence import HANDSHAKES, RETRANSMITS, delta_lines
 from sockmon.ceilings.measuring import unread_measure
 from sockmon.ceilings.remedies import application, next_limit
@@ -42,6 +43,7 @@ def _conntrack_table(window: Window) -> Iterator[Measure]:
         hit=full_drops(window) > 0,
         min_severity="warning" if window.deltas.get("conntrack.early_drop", 0) > 0 else "ok",
         payload=table,
+        shares=largest_shares(table),
     )
 
 
@@ -57,6 +59,7 @@ def _evidence(window: Window, measure: Measure) -> list[str]:
     if table.unreplied is not None and table.table:
         total = max(sum(table.table.values()), 1)
         lines.append(f"{100 * table.unreplied / total:.0f} % of the entries never had a reply")
+    lines += share_lines(table, window)
     lines += delta_lines(window, DROP, "conntrack.early_drop", INSERT_FAILED)
     if measure.hit:
         lines += delta_lines(window, *HANDSHAKES, *RETRANSMITS)

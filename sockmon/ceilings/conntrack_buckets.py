@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from sockmon.ceilings.ceiling import Ceiling, Levels, Manual, Measure, Window
 from sockmon.ceilings.conntrack import CHAIN_TOO_LONG, MAXIMUM
+from sockmon.ceilings.conntrack_shares import largest_shares, share_lines
 from sockmon.ceilings.evidence import HANDSHAKES, delta_lines
 from sockmon.ceilings.measuring import unread_measure
 from sockmon.ceilings.remedies import application, next_limit
@@ -35,6 +36,7 @@ def _conntrack_buckets(window: Window) -> Iterator[Measure]:
         min_severity="warning" if not refuses and length is not None and length >= LONG_CHAIN else "ok",
         unknown_reason="conntrack: the number of buckets is 0" if length is None else "",
         payload=table,
+        shares=largest_shares(table),
     )
 
 
@@ -52,6 +54,7 @@ def _evidence(window: Window, measure: Measure) -> list[str]:
     lines.append("all network namespaces share the buckets: connections of the others are not counted here")
     if measure.limit is None:
         lines.append("this kernel does not limit the length of a bucket: long ones only make packets slower")
+    lines += share_lines(table, window)
     lines += delta_lines(window, CHAIN_TOO_LONG, "conntrack.insert_failed", "conntrack.search_restart")
     if measure.hit:
         lines += delta_lines(window, *HANDSHAKES)

@@ -46,6 +46,26 @@ class ReadingNetns(msgspec.Struct, frozen=True):
     """The id of the container; empty if there is none, or if it is unknown."""
 
 
+ShareKind = Literal["source", "destination", "port", "group"]
+
+
+class LargestShare(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What has the largest part of `used`, of one kind. Of connection tracking: of the original direction."""
+
+    kind: ShareKind
+    used: int
+    """At least so many; exactly, if `missed` is 0."""
+    ratio: float
+    """Relative to all of the same walk, which may be older than the reading."""
+    source: str | None = None
+    destination: str | None = None
+    protocol: str | None = None
+    port: int | None = None
+    """Destination port."""
+    missed: int = 0
+    """At most so many more were not counted."""
+
+
 class Reading(msgspec.Struct, frozen=True, omit_defaults=True):
     """One ceiling for one subject: its use, growth, time left, evidence and remedies."""
 
@@ -72,6 +92,8 @@ class Reading(msgspec.Struct, frozen=True, omit_defaults=True):
     """The same for critical; None also if it is never critical."""
     netns: ReadingNetns | None = None
     """The network namespace whose limit or sockets it is about; None if it is about the host or its processes."""
+    shares: tuple[LargestShare, ...] = ()
+    """Who has the largest parts of `used`, one of each kind; empty if that was not read."""
     name: str = ""
     """The subject without pid and owner, so that it stays the same after a restart; empty if it has neither."""
 
