@@ -120,8 +120,8 @@ def test_does_not_find(typed: str) -> None:
 @pytest.mark.parametrize(
     ("typed", "message", "hint"),
     [
-        ("foo:1", "foo: no such field", "fields: port src dst state"),
-        ("!sport:22", "sport: no such field", "fields:"),
+        ("foo:1", "foo: no such field", "fields: port src dst sport"),
+        ("!sprt:22", "sprt: no such field", "fields:"),
         ("http://x", "http: no such field", "fields:"),
         ("port:http", "port: expected a number, got http", "8000-9000"),
         ("port:9000-8000", "port: 9000-8000: the lower number comes first", ""),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual.screen import Screen
 
+from sockmon.model.conntrack_flows import FlowQuery, FlowsQuery
 from sockmon.model.detail import DetailQuery, GroupQuery, ListenerQuery, ProcessQuery
 from sockmon.model.netns_rules import NetnsQuery
 from sockmon.model.process_facts import DescriptorsQuery
@@ -11,6 +12,8 @@ from sockmon.model.report import Reading
 from sockmon.ui.detail.addresses import AddressesScreen
 from sockmon.ui.detail.ceiling import CeilingScreen
 from sockmon.ui.detail.descriptors import DescriptorsScreen
+from sockmon.ui.detail.flow import FlowScreen
+from sockmon.ui.detail.flows import FlowsScreen
 from sockmon.ui.detail.listener import ListenerScreen
 from sockmon.ui.detail.port_group import PortGroupScreen
 from sockmon.ui.detail.process import ProcessScreen
@@ -28,5 +31,9 @@ def screen_for(thing: DetailQuery | Reading) -> Screen[None]:
         return AddressesScreen(thing)
     if isinstance(thing, GroupQuery):
         return PortGroupScreen(thing)
+    if isinstance(thing, FlowsQuery):
+        return FlowsScreen(thing)
+    if isinstance(thing, FlowQuery):
+        return FlowScreen(thing)
     assert isinstance(thing, ListenerQuery)
     return ListenerScreen(thing)
