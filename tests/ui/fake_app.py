@@ -12,6 +12,7 @@ import msgspec
 
 from sockmon.assess import Assessment, Assessor, Gauge, Key, Point
 from sockmon.ceilings.ports import group_label
+from sockmon.model.conntrack_flows import FlowQuery, FlowsQuery
 from sockmon.model.detail import (
     DetailQuery,
     GroupQuery,
@@ -43,6 +44,7 @@ from sockmon.model.snapshot import (
     Tasks,
 )
 from sockmon.sources import Event
+from tests.ui import fake_flows
 
 START = 86_400.0
 WALL = 1_750_000_000.0
@@ -125,7 +127,7 @@ def _conntrack(tick: int, at: float) -> Conntrack:
         "tcp CLOSE_WAIT": 640, "udp": 3_092, "icmp": 4, "tcp SYN_RECV": 34,
     }  # fmt: skip
     stats = {"drop": 0, "insert_failed": 3, "early_drop": 0}
-    return Conntrack(61_204 + tick, 262_144, 262_144, stats, at, table, 1_220)
+    return Conntrack(61_204 + tick, 262_144, 262_144, stats, at, table, 1_220, fake_flows.tops())
 
 
 def busy(tick: int = 0, name: str = "web-1") -> Snapshot:
@@ -345,6 +347,10 @@ class FakeSource:
         self.asked.append(request)
         if isinstance(request, ProcessQuery):
             self._lines.put(process_detail(request))
+        elif isinstance(request, FlowsQuery):
+            self._lines.put(fake_flows.flows_detail(request, START + self.tick))
+        elif isinstance(request, FlowQuery):
+            self._lines.put(fake_flows.flow_detail(request, START + self.tick))
         return True
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from sockmon.model.detail import ProcessQuery
 from sockmon.model.report import Reading
 from sockmon.ui.app import SockmonApp
 from sockmon.ui.detail.ceiling import CeilingScreen
+from sockmon.ui.detail.flows import FlowsScreen
 from sockmon.ui.detail.listener import ListenerScreen
 from sockmon.ui.detail.port_group import PortGroupScreen
 from sockmon.ui.detail.process import ProcessScreen
@@ -174,12 +175,11 @@ async def test_a_state_shows_the_owners_of_its_sockets() -> None:
             assert any(each.message.startswith(state) for each in app._notifications)
 
 
-async def test_a_row_of_the_connection_table_opens_its_limit() -> None:
+async def test_a_row_of_the_connection_table_opens_its_flows() -> None:
     async with play() as (app, pilot, _):
         await pilot.press("4", "enter")
-        await until(pilot, lambda: isinstance(app.screen, CeilingScreen))
-        assert "conntrack table" in text(app).splitlines()[0]
-        assert any("conntrack -L -p tcp --state ESTABLISHED" in each.message for each in app._notifications)
+        await until(pilot, lambda: isinstance(app.screen, FlowsScreen))
+        assert "proto:tcp state:ESTABLISHED" in text(app).splitlines()[0]
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)

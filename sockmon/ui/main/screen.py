@@ -239,6 +239,8 @@ class MainScreen(Screen[None]):
 
     def action_next(self, step: int) -> None:
         """Focus the next visible table; if one pane is shown at a time, show the next pane."""
+        if self._single_pane and self._next_in_pane(step):
+            return
         if self._single_pane:
             names = [pane.NAME for pane in PANES if pane is not NamespacesPane or self.has_class("-several")]
             from_board = self.query_one("#readings", Table).has_focus and not self.has_class("-board")
@@ -247,6 +249,16 @@ class MainScreen(Screen[None]):
             self.focus_next(Table)
         else:
             self.focus_previous(Table)
+
+    def _next_in_pane(self, step: int) -> bool:
+        """Focus the next table of a pane that has several below each other; return False if there is none."""
+        tables = self.query_one(f"#{self._current}", Pane).tables_in_turn()
+        if self.focused not in tables:
+            return False
+        at = tables.index(self.focused) + step
+        if 0 <= at < len(tables):
+            tables[at].focus()
+        return 0 <= at < len(tables)
 
     def on_descendant_focus(self) -> None:
         if self._single_pane:

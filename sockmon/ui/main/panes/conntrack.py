@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from rich.text import Text
 from textual.app import ComposeResult
+from textual.widget import Widget
 
 from sockmon import format as fmt
 from sockmon.assess import Gauge
+from sockmon.model.conntrack_flows import FlowsQuery
+from sockmon.model.detail import DetailQuery
 from sockmon.model.report import Reading
 from sockmon.model.snapshot import Conntrack, Netns
 from sockmon.ui.appearance.styles import STATES
 from sockmon.ui.filtering.filter import ALL, Filterable, RowValues
+from sockmon.ui.filtering.flow_terms import terms_of_kind, terms_of_top
 from sockmon.ui.main.gauge_cells import number, usage_cell
+from sockmon.ui.main.panes.conntrack_tops import Share, Tops, TopTable
 from sockmon.ui.main.panes.pane import Jump, Pane, View
 from sockmon.ui.widgets.bar import bar
 from sockmon.ui.widgets.table import Column, Table
@@ -25,6 +31,8 @@ KNOWN = dict.fromkeys(("state", "proto", "count", "full"), ALL)
 LINES_ABOVE_TABLE = 2
 MIN_PLOT_LINES = 4
 """Lines of the smallest plot that is worth its place."""
+MAX_ENTRY_LINES = 7
+"""Lines of the table of entries above the tops; the rest scrolls."""
 LOSSES = ("drop", "insert_failed", "early_drop")
 
 
@@ -89,6 +97,7 @@ class ConntrackPane(Pane):
             default_order="entries",
             filterable=Filterable(KNOWN, _filter_values),
         )
+        yield Tops(id="tops")
         yield TextLine(id="entries-heading")
         yield Trend(id="entries-trend")
 
@@ -116,23 +125,49 @@ class ConntrackPane(Pane):
             table.empty = ""
             table.show(())
             self.set_note()
-            self._show_trend(view, None, 0)
+            self._show_trend(view, None, 0, self._show_tops(view, None))
             return
         usage.show(_usage_line(view, conntrack, table.size.width))
         losses.show(_loss_rates(view))
         table.empty = _why_empty(view, conntrack)
         table.set_filter(view.filter)
         table.show(_entry_rows(conntrack))
-        self._show_trend(view, conntrack, len(table.arranged))
-        self.set_note(*self.filter_notes(view), _unreplied(conntrack), view.aged(conntrack.table_at))
+        self._show_trend(view, conntrack, len(table.arranged), self._show_tops(view, conntrack))
+        notes = () if self._tops.display else self.filter_notes(view)
+        self.set_note(*notes, _unreplied(conntrack), view.aged(conntrack.table_at))
 
-    def _show_trend(self, view: View, conntrack: Conntrack | None, rows: int) -> None:
-        """Use the lines that the table leaves empty for the entries over time, if there are enough of them."""
+    @property
+    def _tops(self) -> Tops:
+        return self.query_one(Tops)
+
+    def _show_tops(self, view: View, conntrack: Conntrack | None) -> int:
+        """Show who fills the table, if this pane is zoomed; return the lines that it needs."""
+        tops = conntrack.tops if conntrack else None
+        self._tops.display = tops is not None and tops.entries > 0 and self.screen.has_class("-zoom")
+        if tops is None or not self._tops.display:
+            return 0
+        return self._tops.show_tops(tops, view.filter, self.size.width)
+
+    def filter_notes(self, view: View) -> Iterator[Text]:
+        """Yield the notes of the table of entries; those of the tops are in their frames."""
+        table = self.query_one("#entries", Table)
+        yield Text(table.listed.ignored_terms, "sev-warning")
+        yield Text(table.matching, "accent")
+
+    def tables_in_turn(self) -> list[Widget]:
+        """Return the table of entries, and the tops if they are shown."""
+        if not self._tops.display:
+            return []
+        return [self.query_one("#entries"), *(table for table in self._tops.query(TopTable) if table.display)]
+
+    def _show_trend(self, view: View, conntrack: Conntrack | None, rows: int, tops_lines: int) -> None:
+        """Use the lines that the tables leave empty for the entries over time, if there are enough of them."""
         table, plot = self.query_one("#entries", Table), self.query_one("#entries-trend", Trend)
         table_lines = max(rows, 1) + 1
-        room = self.size.height - LINES_ABOVE_TABLE - table_lines - 1
+        room = self.size.height - LINES_ABOVE_TABLE - table_lines - tops_lines - 1
         shown = conntrack is not None and room >= MIN_PLOT_LINES
-        table.styles.height = table_lines if shown else None
+        table.styles.height = min(table_lines, MAX_ENTRY_LINES) if tops_lines else table_lines if shown else None
+        self._tops.styles.height = tops_lines if shown else "1fr"
         heading = self.query_one("#entries-heading", TextLine)
         heading.display = plot.display = shown
         if conntrack is None or view.netns is None or not shown:
@@ -146,11 +181,13 @@ class ConntrackPane(Pane):
         points = view.assessment.series.get(key, ())
         plot.show(points, conntrack.maximum, view.assessment.snapshot.at, severity)
 
-    def target(self, row: EntryRow) -> Jump:
-        """Return the limit of the table; single entries are not read."""
-        state = f" --state {row.state}" if row.state else ""
-        message = f"{row.name}: {row.entries:,} entries. List them: conntrack -L -p {row.protocol}{state}"
-        return Jump(message, query=self._reading)
+    def target(self, row: EntryRow | Share) -> DetailQuery | Jump:
+        """Return the flows that a row counts; without a namespace there are none, and the limit is opened."""
+        netns = self._view.netns if self._view else None
+        if netns is None:
+            return Jump("no network namespace was read", query=self._reading)
+        terms = terms_of_top(row.row) if isinstance(row, Share) else terms_of_kind(row.protocol, row.state)
+        return FlowsQuery(netns.inode, terms)
 
 
 def _fullest(view: View) -> Netns | None:

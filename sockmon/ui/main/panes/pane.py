@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 from rich.text import Text
 from textual import on
 from textual.content import Content
+from textual.widget import Widget
 
 from sockmon.assess import Assessment, Key, Point
 from sockmon.assess.time_series import resample
@@ -160,6 +161,11 @@ class Pane(Frame):
     def target(self, row: Any) -> DetailQuery | Jump | ChooseNetns:
         """Return what a row of this pane opens, or where it leads."""
         raise NotImplementedError
+
+    def tables_in_turn(self) -> list[Widget]:
+        """Return the tables that Tab goes through, if this pane is the only one; fewer than two: it goes to the
+        next pane."""
+        return []
 
     def filter_notes(self, view: View) -> Iterator[Text]:
         """Yield which terms of the filter the tables ignore, and how many rows match."""
