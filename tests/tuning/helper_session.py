@@ -13,9 +13,8 @@ from sockmon.model.helper_protocol import (
     Answer,
     Apply,
     ChangeResult,
-    GetHistory,
     HelperStatus,
-    ReadSettings,
+    Request,
     ResolveHold,
 )
 from sockmon.model.transaction import State
@@ -40,7 +39,7 @@ class HelperSession:
             self._answers.put(answer)
         self._answers.put(None)
 
-    def ask(self, request: ReadSettings | Apply | ResolveHold | GetHistory, kind: type[A]) -> A:
+    def ask(self, request: Request, kind: type[A]) -> A:
         """Return the answer to a request; fail if it is of another kind."""
         assert self.helper.ask(request)
         answer = next(one for one in iter(self._next, None) if not isinstance(one, HelperStatus))
