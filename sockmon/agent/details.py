@@ -13,7 +13,7 @@ from sockmon.agent.netns_page import answer_netns
 from sockmon.agent.netns_sampler import NetnsSampler
 from sockmon.agent.one_socket import answer_socket
 from sockmon.agent.part import to_missing
-from sockmon.agent.process_pages import answer_descriptors, answer_memory, answer_process, ended
+from sockmon.agent.process_queries import AboutProcesses, answer_about_processes, nothing_about_processes
 from sockmon.agent.sampler import Sampler
 from sockmon.agent.socket_list import answer_socket_list
 from sockmon.kernel.netlink import Incremental
@@ -28,11 +28,9 @@ from sockmon.model.detail import (
     GroupQuery,
     ListenerDetail,
     ListenerQuery,
-    ProcessQuery,
     Socket,
 )
 from sockmon.model.netns_rules import NetnsDetail, NetnsQuery
-from sockmon.model.process_facts import DescriptorsDetail, DescriptorsQuery, MemoryDetail, MemoryQuery
 from sockmon.model.snapshot import Listener, Missing
 from sockmon.model.socket_detail import SocketDetail, SocketFacts, SocketQuery
 from sockmon.model.socket_list import SocketListDetail, SocketListQuery
@@ -50,12 +48,8 @@ def answer_query(sampler: Sampler, query: DetailQuery) -> Generator[Detail | Non
 
 
 def _dispatch(sampler: Sampler, query: DetailQuery) -> Generator[Detail | None, None, Detail]:
-    if isinstance(query, ProcessQuery):
-        return (yield from answer_process(sampler, query))
-    if isinstance(query, DescriptorsQuery):
-        return (yield from answer_descriptors(sampler, query))
-    if isinstance(query, MemoryQuery):
-        return (yield from answer_memory(sampler, query))
+    if isinstance(query, AboutProcesses):
+        return (yield from answer_about_processes(sampler, query))
     if isinstance(query, FlowsQuery):
         return (yield from answer_flows(_netns(sampler, query.netns), query))
     if isinstance(query, FlowQuery):
@@ -81,12 +75,8 @@ def _netns(sampler: Sampler, inode: int) -> NetnsSampler | None:
 def _empty_detail(query: DetailQuery, reason: Missing) -> Detail:
     """Return the answer if nothing could be read."""
     at, missing = clock_gettime(CLOCK_BOOTTIME), (reason,)
-    if isinstance(query, ProcessQuery):
-        return ended(query, missing)
-    if isinstance(query, DescriptorsQuery):
-        return DescriptorsDetail(at, query, (), 0, None, {}, "", missing)
-    if isinstance(query, MemoryQuery):
-        return MemoryDetail(at, query, None, None, missing)
+    if isinstance(query, AboutProcesses):
+        return nothing_about_processes(query, missing)
     if isinstance(query, FlowsQuery):
         return FlowsDetail(at, query, (), 0, None, 0.0, missing)
     if isinstance(query, FlowQuery):

@@ -16,6 +16,7 @@ from sockmon.agent.listener_owners import unreadable_descriptors
 from sockmon.agent.netns_sampler import NetnsSampler
 from sockmon.agent.netns_watch import MAX_WATCHED, NetnsWatch
 from sockmon.agent.part import read_or_missing
+from sockmon.agent.process_states import StateMatrix
 from sockmon.agent.wanted_netns import open_wanted
 from sockmon.errors import ReadError
 from sockmon.kernel import host, meminfo, neighbours, own_descriptors, sockstat, softnet
@@ -127,6 +128,7 @@ class Sampler:
         self._origin_task = BudgetedTask("limit origins", lambda: self.limit_origins.steps(self.rows()), ORIGINS)
         self._permanent_task = BudgetedTask("neighbours", lambda: neighbours.count_permanent(own), NEIGHBOURS)
         self.names = NamespaceNames(self.table.proc, StateFiles())
+        self.process_states = StateMatrix(self.owners)
         self.process_facts = FactsReader(self.table.proc, self._users)
         self.watch = NetnsWatch(
             self.rows, handles, self.names, self.table.proc, self.owners, own.keeps_open, watched

@@ -14,6 +14,7 @@ from sockmon.model.process_facts import (
     MemoryQuery,
     ProcessFacts,
 )
+from sockmon.model.process_states import ProcessStatesDetail, ProcessStatesQuery
 from sockmon.model.snapshot import Listener, Missing, Owner, Process
 from sockmon.model.socket_detail import SocketDetail, SocketQuery
 from sockmon.model.socket_list import SocketListDetail, SocketListQuery, StopSocketList
@@ -53,6 +54,7 @@ DetailQuery = (
     | ListenerQuery
     | DescriptorsQuery
     | MemoryQuery
+    | ProcessStatesQuery
     | FlowsQuery
     | FlowQuery
     | SocketListQuery
@@ -186,6 +188,7 @@ Detail = (
     | ListenerDetail
     | DescriptorsDetail
     | MemoryDetail
+    | ProcessStatesDetail
     | FlowsDetail
     | FlowDetail
     | SocketListDetail

@@ -65,6 +65,7 @@ ACTIONS: tuple[Action, ...] = (
         "pane.namespaces", "5", "pane('namespaces')", "Namespaces", "Network namespaces; Enter shows one",
         "Panes", "main",
     ),
+    Action("states", "o", "process_states", "By state", "Processes by TCP state, and back", "Panes", "main"),
     Action("pane.next", "tab", "next(1)", "Next pane", "Focus the next pane", "Panes", "main"),
     Action("pane.previous", "shift+tab", "next(-1)", "Previous pane", "Focus the previous pane", "Panes", "main"),
     Action("zoom", "z", "zoom", "Zoom", "Show this pane alone, and all again", "Panes", "main", True),

@@ -76,7 +76,7 @@ def test_T20_every_write_but_keep_and_roll_back_needs_a_second_step() -> None:
         ({"keep": "left"}, "keep: 'left' scrolls, edits or types"),
         ({"keep": "ctrl+u"}, "keep: 'ctrl+u' scrolls, edits or types"),
         ({"pane.next": "n", "keep.persist": "ctrl+i"}, "keep.persist: 'ctrl+i' scrolls, edits or types"),
-        ({"open": "o", "revert": "f8,ctrl+m"}, "revert: 'ctrl+m' scrolls, edits or types"),
+        ({"open": "Y", "revert": "f8,ctrl+m"}, "revert: 'ctrl+m' scrolls, edits or types"),
         ({"revert": "l"}, "revert: 'l' scrolls, edits or types"),
     ],
 )

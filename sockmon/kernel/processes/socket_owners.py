@@ -105,6 +105,11 @@ class Owners:
                 return
         self._ownerless.update(dict.fromkeys(wanted, now))
 
+    @property
+    def held(self) -> Collection[ProcessSockets]:
+        """The processes that were read, in the order in which they claim shared sockets."""
+        return self._held.values()
+
     def sockets(self, pid: int, start: int) -> int | None:
         """Return the number of descriptors of a process that are sockets; None if it was not read."""
         held = self._held.get(pid)

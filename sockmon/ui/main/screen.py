@@ -152,7 +152,9 @@ class MainScreen(Screen[None]):
         return self._view.netns.inode if self._view and self._view.netns else None
 
     def answer(self, detail: Detail) -> None:
-        """Do nothing: this screen sends no queries."""
+        """Pass the answer to the panes: one of them may have asked."""
+        for pane in self.query(Pane):
+            pane.answer(detail)
 
     def show_status(self, status: StreamStatus) -> None:
         """Show the state of the stream."""
@@ -231,6 +233,11 @@ class MainScreen(Screen[None]):
         self._current = name
         self._mark_current()
         self.query_one(f"#{name}", Pane).query(Table).first().focus()
+
+    def action_process_states(self) -> None:
+        """Show the processes by TCP state, or by headroom again."""
+        self.action_pane(ProcessesPane.NAME)
+        self.query_one(ProcessesPane).toggle_states()
 
     @property
     def _single_pane(self) -> bool:

@@ -82,6 +82,15 @@ class Grid(CursorList, Generic[Row]):
         """Ask `columns_for` again: what it depends on besides the width has changed."""
         self._drawn_for = None
 
+    def show_columns(self, columns_for: Callable[[int], Sequence[Column[Row]]]) -> None:
+        """Show other columns, and sort by none that is gone."""
+        self._columns_for = columns_for
+        self.columns = tuple(columns_for(self._drawable_size.width - self._gutter))
+        if self.listed.column and not any(map(self.listed.is_sorted_by, self.columns)):
+            self.listed.sort_by(None, None)
+        # The columns are chosen with the next drawing.
+        self._drawn_for = None
+
     def _resize_canvas(self) -> None:
         height = max(len(self.arranged), 1) + self.heading
         if self.virtual_size.height != height:

@@ -24,7 +24,7 @@ class Rows(Generic[Row]):
         self.owner_unknown = 0
         """Number of rows that the filter hides only because their owner is not known."""
         self._filterable = filterable or UNFILTERABLE
-        self._default_order = default_order
+        self.default_order = default_order
 
     def arranged(self) -> Sequence[Row]:
         """Return the rows that are shown, in their order; unknown values come last in either direction."""
@@ -61,7 +61,7 @@ class Rows(Generic[Row]):
     def order(self) -> str:
         """The order and its direction, `headroom ▾`; empty if the rows have no named order."""
         if self.column is None:
-            return f"{self._default_order} {DOWN if not self.reverse else UP}" if self._default_order else ""
+            return f"{self.default_order} {DOWN if not self.reverse else UP}" if self.default_order else ""
         return f"{self.column.title} {self.arrow}"
 
     @property

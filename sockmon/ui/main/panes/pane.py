@@ -12,7 +12,7 @@ from textual.widget import Widget
 
 from sockmon.assess import Assessment, Key, Point
 from sockmon.assess.time_series import resample
-from sockmon.model.detail import DetailQuery
+from sockmon.model.detail import Detail, DetailQuery
 from sockmon.model.report import Reading
 from sockmon.model.snapshot import Netns
 from sockmon.ui.filtering.filter import Filter
@@ -157,6 +157,9 @@ class Pane(Frame):
     def show(self, view: View) -> None:
         """Draw a View."""
         raise NotImplementedError
+
+    def answer(self, detail: Detail) -> None:
+        """Take an answer of the agent; most panes ask nothing."""
 
     def target(self, row: Any) -> DetailQuery | Jump | ChooseNetns:
         """Return what a row of this pane opens, or where it leads."""

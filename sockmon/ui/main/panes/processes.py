@@ -10,16 +10,21 @@ from textual.app import ComposeResult
 
 from sockmon import format as fmt
 from sockmon.assess import Gauge
-from sockmon.model.detail import ProcessQuery
+from sockmon.model.detail import Detail, ProcessQuery
+from sockmon.model.process_states import ProcessStatesDetail
 from sockmon.model.severity import ALARMS, URGENCY
 from sockmon.model.snapshot import Netns, Process, Processes
+from sockmon.ui.context import app_context
 from sockmon.ui.filtering.filter import Filterable, RowValues
 from sockmon.ui.filtering.row_values import PROCESS, gauge_values, netns_values, process_values, seconds_left
 from sockmon.ui.main.gauge_cells import UNKNOWN_GAUGE, alarm_style, eta_cell, number, rate_cell, usage_cell
-from sockmon.ui.main.panes.pane import Pane, View
+from sockmon.ui.main.panes.pane import Jump, Pane, View
+from sockmon.ui.main.panes.process_states import StateMatrix, StateRow
 from sockmon.ui.widgets.table import Column, Table
 
 CEILING = "process-fds"
+MAX_COLUMNS = 99
+"""Columns by which to scroll back to the first one."""
 
 
 class ProcessRow(NamedTuple):
@@ -150,9 +155,15 @@ def columns(width: int) -> tuple[Column[ProcessRow], ...]:
 
 
 class ProcessesPane(Pane):
-    """All processes, the least headroom first."""
+    """All processes, the least headroom first; or their TCP sockets by state."""
 
     NAME, TITLE, NUMBER = "processes", "Processes", 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._matrix: StateMatrix | None = None
+        """What is shown instead of the limits; None: the limits."""
+        self._view: View | None = None
 
     def compose(self) -> ComposeResult:
         yield Table(
@@ -165,7 +176,33 @@ class ProcessesPane(Pane):
             filterable=Filterable(PROCESS, _filter_values),
         )
 
+    def toggle_states(self) -> None:
+        """Show a column for each TCP state, or the limits again."""
+        self._matrix = None if self._matrix else StateMatrix()
+        table = self.query_one("#process-table", Table)
+        table.listed.default_order = "sockets" if self._matrix else "headroom"
+        # Rows of the other kind do not have these columns.
+        table.show(())
+        table.sort_by(None)
+        table.show_columns(self._matrix.columns if self._matrix else columns)
+        table.action_columns(-MAX_COLUMNS)
+        self._name_order(table)
+        if self._view:
+            self.show(self._view)
+
+    def answer(self, detail: Detail) -> None:
+        """Take the counts by process and state, if they are shown."""
+        if self._matrix is None or self._view is None or not isinstance(detail, ProcessStatesDetail):
+            return
+        if self._matrix.take(detail):
+            self.query_one("#process-table", Table).show_columns(self._matrix.columns)
+        self.show(self._view)
+
     def show(self, view: View) -> None:
+        self._view = view
+        if self._matrix:
+            self._show_states(view, self._matrix)
+            return
         table: Table[ProcessRow] = self.query_one("#process-table", Table)
         processes = view.assessment.snapshot.processes
         if processes is None:
@@ -179,13 +216,24 @@ class ProcessesPane(Pane):
         coverage = Text() if table.listed.filtered else _coverage(processes, len(lines))
         self.set_note(*self.filter_notes(view), coverage, view.aged(processes.owners_at))
 
-    def target(self, row: ProcessRow) -> ProcessQuery:
-        """Return the query of the process."""
-        return ProcessQuery(row.process.pid, row.process.start)
+    def _show_states(self, view: View, matrix: StateMatrix) -> None:
+        table: Table[StateRow] = self.query_one("#process-table", Table)
+        app = app_context(self)
+        matrix.request(app, view)
+        table.empty = matrix.why_empty(view)
+        table.set_filter(view.filter)
+        table.show(matrix.rows(view.whole.snapshot))
+        self.set_note(*self.filter_notes(view), Text(matrix.note, "sev-unknown"), view.aged(matrix.at))
+
+    def target(self, row: ProcessRow | StateRow) -> ProcessQuery | Jump:
+        """Return the query of the process; for sockets without a process a message."""
+        if isinstance(row, StateRow) and not row.pid:
+            return Jump(row.meaning)
+        return ProcessQuery(*_identity(row))
 
 
-def _identity(line: ProcessRow) -> tuple[int, int]:
-    return line.process.pid, line.process.start
+def _identity(line: ProcessRow | StateRow) -> tuple[int, int]:
+    return (line.pid, line.start) if isinstance(line, StateRow) else (line.process.pid, line.process.start)
 
 
 def _process_rows(view: View, processes: Sequence[Process]) -> list[ProcessRow]:
@@ -222,5 +270,7 @@ def _coverage(processes: Processes, shown: int) -> Text:
     return Text(fmt.plural(shown, "process"), "muted")
 
 
-def _filter_values(line: ProcessRow) -> RowValues:
+def _filter_values(line: ProcessRow | StateRow) -> RowValues:
+    if isinstance(line, StateRow):
+        return line.filter_values
     return process_values(line.process) | gauge_values(line.gauge) | netns_values(line.netns)
