@@ -200,7 +200,7 @@ def test_a_zombie_is_a_process_without_sockets(sampler: Sampler) -> None:
 
 def test_a_container_is_named_by_its_cgroup(sampler: Sampler, monkeypatch: pytest.MonkeyPatch) -> None:
     digits = "4f" * 32
-    monkeypatch.setattr(names, "_read_owner", lambda *_: owner_of_cgroup(f"/docker/{digits}"))
+    monkeypatch.setattr(names.NamespaceNames, "_read_owner", lambda *_: owner_of_cgroup(f"/docker/{digits}"))
     found = page(sampler, os.getpid())
     assert found.facts is not None
     assert found.facts.owner is not None
