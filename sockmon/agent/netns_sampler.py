@@ -98,10 +98,12 @@ class NetnsSampler:
         self.datagram_sampler = DatagramSampler(handle, owners)
         self.datagrams = self.datagram_sampler.task
         self.table = BudgetedTask("conntrack table", self._scan_table, TABLE)
-        self._snat_ranges = SnatRanges(handle)
         self.snat = BudgetedTask("snat", self._scan_snat, SNAT)
+        self.nat_rules = SnatRanges(handle, lambda: self.snat.value)
         self.source_addresses = SourceAddressReader(handle, self._scanned_ports, self._snat_groups)
         self.transmit = BudgetedTask(transmit_queues.READER, lambda: transmit_queues.read(handle), TRANSMIT)
+        self.port_tasks: Sequence[BudgetedTask[object]] = (self.nat_rules.task, self.source_addresses.task)
+        """Those that read nothing unless the dumps of ports and of translated ports have found many in use."""
         self.tasks: Sequence[BudgetedTask[object]] = (
             self.queue_task,
             self.states,
@@ -111,7 +113,7 @@ class NetnsSampler:
             self.udp,
             self.table,
             self.snat,
-            self.source_addresses.task,
+            *self.port_tasks,
             self.transmit,
         )
         """In the order in which they start."""
@@ -299,13 +301,12 @@ class NetnsSampler:
     def _scan_snat(self) -> Incremental[SnatGroups]:
         if not self._table_size("snat"):
             return SnatGroups((), 0)
-        found = yield from read_groups(self.handle)
-        return SnatGroups((yield from self._snat_ranges.add_to(found)), found.groups_total)
+        return (yield from read_groups(self.handle))
 
     def _snat(self) -> Snat | None:
         found = self.snat.value
         return (
-            Snat(self.snat.at, found.groups, found.groups_total)
+            Snat(self.snat.at, self.nat_rules.with_ranges(), found.groups_total)
             if found is not None and self.snat.at is not None
             else None
         )
@@ -314,7 +315,7 @@ class NetnsSampler:
         return self.ports.scanned
 
     def _snat_groups(self) -> tuple[SnatGroup, ...]:
-        return self.snat.value.groups if self.snat.value else ()
+        return self.nat_rules.with_ranges()
 
     def _transmit(self) -> TransmitQueues | None:
         found, at = self.transmit.value, self.transmit.at

@@ -122,8 +122,7 @@ class WatchedNetns:
             "snat": sampler.snat,
         }
         found = [task for part, task in every.items() if part in needed or task.active]
-        # It reads nothing unless one of these has many ports in use.
-        return [*found, sampler.source_addresses.task] if {"ports", "snat"} & needed else found
+        return [*found, *sampler.port_tasks] if {"ports", "snat"} & needed else found
 
     def sample(self, missing: list[Missing]) -> Netns | None:
         """Return the namespace as of the last visit, the same object if nothing was read since; None before the

@@ -199,7 +199,10 @@ def ranges(rules: list[str], used: int) -> list[SnatGroup]:
         for each in rules:
             chain = f"type nat hook postrouting priority 100\n{each}"
             load(f"table ip nat\ndelete table ip nat\ntable ip nat {{\nchain c {{\n{chain}\n}}\n}}")
-            found += run(SnatRanges(handle).add_to(SnatGroups((group,), 1, (ports,))))
+            groups = SnatGroups((group,), 1, (ports,))
+            reader = SnatRanges(handle, lambda groups=groups: groups)  # type: ignore[misc]
+            reader.task.run(10.0)
+            found += reader.with_ranges()
     return found
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from contextlib import closing
 from typing import Any
@@ -20,7 +21,7 @@ from sockmon.kernel.netns import open_current, open_netns
 from sockmon.kernel.netns_rules.ipvs import parse_services
 from sockmon.model.netns_rules import MAX_ROWS, NetnsDetail, NetnsQuery
 from sockmon.sandbox.veth_host import run_tool
-from tests.netns import TOOL_PATH, inside, inside_as_root
+from tests.netns import TOOL_PATH, child_environment, inside, inside_as_root
 
 ODD = b"a\xff[b]\x1b"
 
@@ -177,13 +178,27 @@ def test_what_a_user_without_privilege_sees() -> None:
 
 
 def test_a_process_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(netns_page, "MAX_SECONDS", -1.5)
+    monkeypatch.setattr(netns_page, "MAX_SECONDS", -netns_page.GRACE_SECONDS)
     with closing(open_current()) as handle:
         steps = answer_netns(handle, NetnsQuery(handle.inode))
         detail = run(steps)
     assert detail.missing[0].reason == "the process that reads it ended without an answer"
     children = subprocess.run(["ps", "--ppid", str(os.getpid()), "-o", "args="], capture_output=True, text=True)
     assert "netns_rules" not in children.stdout
+
+
+def test_pyroute2_stays_out_of_the_agent() -> None:
+    code = (
+        "import sys; from contextlib import closing; from sockmon.kernel.netns import open_current;"
+        "from sockmon.agent.netns_page import answer_netns; from sockmon.model.netns_rules import NetnsQuery;"
+        "from sockmon.kernel.netlink import run\n"
+        "with closing(open_current()) as handle: found = run(answer_netns(handle, NetnsQuery(handle.inode)))\n"
+        "print(found.links_total, 'pyroute2' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=child_environment())
+    links, imported = done.stdout.split()
+    assert int(links) > 0
+    assert imported == "False"
 
 
 def test_an_answer_that_nobody_waits_for_leaves_no_process() -> None:

@@ -18,8 +18,13 @@ from sockmon.model.netns_rules import (
     Route,
 )
 from sockmon.ui.detail.addresses import AddressesScreen
-from tests.ui import detail_app
+from sockmon.ui.detail.ceiling import CeilingScreen
+from sockmon.ui.help import HelpScreen
+from sockmon.ui.main.screen import MainScreen
+from tests.ui import detail_app, fake_app
 from tests.ui.detail_app import AT, HOSTILE, DetailApp
+from tests.ui.fake_helper import until
+from tests.ui.main_app import play
 
 QUERY = NetnsQuery(7)
 NAT = NatRules(
@@ -103,3 +108,24 @@ async def test_r_reads_again_and_an_answer_about_another_namespace_is_ignored() 
         before = len(app.asked)
         await screen.action_read_again()
         assert len(app.asked) == before + 1
+
+
+async def test_i_opens_it_from_the_main_screen_and_from_a_ceiling_and_escape_returns() -> None:
+    async with play() as (app, pilot, source):
+        await pilot.press("i")
+        await until(pilot, lambda: isinstance(app.screen, AddressesScreen))
+        await until(pilot, lambda: NetnsQuery(fake_app.NETNS) in source.asked)
+        await pilot.press("i")
+        await pilot.pause()
+        assert sum(isinstance(each, AddressesScreen) for each in app.screen_stack) == 1
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, MainScreen))
+        await pilot.press("b", "enter")
+        await until(pilot, lambda: isinstance(app.screen, CeilingScreen))
+        await pilot.press("i")
+        await until(pilot, lambda: isinstance(app.screen, AddressesScreen))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, CeilingScreen))
+        await pilot.press("question_mark", "i")
+        await pilot.pause()
+        assert isinstance(app.screen, HelpScreen), "the help is in front of it"

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from sockmon.errors import ReadError
 from sockmon.kernel.errnos import FORBIDDEN
 from sockmon.kernel.nat_rules import xt
+from sockmon.kernel.netlink import Incremental
 from sockmon.kernel.open_file import read_open_file
 from sockmon.kernel.setns import OpenedFiles
 from sockmon.model.nat_rules import Conditions, Maker, NatRule, NotrackRule
@@ -37,6 +38,8 @@ _TARGET_HEADER = 32
 _HOOKS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 _NOT_SOURCE, _NOT_DESTINATION, _NOT_PROTOCOL, _NOT_OUT, _NOT_IN = 0x08, 0x10, 0x40, 0x02, 0x01
 _PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 33: "dccp", 58: "icmpv6", 132: "sctp"}
+
+_RULES_OF_A_STEP = 200
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -93,8 +96,8 @@ def open_legacy() -> OpenedFiles:
     return opened
 
 
-def read_legacy(opened: OpenedFiles) -> LegacyRules:
-    """Return the rules of all families; close what was opened."""
+def read_legacy(opened: OpenedFiles) -> Incremental[LegacyRules]:
+    """Return the rules of all families; close what was opened, also if it is stopped."""
     found = LegacyRules([], [], [])
     try:
         for family in _FAMILIES:
@@ -109,7 +112,7 @@ def read_legacy(opened: OpenedFiles) -> LegacyRules:
                     found.unread.append(_unreadable(family, opened.errors.get(family.name, errno.EPERM)))
                     break
                 try:
-                    _read_table(opened.files[family.name], family, table, found)
+                    yield from _read_table(opened.files[family.name], family, table, found)
                 except ReadError as error:
                     found.unread.append(error.message)
     finally:
@@ -130,7 +133,7 @@ def _wanted(descriptor: int) -> list[str]:
     return [name for name in TABLES if name in names]
 
 
-def _read_table(raw: int, family: _Family, table: str, found: LegacyRules) -> None:
+def _read_table(raw: int, family: _Family, table: str, found: LegacyRules) -> Incremental[None]:
     info = _get(raw, family, _GET_INFO, table.encode().ljust(_INFO.size, b"\0"), table)
     _, hooks, *entries = _INFO.unpack(info)
     size = entries[-1]
@@ -139,7 +142,10 @@ def _read_table(raw: int, family: _Family, table: str, found: LegacyRules) -> No
     request = struct.pack("=32sI4x", table.encode(), size) + bytes(size)
     block = _get(raw, family, _GET_ENTRIES, request, table)[_ENTRIES_HEADER:]
     starts = {entries[hook]: name for hook, name in enumerate(_HOOKS) if hooks & (1 << hook)}
-    for chain, number, entry in _rules(block, family, starts):
+    yield
+    for count, (chain, number, entry) in enumerate(_rules(block, family, starts)):
+        if count % _RULES_OF_A_STEP == 0:
+            yield
         _add_rule(entry, family, f"{family.name} {table}", chain, number, found)
 
 

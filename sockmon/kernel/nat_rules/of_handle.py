@@ -22,7 +22,7 @@ _SIOCGSKNS = 0x894C
 def read_rules_of(handle: NetnsHandle) -> Incremental[NatRules]:
     """Return the rules that translate or leave untracked; raise ReadError. The netlink socket is that of the dumps
     of the connection table: not while one of them is half-way."""
-    legacy = _legacy_rules(handle)
+    legacy = yield from _legacy_rules(handle)
     return (yield from read_rules(handle.conntrack, legacy))
 
 
@@ -40,19 +40,19 @@ def netns_descriptor(inside: socket.socket) -> int:
     return descriptor
 
 
-def _legacy_rules(handle: NetnsHandle) -> LegacyRules:
+def _legacy_rules(handle: NetnsHandle) -> Incremental[LegacyRules]:
     try:
         with handle.inside():
             opened_inside = open_legacy()
-        return read_legacy(opened_inside)
     except ReadError:
         # It was opened by a child, or has ended and is only held open.
-        return _read_by_child(handle)
+        return (yield from _read_by_child(handle))
     except OSError as error:
         return _unread(error.errno or 0)
+    return (yield from read_legacy(opened_inside))
 
 
-def _read_by_child(handle: NetnsHandle) -> LegacyRules:
+def _read_by_child(handle: NetnsHandle) -> Incremental[LegacyRules]:
     try:
         namespace = netns_descriptor(handle.route)
     except OSError as error:
@@ -61,7 +61,9 @@ def _read_by_child(handle: NetnsHandle) -> LegacyRules:
         opened = open_in_netns(namespace, open_legacy)
     finally:
         os.close(namespace)
-    return _unread(opened.code) if isinstance(opened, EntryRefused) else read_legacy(opened)
+    if isinstance(opened, EntryRefused):
+        return _unread(opened.code)
+    return (yield from read_legacy(opened))
 
 
 def _unread(code: int) -> LegacyRules:

@@ -111,7 +111,7 @@ def _with_queue(link: Link, queue: TransmitQueue | None) -> Link:
 
 
 def _nat_rules() -> NatRules:
-    legacy = read_legacy(open_legacy())
+    legacy = run(read_legacy(open_legacy()))
     if not nftables_loaded():
         # The socket alone would load nfnetlink.
         return only_legacy(legacy)
