@@ -25,9 +25,12 @@ class Pending:
         return bool(self._queue)
 
     def add(self, query: DetailQuery) -> None:
-        """Append a request."""
+        """Append a request, unless the same one waits: a page asks every two seconds, also if an answer takes
+        longer."""
         if isinstance(query, SocketListQuery):
             self.stop_socket_list()
+        elif any(query == waiting for waiting, _ in self._queue):
+            return
         self._queue.append((query, answer_query(self._sampler, query)))
 
     def stop_socket_list(self) -> None:

@@ -57,6 +57,8 @@ FIELDS: tuple[Field, ...] = (
     Field("ct", "text", "id or name of a container, as `ns`", searched=True),
     Field("ceiling", "text", "id or title of a limit on the board", searched=True),
     Field("severity", "text", "hit, critical, warning, ok, unknown"),
+    Field("kind", "text", "kind of a descriptor: socket, file, pipe, eventpoll, …", searched=True),
+    Field("fd", "number", "number of a descriptor", {}),
     Field("used", "number", "how many are in use"),
     Field("limit", "number", "how many are allowed"),
     Field("full", "number", "usage of the limit, in per cent", term_values.PERCENT_UNITS),
