@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import ChainMap, Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import TypeVar, cast
 
 from msgspec.structs import fields, replace
@@ -55,7 +55,7 @@ class HostAssessor:
         return dataclasses.replace(
             _joined(snapshot, host, own[0]),
             report=_report_of_all(snapshot, host.report, [each.report for each in own]),
-            by_netns={inode: _once(partial(_alone, snapshot, host, each)) for inode, each in found.items()},
+            by_netns={inode: _Once(partial(_alone, snapshot, host, each)) for inode, each in found.items()},
             parts=found,
         )
 
@@ -111,9 +111,14 @@ class _Part:
         found = self.assessor.add(
             replace(snapshot, netns=(netns,), missing=missing, softnet=None, neighbours=None, cgroups=None)
         )
-        well = netns.at is not None and all(row.severity == "ok" for row in found.report.readings)
-        self._last = found if well else None
+        self._last = found if netns.at is not None and _is_quiet(found) else None
         return found
+
+
+def _is_quiet(found: Assessment) -> bool:
+    """Return whether all is well and nothing moves: a rate becomes less with time alone."""
+    moving = any(found.rates.values()) or any(gauge.rate for gauge in found.gauges.values())
+    return not moving and all(row.severity == "ok" for row in found.report.readings)
 
 
 def _is_unchanged(now: Netns, before: Netns | None) -> bool:
@@ -164,9 +169,16 @@ def _alone(snapshot: Snapshot, host: Assessment, own: Assessment) -> Assessment:
     return dataclasses.replace(_joined(view, host, own), report=_report(host.report, view, readings, netns.name))
 
 
-def _once(build: Callable[[], Assessment]) -> Callable[[], Assessment]:
-    """Return a function that calls `build` when it is needed first, and keeps what it returns."""
-    return lru_cache(maxsize=1)(build)
+class _Once:
+    """Calls `build` when it is needed first, and keeps what it returns."""
+
+    def __init__(self, build: Callable[[], Assessment]) -> None:
+        self._build = build
+        self._built: Assessment | None = None
+
+    def __call__(self) -> Assessment:
+        self._built = self._built or self._build()
+        return self._built
 
 
 def _report_of_all(snapshot: Snapshot, host: Report, of_netns: Sequence[Report]) -> Report:

@@ -38,6 +38,8 @@ HOW_TO_READ = (
     "✔ ack: an alarm that you have acknowledged: dimmed and not counted until it gets worse or ends.",
     "LEFT is the time to the limit at the current RATE; — if usage does not grow.",
     "? means unknown; what could not be read is never shown as 0.",
+    "5 Namespaces: on a host with several, each with the limit that it is nearest to; ≤ is an upper bound.",
+    "Enter there lets the other panes show that namespace alone, Esc all again. The board is always of all.",
     "Enter opens a row: cause, owners and remedies. Esc returns.",
     "+5› or ‹2 in a heading: hidden columns on that side. ← → scroll, s sorts by the next column.",
     "PENDING: a change is rolled back unless you keep it, even if this screen is killed.",

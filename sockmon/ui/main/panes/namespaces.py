@@ -14,7 +14,7 @@ from sockmon import format as fmt
 from sockmon.ceilings import TITLES
 from sockmon.model.report import Reading
 from sockmon.model.severity import URGENCY
-from sockmon.model.snapshot import Listener, Netns
+from sockmon.model.snapshot import Listener, Netns, Snapshot
 from sockmon.ui.appearance.styles import SEVERITY_STYLES
 from sockmon.ui.filtering.filter import Filterable, RowValues
 from sockmon.ui.filtering.row_values import NETNS, gauge_values, netns_values
@@ -26,6 +26,8 @@ from sockmon.ui.widgets.table import Column, Table
 
 WIDE, MEDIUM = 140, 100
 """Cells of a table that has room for longer names, bars and titles."""
+OLD_SECONDS = 10.0
+"""Age from which on it is shown: namespaces are read in turn, every few seconds."""
 PANE_OF_CEILING = {
     "ephemeral-ports": "ports",
     "bound-ports": "ports",
@@ -41,6 +43,8 @@ class NamespaceRow(NamedTuple):
     """A network namespace."""
 
     netns: Netns
+    processes: int | None
+    """Visible processes in it; None if not known."""
     nearest: Reading | None
     """The reading of its own limits that is most urgent; None if none could be judged."""
     ports: PortUse
@@ -67,6 +71,7 @@ def namespace_rows(view: View) -> list[NamespaceRow]:
         rows.append(
             NamespaceRow(
                 netns=netns,
+                processes=_count_processes(netns, snapshot),
                 nearest=next((row for row in own if row.severity != "unknown"), None),
                 ports=port_use(netns),
                 queue=_fullest(netns.listeners or ()),
@@ -76,6 +81,17 @@ def namespace_rows(view: View) -> list[NamespaceRow]:
         )
     rows.sort(key=_urgency)
     return rows
+
+
+def _count_processes(netns: Netns, snapshot: Snapshot) -> int | None:
+    """Return the processes in a namespace; of the first those that are in no other one."""
+    if netns.processes is not None or netns is not snapshot.netns[0] or snapshot.processes is None:
+        return netns.processes
+    elsewhere = [other.processes for other in snapshot.netns[1:]]
+    elsewhere.append(snapshot.other_netns.processes if snapshot.other_netns else 0)
+    if None in elsewhere:
+        return None
+    return max(len(snapshot.processes.rows) - sum(number or 0 for number in elsewhere), 0)
 
 
 def _fullest(listeners: Sequence[Listener]) -> Listener | None:
@@ -98,7 +114,7 @@ def columns(width: int) -> tuple[Column[NamespaceRow], ...]:
     return (
         Column("NAMESPACE", 0, _name, lambda row: row.netns.name.casefold(), cut="middle", pin=True),
         Column("KIND", 14 if wide else 10, _kind, lambda row: _kind(row).plain, keep_when_narrow=False),
-        Column("PROC", 5, _processes, lambda row: row.netns.processes, "right", width >= MEDIUM),
+        Column("PROC", 5, _processes, lambda row: row.processes, "right", width >= MEDIUM),
         Column("SOCK", 7, _sockets, _sockets_used, "right", width >= MEDIUM),
         Column("PORTS", 13, lambda row: _ports(row, 13), lambda row: row.ports.ratio, "right"),
         Column("QUEUE", 9, _queue, _queue_ratio, "right"),
@@ -121,7 +137,7 @@ def _kind(row: NamespaceRow) -> Text:
 
 
 def _processes(row: NamespaceRow) -> Text:
-    return number(row.netns.processes)
+    return number(row.processes)
 
 
 def _sockets_used(row: NamespaceRow) -> int | None:
@@ -186,9 +202,8 @@ def _full(row: NamespaceRow) -> Text:
 
 
 def _age(row: NamespaceRow) -> Text:
-    """Return the age of what was read some seconds ago, in steps: an age alone must not redraw a row."""
-    steps = in_steps(row.age)
-    return Text(fmt.age(steps) if steps else "", "muted")
+    """Return the age of what is old, in steps: an age alone must not redraw a row at each tick."""
+    return Text(fmt.age(in_steps(row.age)) if row.age >= OLD_SECONDS else "", "muted")
 
 
 class NamespacesPane(Pane):
