@@ -38,7 +38,8 @@ StateName = Annotated[str, msgspec.Meta(max_length=16)]
 
 
 class SocketMatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """TCP sockets that have all of these; a listener only if LISTEN is one of the `states`."""
+    """TCP sockets that have all of these; a listener only if LISTEN is one of the `states`. A process, an
+    address or a port is needed."""
 
     states: Annotated[tuple[StateName, ...], msgspec.Meta(max_length=11)] = ()
     """Names of the kernel; empty: every state but LISTEN."""
@@ -71,7 +72,7 @@ class DeleteFlows(msgspec.Struct, frozen=True, tag="delete", tag_field="act", fo
     flows: Annotated[tuple[Flow, ...], msgspec.Meta(max_length=MAX_LISTED)] = ()
     """Their tuple, zones and id count; the rest may have changed."""
     match: Annotated[tuple[FlowTerm, ...], msgspec.Meta(max_length=64)] | None = None
-    """Terms that a flow must match, all of them; without one every flow does. None: those of the list."""
+    """Terms that a flow must match, all of them, one at least. None: those of the list."""
 
 
 class SignalProcess(msgspec.Struct, frozen=True, tag="signal", tag_field="act", forbid_unknown_fields=True):

@@ -118,7 +118,8 @@ def ended_meanwhile() -> None:
         assert acting.carry_out(confirm(matching)).state == "done"
         assert listed() == {6002}
         assert refusal(lambda: acting.prepare(DeleteFlows(netns_inode(), match=in_zone_0))) == flows.NONE_MATCH
-        assert act(acting, DeleteFlows(netns_inode(), match=())).state == "done"
+        assert refusal(lambda: acting.prepare(DeleteFlows(netns_inode(), match=()))) == flows.WHOLE_TABLE
+        assert act(acting, DeleteFlows(netns_inode(), (made[6002, 2],))).state == "done"
         assert listed() == set()
         # The table of a namespace that has ended, or that is not one.
         assert "has ended" in refusal(lambda: acting.prepare(DeleteFlows(4, (replace(made[6001, 0], netns=4),))))

@@ -272,8 +272,11 @@ def invalid_targets() -> None:
         # Of a socket that is not there, whatever its numbers are.
         gone = CloseSockets(netns_inode(), (replace(good, cookie=(1 << 62) + 1),))
         assert refusal(lambda: acting.prepare(gone)) == sockets.NONE_MATCH
-        for match in (SocketMatch(("OPEN",)), SocketMatch(local="x"), SocketMatch(remote="1.2.3")):
+        for match in (SocketMatch(("OPEN",), local_port=1), SocketMatch(local="x"), SocketMatch(remote="1.2.3")):
             assert "not a" in refusal(partial(acting.prepare, CloseSockets(netns_inode(), match=match)))
+        for everything in (SocketMatch(), SocketMatch(("ESTABLISHED",))):
+            whole = CloseSockets(netns_inode(), match=everything)
+            assert refusal(partial(acting.prepare, whole)) == sockets.TOO_MANY
         assert error_of(client) == 0
 
 
@@ -348,7 +351,7 @@ def in_another_namespace() -> None:
         assert (done.state, done.plan.netns) == ("done", inode)
         os.kill(pid, signal.SIGUSR1)
         assert int(lines.readline()) == errno.ECONNABORTED
-        listener = CloseSockets(inode, match=SocketMatch(("LISTEN",)))
+        listener = CloseSockets(inode, match=SocketMatch(("LISTEN",), local_port=port))
         assert acting.prepare(listener).count == 1
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
@@ -365,13 +368,13 @@ def ended_meanwhile() -> None:
     def work() -> None:
         enter(user_namespace=False)
         listener = socket.create_server(("127.0.0.1", 0))
-        os.write(theirs, f"{netns_inode()}\n".encode())
-        assert listener
+        os.write(theirs, f"{netns_inode()} {listener.getsockname()[1]}\n".encode())
         while True:
             time.sleep(3600)
 
     with actions() as (acting, root), sleeper(work) as pid, os.fdopen(ours) as lines:
-        shown = acting.prepare(CloseSockets(int(lines.readline()), match=SocketMatch(("LISTEN",))))
+        inode, port = map(int, lines.readline().split())
+        shown = acting.prepare(CloseSockets(inode, match=SocketMatch(("LISTEN",), local_port=port)))
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         time.sleep(0.2)

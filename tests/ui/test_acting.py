@@ -15,18 +15,29 @@ from sockmon.model.acting import (
     ActionRecord,
     CarryOutAction,
     CloseSockets,
+    DeleteFlows,
     PrepareAction,
     PreparedAction,
     SignalProcess,
     SocketMatch,
 )
+from sockmon.model.conntrack_flows import Flow, FlowQuery, FlowTerm, FlowTuple, RangeValue
 from sockmon.model.detail import ProcessQuery
 from sockmon.model.helper_protocol import ActionResult, Answer, Request
 from sockmon.model.plan import Plan
+from sockmon.model.socket_list import SocketKey
 from sockmon.model.transaction import Transaction
 from sockmon.tuning.confirmation import PASTED
 from sockmon.ui.acting.act_screen import ActScreen
-from sockmon.ui.acting.choices import Choice, signal_choices
+from sockmon.ui.acting.choices import (
+    NO_COOKIE,
+    TCP_ONLY,
+    Choice,
+    flow_choices,
+    signal_choices,
+    socket_choices,
+    why_not_closable,
+)
 from sockmon.ui.tuning.history import HistoryScreen
 from tests.ui.fake_helper import ALICE, FakeHelper, running_app, screen_text, type_text, until, without_frames
 
@@ -238,3 +249,39 @@ def test_the_config_file_allows_or_forbids_it(tmp_path: Path, text: str, reason:
     found = settings.load(path)
     assert found.why_no_actions == reason
     assert bool(found.faults) == (reason == settings.FAULTY_ACTIONS)
+
+
+THERE, BACK = FlowTuple("10.0.0.5", "10.0.0.9", 6000, 53), FlowTuple("10.0.0.9", "10.0.0.5", 53, 6000)
+FLOW = Flow(4026531840, 4, "udp", 17, THERE, BACK, 0, id=7)
+
+
+def test_a_list_of_flows_offers_all_only_if_it_is_narrowed() -> None:
+    terms = (FlowTerm("dport", (RangeValue(53, 53),)),)
+    assert [each.name for each in flow_choices(FLOW, FLOW.netns, terms, 61_204)] == [
+        "this flow", "all 61,204 that match",
+    ]  # fmt: skip
+    assert flow_choices(FLOW, FLOW.netns, terms, 61_204)[1].action == DeleteFlows(FLOW.netns, match=terms)
+    assert [each.name for each in flow_choices(FLOW, FLOW.netns, (), 61_204)] == ["this flow"]
+    assert flow_choices(None, FLOW.netns, (), 61_204) == ()
+
+
+async def test_X_opens_it_for_a_flow() -> None:
+    helper = FakeHelper()
+    helper.prepared = prepared(DeleteFlows(FLOW.netns, (FLOW,)), title="Delete 1 flow", word="delete")
+    async with running_app(helper) as (app, pilot):
+        app.open(FlowQuery(FLOW))
+        await until(pilot, lambda: "X Act" in screen_text(app))
+        await pilot.press("X")
+        await until(pilot, lambda: "Type delete to confirm" in screen_text(app))
+        assert helper.asked_for(PrepareAction) == [PrepareAction(DeleteFlows(FLOW.netns, (FLOW,)))]
+
+
+def test_sockets_of_one_namespace_are_closed_together_and_only_tcp() -> None:
+    one = SocketKey(1, "tcp", 2, 77, 5, "10.0.0.5", 443, "10.0.0.9", 7001)
+    others = [replace(one, cookie=78), replace(one, netns=2, cookie=79), replace(one, protocol="udp", cookie=80)]
+    this, listed = socket_choices(one, [one, *others])
+    assert (this.name, this.action) == ("this socket", CloseSockets(1, (one,)))
+    assert (listed.name, listed.action) == ("all 2 listed", CloseSockets(1, (one, others[0])))
+    assert why_not_closable(others[2]) == TCP_ONLY
+    assert why_not_closable(replace(one, cookie=0)) == NO_COOKIE
+    assert socket_choices(others[2]) == ()

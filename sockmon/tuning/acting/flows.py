@@ -23,6 +23,7 @@ from sockmon.tuning.acting.prepared import Outcome, Prepared
 
 NEEDS_ROOT = "deleting flows needs root (CAP_NET_ADMIN)"
 NONE_MATCH = "no flow matches any more"
+WHOLE_TABLE = "the whole table is not deleted: narrow the list first"
 _COMMANDS = 3
 
 
@@ -58,6 +59,8 @@ def prepare(action: DeleteFlows, proc: int) -> Prepared:
 
 def _find(action: DeleteFlows, handle: NetnsHandle) -> tuple[list[Flow], list[str]]:
     """Return the flows as they are now, and what is left out."""
+    if action.match == ():
+        raise TuningError(WHOLE_TABLE)
     if action.match is not None:
         found = run(read_flows(handle, action.match, MAX_TARGETS))
         more = found.matched - len(found.flows)

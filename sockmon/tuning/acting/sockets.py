@@ -38,6 +38,7 @@ from sockmon.tuning.acting.socket_holders import holders
 
 NEEDS_ROOT = "closing the sockets of others needs root (CAP_NET_ADMIN)"
 NO_SUPPORT = "this kernel cannot close it (EOPNOTSUPP): no CONFIG_INET_DIAG_DESTROY, or not for this state"
+TOO_MANY = "not all sockets of a namespace are closed: a process, an address or a port is needed"
 NONE_MATCH = "no TCP socket matches any more"
 CARRIES_TERMINAL = "it carries the terminal that you are typing on"
 _CAP_NET_ADMIN = 12
@@ -127,6 +128,8 @@ def _now(diag: socket.socket, wanted: SocketKey, netns: int) -> bytes | None:
 
 def _matching(match: SocketMatch, diag: socket.socket, proc: int, rows: list[bytes]) -> Incremental[int]:
     """Append the sockets that match, at most MAX_TARGETS; return how many match."""
+    if not (match.pid or match.local or match.local_port or match.remote or match.remote_port):
+        raise TuningError(TOO_MANY)
     unknown = [name for name in match.states if name not in _NUMBERS]
     if unknown:
         raise TuningError("not a state of TCP")

@@ -44,20 +44,13 @@ def match_choice(name: str, netns: int, match: SocketMatch) -> Choice:
     return Choice(name, CloseSockets(netns, match=match))
 
 
-def flow_choices(
-    one: Flow | None, netns: int, terms: Sequence[FlowTerm] | None, matched: int
-) -> tuple[Choice, ...]:
-    """Return to delete `one` flow, and all that match `terms` (None: there is no list)."""
+def flow_choices(one: Flow | None, netns: int, terms: Sequence[FlowTerm], matched: int) -> tuple[Choice, ...]:
+    """Return to delete `one` flow, and all that match `terms`; without terms that would be the whole table."""
     found = []
     if one is not None:
         found.append(Choice("this flow", DeleteFlows(netns, (one,))))
-    if terms is not None and matched > 1:
-        name = (
-            f"all {format.count(matched)} that match"
-            if terms
-            else f"all {format.count(matched)} of this namespace"
-        )
-        found.append(Choice(name, DeleteFlows(netns, match=tuple(terms))))
+    if terms and matched > 1:
+        found.append(Choice(f"all {format.count(matched)} that match", DeleteFlows(netns, match=tuple(terms))))
     return tuple(found)
 
 

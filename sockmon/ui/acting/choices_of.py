@@ -15,11 +15,15 @@ from sockmon.ui.acting.choices import (
     NO_COOKIE,
     TCP_ONLY,
     Choice,
+    flow_choices,
     match_choice,
     signal_choices,
     socket_choices,
     why_not_closable,
 )
+from sockmon.ui.detail.flow import FlowScreen
+from sockmon.ui.detail.flow_table import FlowTable
+from sockmon.ui.detail.flows import FlowsScreen
 from sockmon.ui.detail.listener import ListenerScreen
 from sockmon.ui.detail.port_group import PortGroupScreen
 from sockmon.ui.detail.process import ProcessScreen
@@ -43,7 +47,9 @@ class ShowsSocket(Protocol):
 
 def can_act_on(screen: Screen[object]) -> bool:
     """Return whether there is anything on a screen that could be acted on."""
-    return isinstance(screen, ProcessScreen | PortGroupScreen | ListenerScreen | ShowsSocket)
+    return isinstance(
+        screen, ProcessScreen | PortGroupScreen | ListenerScreen | FlowScreen | FlowsScreen | ShowsSocket
+    )
 
 
 def choices_of(screen: Screen[object]) -> tuple[Choice, ...] | str:
@@ -54,6 +60,10 @@ def choices_of(screen: Screen[object]) -> tuple[Choice, ...] | str:
         return _of_group(screen)
     if isinstance(screen, ListenerScreen):
         return _of_listener(screen)
+    if isinstance(screen, FlowScreen):
+        return flow_choices(screen.target.flow, screen.target.flow.netns, (), 0)
+    if isinstance(screen, FlowsScreen):
+        return _of_flows(screen)
     if isinstance(screen, ShowsSocket):
         return _of_sockets(screen)
     return NOTHING
@@ -127,6 +137,14 @@ def _key(row: Socket, netns: int) -> SocketKey:
     return SocketKey(
         netns, TCP, family, row.cookie, row.inode, local[0], local[1] or 0, remote[0], remote[1] or 0, row.device
     )
+
+
+def _of_flows(screen: FlowsScreen) -> tuple[Choice, ...] | str:
+    """Return to delete the flow under the cursor, and all that the list counts, if it is filtered."""
+    wanted, detail = screen.wanted, screen.detail
+    # An older answer counts what another filter matched.
+    matched = detail.matched if detail and detail.query == wanted else 0
+    return flow_choices(screen.query_one(FlowTable).selected, wanted.netns, wanted.terms, matched) or NO_ROW
 
 
 def _of_sockets(screen: ShowsSocket) -> tuple[Choice, ...] | str:
