@@ -20,6 +20,7 @@ from sockmon.model.report import Reading
 from sockmon.model.transaction import Actor, Transaction
 from sockmon.sources import Source
 from sockmon.tuning.planning.context import PlanContext
+from sockmon.ui.detail.sockets_place import SocketsPlace
 from sockmon.ui.guiding.session import GuideSession
 
 
@@ -44,8 +45,8 @@ class AppContext(Protocol):
     def show_message(self, text: str, severity: SeverityLevel = "warning") -> None:
         """Show a notification of plain text."""
 
-    def open(self, thing: DetailQuery | Reading) -> None:
-        """Open the screen of a reading, a process, a port group or a listener."""
+    def open(self, thing: DetailQuery | Reading | SocketsPlace) -> None:
+        """Open the screen of a reading, or of a process, a port group, a listener, a socket or all sockets."""
 
     @property
     def cannot_tune(self) -> str:

@@ -17,9 +17,9 @@ from textual.widgets import Input
 from sockmon.model.acting import WORDS
 from sockmon.tuning.confirmation import WORD
 
-Place = Literal["app", "main", "table", "process", "hold", "tune", "guide"]
+Place = Literal["app", "main", "table", "process", "hold", "tune", "guide", "sockets"]
 """Where a key works: on every screen, the main screen, a table, the page of a process, a pending change, the
-tuning panel, or a guide."""
+tuning panel, a guide, or the list of sockets."""
 Confirmation = Literal["", "press", "word"]
 """What must follow the key before anything is written: the same key again, or the typed word."""
 
@@ -68,12 +68,13 @@ ACTIONS: tuple[Action, ...] = (
     Action("states", "o", "process_states", "By state", "Processes by TCP state, and back", "Panes", "main"),
     Action("pane.next", "tab", "next(1)", "Next pane", "Focus the next pane", "Panes", "main"),
     Action("pane.previous", "shift+tab", "next(-1)", "Previous pane", "Focus the previous pane", "Panes", "main"),
-    Action("zoom", "z", "zoom", "Zoom", "Show this pane alone, and all again", "Panes", "main", True),
+    Action("zoom", "z", "zoom", "Zoom", "This pane alone; pane 1: list of sockets", "Panes", "main", True),
     Action("board", "b", "board", "Board", "Show all limits, and the panes again", "Panes", "main", True),
     Action("filter", "slash,f4", "filter", "Filter", "Show only the rows that match", "View", "main", True),
     Action(
         "acknowledge", "A", "acknowledge", "Acknowledge", "Dim an alarm until worse or over", "View", "main"
     ),
+    Action("sockets.all", "E", "all_namespaces", "All", "All namespaces, or one", "View", "sockets", True),
     Action("sort", "s", "sort", "Sort", "Sort by the next column, hidden or not", "View", "table", True),
     Action("sort.reverse", "S", "reverse", "Reverse", "Reverse the order", "View", "table"),
     Action(

@@ -19,6 +19,7 @@ from sockmon.ui.detail import screen_for
 from sockmon.ui.detail.addresses import AddressesScreen
 from sockmon.ui.detail.ceiling import CeilingScreen
 from sockmon.ui.detail.detail_screen import DetailScreen
+from sockmon.ui.detail.sockets_place import SocketsPlace
 from sockmon.ui.main.screen import MainScreen
 from sockmon.ui.tuning.experiment import ExperimentScreen
 from sockmon.ui.tuning.history import HistoryScreen
@@ -106,6 +107,6 @@ class NavigatingApp(HoldApp):
             nat = isinstance(about, CeilingScreen) and about.key[0] == SNAT_PORTS.id
             self.push_screen(AddressesScreen(NetnsQuery(inode), "nat" if nat else ""))
 
-    def open(self, thing: DetailQuery | Reading) -> None:
-        """Open the screen of a reading, a process, a port group or a listener."""
+    def open(self, thing: DetailQuery | Reading | SocketsPlace) -> None:
+        """Open the screen of a reading, or of a process, a port group, a listener, a socket or all sockets."""
         self.push_screen(screen_for.screen_for(thing))

@@ -52,7 +52,7 @@ FIELDS: tuple[Field, ...] = (
     Field("proto", "text", "tcp, udp, unix, icmp", searched=True),
     Field("proc", "text", "name or command line of a process, or of an owner", searched=True),
     Field("pid", "number", "process id", {}, True),
-    Field("user", "text", "user of a process", searched=True),
+    Field("user", "text", "user of a process or a socket", searched=True),
     Field("ns", "text", "network namespace of a limit, a process, a group or a listener, by name", searched=True),
     Field("ct", "text", "id or name of a container, as `ns`", searched=True),
     Field("ceiling", "text", "id or title of a limit on the board", searched=True),
@@ -77,6 +77,7 @@ FIELDS: tuple[Field, ...] = (
     Field("sendq", "number", "bytes in a send queue", term_values.BYTE_UNITS),
     Field("rtt", "number", "round-trip time in ms", {"ms": 1.0}),
     Field("retrans", "number", "retransmitted segments"),
+    Field("q", "number", "bytes in a receive or a send queue; also written q>0", term_values.BYTE_UNITS),
 )  # fmt: skip
 
 BY_NAME = {field.name: field for field in FIELDS}

@@ -1,7 +1,7 @@
 """`/`: terms that narrow every table, as `port:>8080 src:10.0.0.0/8 !state:LISTEN proc:nginx "two words"`.
 
     filter = term *( space term )         every term must match
-    term   = ["!"] ( word | field ":" value *( "," value ) )
+    term   = ["!"] ( word | field ":" value *( "," value ) | field ( ">" | ">=" | "<" | "<=" ) number )
     value  = text | number | low "-" high | ( ">" | ">=" | "<" | "<=" ) number | address | network
 
 "!" negates its term; of several values one must match; quoted text is taken literally. A table ignores terms whose
@@ -43,7 +43,9 @@ field of the filter (`text`) is searched by words only. An empty tuple as `proc`
 OWNER_FIELDS = ("proc", "pid")
 
 _TERM = re.compile(r"""(?P<space>\s+)|(?P<quoted>"[^"]*"?|'[^']*'?)|(?P<plain>[^\s"']+|["'])""")
-_FIELD = re.compile(r"(?P<name>[A-Za-z_-]{2,20}):(?!:)")
+_FIELD = re.compile(r"(?P<name>[A-Za-z_-]{2,20}|[qQ]):(?!:)")
+_COMPARED = re.compile(r"(?P<name>[A-Za-z_]{1,20})(?P<rest>[<>]=?.*)", re.DOTALL)
+"""`q>0`: the colon may be left out before a comparison with a number."""
 _IPV6 = frozenset("0123456789abcdefABCDEF:.[]/%")
 
 
@@ -192,11 +194,19 @@ def _term(pieces: list[Piece]) -> Iterator[Term]:
         if word:
             yield Term("", (Contains(word.casefold()),), negated)
         return
-    head = Piece(first.text.partition(":")[2], False)
+    compared = _comparison(first.text)
+    head = Piece(compared["rest"] if compared else first.text.partition(":")[2], False)
     values = tuple(field.read(text, quoted) for text, quoted in _values([head, *rest]) if text or quoted)
     if not values:
         raise FilterError(f"{field.name}: needs a value", field.usage, unfinished=True)
     yield Term(field.name, values, negated)
+
+
+def _comparison(text: str) -> re.Match[str] | None:
+    """Return field and comparison of `q>0`; None for everything else, such as a word that contains `>`."""
+    match = _COMPARED.fullmatch(text)
+    field = BY_NAME.get(match["name"].casefold()) if match else None
+    return match if field and field.kind == "number" else None
 
 
 def _values(pieces: list[Piece]) -> Iterator[Piece]:
@@ -216,6 +226,8 @@ def _values(pieces: list[Piece]) -> Iterator[Piece]:
 
 def _field(text: str) -> Field | None:
     """Return the field that a term begins with; None for a word, such as an IPv6 address."""
+    if compared := _comparison(text):
+        return BY_NAME[compared["name"].casefold()]
     match = _FIELD.match(text)
     if match is None or (text.count(":") > 1 and _IPV6.issuperset(text)):
         return None

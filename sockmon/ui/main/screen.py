@@ -29,6 +29,7 @@ from sockmon.ui.main.panes import PANES, Pane, View
 from sockmon.ui.main.panes.namespaces import NamespaceRow, NamespacesPane
 from sockmon.ui.main.panes.pane import ChooseNetns, Jump
 from sockmon.ui.main.panes.processes import ProcessesPane
+from sockmon.ui.main.panes.sockets import SocketsPane
 from sockmon.ui.snapshot_lookup import find_netns
 from sockmon.ui.widgets.filter_line import FilterLine
 from sockmon.ui.widgets.table import Table
@@ -281,7 +282,11 @@ class MainScreen(Screen[None]):
             self._mark_current()
 
     def action_zoom(self) -> None:
-        """Show the current pane alone, or all panes again."""
+        """Show the current pane alone, or all panes again; of the sockets pane open the list of all sockets."""
+        pane = self.query_one(f"#{self._current}", Pane)
+        if isinstance(pane, SocketsPane) and app_context(self).source.live and not self.has_class("-zoom"):
+            app_context(self).open(pane.every_socket)
+            return
         self.remove_class("-board")
         self.toggle_class("-zoom")
         if self.query_one("#readings", Table).has_focus:
@@ -385,6 +390,9 @@ class MainScreen(Screen[None]):
             return
         if not isinstance(found, Jump):
             app.open(found)
+            return
+        if found.sockets is not None and app.source.live:
+            app.open(found.sockets)
             return
         app.show_message(found.message, "information")
         if found.query is not None:

@@ -15,6 +15,7 @@ from sockmon.assess.time_series import resample
 from sockmon.model.detail import Detail, DetailQuery
 from sockmon.model.report import Reading
 from sockmon.model.snapshot import Netns
+from sockmon.ui.detail.sockets_place import SocketsPlace
 from sockmon.ui.filtering.filter import Filter
 from sockmon.ui.main.header import dump_age
 from sockmon.ui.widgets.frame import Frame
@@ -104,6 +105,8 @@ class Jump(NamedTuple):
     sort: str = ""
     """Title of its column to sort by."""
     query: DetailQuery | Reading | None = None
+    sockets: SocketsPlace | None = None
+    """The list that has the sockets; a recording cannot answer it, and leads to `table` instead."""
 
 
 class ChooseNetns(NamedTuple):
@@ -161,7 +164,7 @@ class Pane(Frame):
     def answer(self, detail: Detail) -> None:
         """Take an answer of the agent; most panes ask nothing."""
 
-    def target(self, row: Any) -> DetailQuery | Jump | ChooseNetns:
+    def target(self, row: Any) -> DetailQuery | SocketsPlace | Jump | ChooseNetns:
         """Return what a row of this pane opens, or where it leads."""
         raise NotImplementedError
 

@@ -13,6 +13,7 @@ from sockmon import format as fmt
 from sockmon.explain.symptoms.states import STATES as SYMPTOMS
 from sockmon.model.snapshot import Sockstat, StateCount, States
 from sockmon.ui.appearance.styles import STATES
+from sockmon.ui.detail.sockets_place import SocketsPlace, of_protocol, of_state
 from sockmon.ui.filtering.filter import ALL, Filterable, RowValues
 from sockmon.ui.main.gauge_cells import number
 from sockmon.ui.main.panes.pane import Jump, Pane, View
@@ -91,6 +92,7 @@ class SocketsPane(Pane):
     NAME, TITLE, NUMBER = "sockets", "Sockets", 1
 
     def compose(self) -> ComposeResult:
+        self._netns = 0
         yield Table(
             columns(40),
             lambda row: row.name,
@@ -100,7 +102,13 @@ class SocketsPane(Pane):
         )
         yield TextLine(id="opens")
 
+    @property
+    def every_socket(self) -> SocketsPlace:
+        """The list of all sockets of the namespace that is shown."""
+        return SocketsPlace(self._netns)
+
     def show(self, view: View) -> None:
+        self._netns = view.netns.inode if view.netns else 0
         table: Table[StateRow] = self.query_one("#states", Table)
         if view.netns is None:
             table.empty = view.missing("netns") or "no network namespace could be read"
@@ -117,12 +125,16 @@ class SocketsPane(Pane):
         self.set_note(*self.filter_notes(view), _partial(view), age)
 
     def target(self, row: StateRow) -> Jump:
-        """Return where the owners of sockets in that state are listed."""
+        """Return the list of these sockets, and for a recording where their owners are."""
         listing = SS_COMMANDS.get(row.name) or f"ss -tan state {SS_STATE_NAMES.get(row.name, row.name.lower())}"
         count = f"{fmt.count(row.total)} sockets."
         message = f"{row.name}: {STATE_MEANINGS.get(row.name, count)}"
+        protocol = row.name in SS_COMMANDS
+        sockets = of_protocol(self._netns, row.name) if protocol else of_state(self._netns, row.name)
         holders = STATE_TABLES.get(row.name)
-        return holders._replace(message=message) if holders else Jump(f"{message} List them: {listing}")
+        if holders:
+            return holders._replace(message=message, sockets=sockets)
+        return Jump(f"{message} List them: {listing}", sockets=sockets)
 
 
 def _filter_values(line: StateRow) -> RowValues:
