@@ -11,7 +11,7 @@ from sockmon.model.report import LargestShare, ShareKind
 from sockmon.model.snapshot import Conntrack
 
 SMALL_SHARE = 0.02
-"""Below this part of the entries nobody is named as the one who fills the table."""
+"""Part of the entries from which on an address or a port is named."""
 OLD_SECONDS = 10.0
 """Age of a walk from which on the evidence states it: `used` is newer."""
 NAMED = {"source": "source", "destination": "destination", "port": "destination port"}

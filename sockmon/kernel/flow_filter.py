@@ -235,11 +235,10 @@ def dump_bodies(terms: Sequence[FlowTerm]) -> list[bytes]:
 
 def _exact_protocol(value: FlowValue | None) -> int | None:
     """Return the only protocol that can match."""
-    if isinstance(value, TextValue):
-        found = [number for number, name in PROTOCOLS.items() if value.text.casefold() in name]
-        return found[0] if len(found) == 1 and value.text.casefold() not in UNNAMED else None
-    if isinstance(value, WordValue):
-        return next((number for number, name in PROTOCOLS.items() if value.text.casefold() == name), None)
+    if isinstance(value, TextValue | WordValue):
+        word, whole = value.text.casefold(), isinstance(value, WordValue)
+        found = [number for number, name in PROTOCOLS.items() if (word == name if whole else word in name)]
+        return found[0] if len(found) == 1 and (whole or word not in UNNAMED) else None
     return _single(value, 255)
 
 
@@ -302,8 +301,9 @@ def _status(terms: Sequence[FlowTerm]) -> tuple[int, int]:
     value = mask = 0
     for term in terms:
         only = term.values[0] if term.field == "state" and len(term.values) == 1 else None
-        if isinstance(only, TextValue | WordValue) and only.text.casefold() in _STATUS_BITS:
-            wanted, bit = _STATUS_BITS[only.text.casefold()]
+        word = only.text.casefold() if isinstance(only, TextValue | WordValue) else ""
+        if word in _STATUS_BITS:
+            wanted, bit = _STATUS_BITS[word]
             value, mask = value | (wanted ^ bit if term.negated else wanted), mask | bit
     return value, mask
 

@@ -117,4 +117,5 @@ def _describe_value(value: FlowValue) -> str:
         return str(ip_address(network.network_address)) if network.num_addresses == 1 else str(network)
     if isinstance(value, RangeValue):
         return str(value.low) if value.low == value.high else f"{value.low}-{value.high}"
-    return f'"{value.text}"' if " " in value.text else value.text
+    typed = value.text
+    return f'"{typed}"' if " " in typed else typed
