@@ -75,7 +75,8 @@ def host(tick: int = 0, number: int = 12) -> Snapshot:
     for each in range(1, number + 1):
         named = {API: "java", SLOW: "gunicorn"}.get(each, "nginx")
         rows.append(process(2000 + each, fds=30 + each, name=named, command=f"{named}: container {each}"))
-    own = replace(netns(), states=States(at, {"ESTABLISHED": StateCount(4, 4, 0), "LISTEN": StateCount(1, 1, 0)}))
+    states = States(at, {"ESTABLISHED": StateCount(4, 4, 0), "LISTEN": StateCount(1, 1, 0)})
+    own = replace(netns(), states=states, ports=ports(group(100), at=at))
     spaces = (own, *(container(each, at, tick) for each in range(1, number + 1)))
     return replace(
         snapshot(at, *rows, netns=spaces), wall=WALL + tick, other_netns=OtherNetns(at, 3, 4, (), 0, unreadable=3)

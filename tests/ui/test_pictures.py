@@ -13,6 +13,7 @@ from sockmon.settings import Settings
 from sockmon.ui.app import SockmonApp
 from tests.ui.fake_app import FakeAssessor, FakeSource, readings
 from tests.ui.fake_helper import FakeHelper, screen_text, until
+from tests.ui.many_netns import WALL, ManyNetnsSource
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
@@ -42,4 +43,26 @@ def test_tuning(size: tuple[int, int], snap_compare: Callable[..., bool]) -> Non
         await pilot.pause(0.2)
 
     run = plan if size[0] == 160 else preview
+    assert snap_compare(app, terminal_size=size, run_before=run)
+
+
+@pytest.mark.parametrize("size", [(160, 50), (80, 24)], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_namespaces(
+    size: tuple[int, int], snap_compare: Callable[..., bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host with 24 containers, of which three are in trouble; on the small screen one of them is chosen."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    source = ManyNetnsSource(24)
+    app = SockmonApp(source, Settings(theme="sockmon"))
+
+    async def run(pilot: Pilot[None]) -> None:
+        for _ in range(3):
+            source.step()
+        await until(pilot, lambda: app.newest is not None and app.newest.snapshot.wall >= WALL + 63)
+        await pilot.press("5")
+        if size[0] == 80:
+            await pilot.press("enter")
+        await pilot.pause(0.2)
+
     assert snap_compare(app, terminal_size=size, run_before=run)

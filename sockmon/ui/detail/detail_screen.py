@@ -194,7 +194,7 @@ class DetailScreen(Screen[None]):
     def opens(self, table: Table[Any], row: Any) -> DetailQuery | str | None:
         """Return the page of a row, or a message if it has none; None if there is no more to do."""
         assert self.assessment is not None
-        snapshot = self.assessment.snapshot
+        snapshot = self.assessment.of(self.netns_inode).snapshot
         owner = row.owner if isinstance(row, Socket) else row
         if isinstance(owner, Owner):
             return ProcessQuery(owner.pid, owner.start)
