@@ -1,4 +1,4 @@
-"""What makes a sysctl of a network namespace last: what its container runtime must be told.
+"""What makes a sysctl of a network namespace last: the option of its container runtime.
 
 From the sources of each: Docker and nerdctl `--sysctl` and Compose `sysctls`; Podman `--sysctl`, of a pod too, and
 `Sysctl=` of Quadlet (podman-systemd.unit(5)); the kubelet's safe sysctls (pkg/kubelet/sysctl/safe_sysctls.go);
@@ -55,12 +55,12 @@ def lasting(target: NetnsTarget | None, key: str, value: str) -> tuple[str, ...]
 def not_persisted_message(plan: Plan) -> str:
     """Return why the values of a plan for another namespace are not written to /etc/sysctl.d, and what lasts."""
     assert plan.target is not None
-    ways = " ".join(dict.fromkeys(_ways(plan)))
-    return f"not written to /etc/sysctl.d, which does not apply to network namespace {plan.target.name}. {ways}"
+    name, ways = sanitize(plan.target.name), " ".join(dict.fromkeys(_ways(plan)))
+    return f"not written to /etc/sysctl.d, which does not apply to network namespace {name}. {ways}"
 
 
 def ways_to_last(plan: Plan) -> tuple[str, ...]:
-    """Return what must be told to what makes the namespace of a plan, a sentence each; empty without one."""
+    """Return how the values of a plan for another namespace last, a sentence each; empty for our own."""
     return tuple(dict.fromkeys(_ways(plan))) if plan.target is not None else ()
 
 

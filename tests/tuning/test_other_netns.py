@@ -13,8 +13,11 @@ import pytest
 
 from sockmon.errors import TuningError
 from sockmon.kernel.identity import netns_inode
+from sockmon.model.helper_protocol import Answer, ReadSettings, RequestFailed, SettingsRead
 from sockmon.model.plan import NetnsTarget, Plan, Setting
 from sockmon.model.transaction import Transaction
+from sockmon.tuning.helper.client import HelperConfig
+from sockmon.tuning.helper.server import HelperServer
 from sockmon.tuning.transaction.client import decide
 from sockmon.tuning.transaction.control_socket import serve_until_decided
 from sockmon.tuning.transaction.guard import Guard
@@ -142,6 +145,29 @@ def _refused() -> list[tuple[str, Transaction, str]]:
         "has ended": replace(plan, target=replace(target, cookie=target.cookie + 1)),
     }
     return [(why, _guard(each, root).apply(), other.read()) for why, each in changed.items()]
+
+
+def test_the_helper_reads_the_settings_of_a_namespace_that_was_seen() -> None:
+    found, of_another, after = inside(_read_by_helper)
+    assert isinstance(found, SettingsRead)
+    settings, target = found.settings, found.settings.target
+    assert target is not None
+    assert (settings.values[SOMAXCONN], target.name, settings.netns_inode) == ("777", "web", target.inode)
+    assert of_another == after == RequestFailed("network namespace web has ended", "plan it again")
+
+
+def _read_by_helper() -> tuple[Answer, Answer, Answer]:
+    other, root = Neighbour(), _root()
+    other.write("777")
+    server = HelperServer(HelperConfig(str(root), ACTOR, None))
+    target = NetnsTarget(other.inode, "web", str(other.pid), kind="container", runtime="docker")
+
+    def ask(target: NetnsTarget) -> Answer:
+        return server.answer(msgspec.json.encode(ReadSettings((SOMAXCONN,), target)))
+
+    found, of_another = ask(target), ask(msgspec.structs.replace(target, cookie=1))
+    other.end()
+    return found, of_another, ask(target)
 
 
 def test_the_verbs_apply_and_undo_it() -> None:

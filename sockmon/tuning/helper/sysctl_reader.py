@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import msgspec
 
-from sockmon.errors import NoSuchNamespace, NotPresent, ReadError
+from sockmon.errors import NotPresent, ReadError
 from sockmon.kernel import sysctl
 from sockmon.kernel.cgroups.limits import CGROUP_KEYS, read_limit
 from sockmon.kernel.identity import boot_id, netns_inode
@@ -23,9 +23,9 @@ from sockmon.model.cgroup_limit import CgroupLimit
 from sockmon.model.current_settings import CurrentSettings
 from sockmon.model.plan import NetnsTarget
 from sockmon.model.snapshot import UNLIMITED
-from sockmon.text import sanitize
 from sockmon.tuning.planning.context import PORT_RANGE, RESERVED_PORTS, UNPRIVILEGED_START
 from sockmon.tuning.transaction.confinement import host_only_reason
+from sockmon.tuning.transaction.plan_netns import ended, open_netns_of
 
 ALWAYS_READ = (PORT_RANGE, RESERVED_PORTS, UNPRIVILEGED_START)
 """Read in any case, because they decide how many ports there are."""
@@ -102,18 +102,19 @@ class SysctlReader:
 
 
 def read_in(target: NetnsTarget, keys: Iterable[str]) -> CurrentSettings:
-    """Return the values of `keys` in a network namespace that somebody has seen; raise NoSuchNamespace, also if
-    another one is there now."""
-    wanted = list(keys)
-    entry = target.entry
-    # A name of ip-netns(8) can be that of a container too.
-    spec = entry if entry.isdecimal() or "/" in entry else f"/run/netns/{entry}"
-    with closing(SysctlReader(wanted, spec)) as reader:
-        found = reader.read(wanted)
+    """Return the values of `keys` in a network namespace that was sampled; raise NetnsEnded, also if another one
+    has its inode, or TuningError or NoSuchNamespace if it may not be entered."""
+    wanted, descriptor = list(keys), open_netns_of(target)
+    try:
+        with closing(SysctlReader(wanted, f"/proc/self/fd/{descriptor}")) as reader:
+            found = reader.read(wanted)
+    finally:
+        os.close(descriptor)
     cookie = found.target.cookie if found.target else 0
-    if found.netns_inode != target.inode or (target.cookie and cookie not in (0, target.cookie)):
-        raise NoSuchNamespace(f"network namespace {sanitize(target.name)} has ended")
-    return replace(found, target=msgspec.structs.replace(target, cookie=cookie) if found.target else None)
+    if target.cookie and cookie not in (0, target.cookie):
+        raise ended(target)
+    entered = msgspec.structs.replace(target, cookie=cookie) if found.target else None
+    return replace(found, target=entered, netns_spec=target.entry if entered else "")
 
 
 def _target_of(handle: NetnsHandle) -> NetnsTarget:

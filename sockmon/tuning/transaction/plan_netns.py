@@ -52,11 +52,11 @@ def inside(plan: Plan) -> Iterator[None]:
     if plan.target is None or plan.target.inode == netns_inode():
         yield
         return
-    descriptor = _open(plan.target)
+    descriptor = open_netns_of(plan.target)
     try:
         with visiting(descriptor):
             if plan.target.cookie and netns_cookie() not in (0, plan.target.cookie):
-                raise _ended(plan.target)
+                raise ended(plan.target)
             yield
     except PermissionError as error:
         raise TuningError(f"network namespace {plan.target.name} may not be entered: {error.strerror}") from error
@@ -64,8 +64,9 @@ def inside(plan: Plan) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _open(target: NetnsTarget) -> int:
-    """Return a descriptor of the namespace: by its entry, else by whatever has the inode."""
+def open_netns_of(target: NetnsTarget) -> int:
+    """Return a descriptor of the namespace: by its entry, else by what else has the inode. The cookie is not
+    compared. Raise NetnsEnded, or TuningError if it may not be opened."""
     proc = proc_files.open_proc()
     try:
         for path in _paths(target, proc):
@@ -82,7 +83,7 @@ def _open(target: NetnsTarget) -> int:
         raise TuningError(f"network namespace {target.name} was not found: {error.message}") from error
     finally:
         os.close(proc)
-    raise _ended(target)
+    raise ended(target)
 
 
 def _paths(target: NetnsTarget, proc: int) -> Iterator[str]:
@@ -96,7 +97,8 @@ def _paths(target: NetnsTarget, proc: int) -> Iterator[str]:
             yield from (f"{row.pid}/ns/net" for row in found.processes[:MAX_TRIED])
 
 
-def _ended(target: NetnsTarget) -> NetnsEnded:
+def ended(target: NetnsTarget) -> NetnsEnded:
+    """Return the error about a namespace that has ended before a change."""
     return NetnsEnded(f"network namespace {target.name} has ended", "plan it again")
 
 
