@@ -286,6 +286,16 @@ def needs_userns() -> None:
         pytest.skip(f"no user namespace here: {reason}")
 
 
+def large_lab(command: str, folder: Path) -> None:
+    """The lab is known; a size that is too small is misuse of the option, so the command line is understood."""
+    known_lab("sockmon lab run many-namespaces", folder)
+    ends(64)("sockmon lab run --size 3 many-namespaces -- check", folder)
+
+
+def absent_namespace(command: str, folder: Path) -> None:
+    ends(1)(command.removeprefix("sudo "), folder)
+
+
 class Entry(NamedTuple):
     """How a command is run."""
 
@@ -317,6 +327,14 @@ TABLE = [
     Entry(r"sockmon lab list|sockmon tune (list|show .+|plan .+|history|verify)", ends(0)),
     Entry(r"sockmon lab run (NAME|four-plateaus)", lab_screen),
     Entry(r"sockmon lab run (accept-queue|process-fds) -- check --json", ends(2)),
+    Entry(
+        r"sockmon lab run (--size 500 )?many-namespaces -- check",
+        large_lab,
+        "tests/labs/test_labs.py runs it with 30",
+    ),
+    Entry(
+        r"sudo sockmon tune apply --netns .+", absent_namespace, "without sudo; there is no container of that name"
+    ),
     Entry(r"sockmon lab run \S+", known_lab, "tests/labs/test_labs.py runs every lab"),
     Entry(r"sockmon guide( stuck-at-n 32720)?", ends(0)),
     Entry(r"sockmon guide \S+ --lab", known_guide, "tests/guides walks each guide on its lab"),
