@@ -42,21 +42,17 @@ def needed_parts(now: CheapParts, before: CheapParts | None) -> frozenset[str]:
     # All sockets of the namespace: one that is only bound is in no other number.
     if MIN_SHARE * (stat.used + stat.time_wait) >= size:
         needed.add("ports")
-    if any(item.protocol == "tcp" for item in now.listeners or ()) and _moved(now, before, _SYN_COUNTERS):
+    if any(item.protocol == "tcp" for item in now.listening.value or ()) and _moved(now, before, _SYN_COUNTERS):
         needed.add("states")
     udp = stat.udp_inuse + (stat.udp6_inuse or 0)
     if udp and (MIN_SHARE * udp >= size or _moved(now, before, _UDP_COUNTERS) or _udp_waits(now)):
         needed.add("udp")
-    if now.conntrack is not None:
-        tracked = now.conntrack.count
-        moved = (
-            before is not None
-            and before.conntrack is not None
-            and any(
-                now.conntrack.stats.get(name, 0) > before.conntrack.stats.get(name, 0) for name in _NAT_COUNTERS
-            )
+    if (tracking := now.tracking.value) is not None and tracking.count:
+        last = before.tracking.value if before else None
+        moved = last is not None and any(
+            tracking.stats.get(name, 0) > last.stats.get(name, 0) for name in _NAT_COUNTERS
         )
-        if tracked and (moved or tracked >= min(MIN_TRACKED, size // MIN_SHARE)):
+        if moved or tracking.count >= min(MIN_TRACKED, size // MIN_SHARE):
             needed.add("snat")
     return frozenset(needed)
 

@@ -144,8 +144,10 @@ class NetnsSampler:
     def sample_of(self, parts: CheapParts, missing: list[Missing]) -> Netns:
         """Return the namespace as of the visit that has read `parts`, with the last result of each task."""
         missing += parts.missing
-        listeners = None if parts.listeners is None else self._with_owners(parts.listeners)
-        found = self._compose(missing, parts.sockstat, parts.counters, parts.sysctls, listeners, parts.conntrack)
+        listeners = None if parts.listening.value is None else self._with_owners(parts.listening.value)
+        found = self._compose(
+            missing, parts.sockstat, parts.counters, parts.sysctls, listeners, parts.tracking.value
+        )
         return replace(found, at=parts.at)
 
     def _compose(

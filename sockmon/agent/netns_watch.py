@@ -12,7 +12,6 @@ from time import CLOCK_BOOTTIME, clock_gettime
 from msgspec.structs import replace
 
 from sockmon.agent.budget import Budget, BudgetedTask
-from sockmon.agent.dump_needs import SMALL
 from sockmon.agent.netns_sampler import NetnsSampler
 from sockmon.agent.watched_netns import WatchedNetns
 from sockmon.kernel.namespace_handle import NetnsHandle
@@ -29,7 +28,7 @@ SEARCH, VISITS = Budget(0.002, 1.5), Budget(0.015, 0.9)
 DUMP_SHARE = 0.01
 """Share of a processor of all dumps of the other namespaces together."""
 MAX_WATCHED = 1000
-TASKS_SECONDS = 0.5
+TASKS_SECONDS = 2.0
 """Time for which the list of needed dumps holds if no visit changes it."""
 RETRY_SECONDS = 60.0
 """Time after which a namespace that could not be entered is tried again."""
@@ -73,6 +72,8 @@ class NetnsWatch:
         """Inode → when it could not be entered."""
         self._chosen = 0
         self._tasks: tuple[float, list[BudgetedTask[object]]] = (float("-inf"), [])
+        self._dumped: dict[int, WatchedNetns] = {}
+        """The namespace of each of these tasks, by the id of the object."""
         self.search = BudgetedTask(OTHER_NETNS, self._search, SEARCH)
         self.visits = BudgetedTask(OTHER_NETNS, self._visit_all, VISITS)
 
@@ -116,11 +117,17 @@ class NetnsWatch:
             self._tasks = (now, self._needed_tasks(now))
         return self._tasks[1]
 
+    def release_after(self, task: BudgetedTask[object]) -> None:
+        """Close what a dump has opened, if this was one and has ended."""
+        if not task.active and (watched := self._dumped.get(id(task))) is not None:
+            watched.release_idle()
+
     def _needed_tasks(self, now: float) -> list[BudgetedTask[object]]:
         wanted = [(watched, watched.tasks(now)) for watched in self._watched.values()]
         wanted = [(watched, tasks) for watched, tasks in wanted if tasks]
         # What was dumped longest ago comes first.
         wanted.sort(key=lambda pair: min(task.at or 0.0 for task in pair[1]))
+        self._dumped = {id(task): watched for watched, tasks in wanted for task in tasks}
         for watched, tasks in wanted:
             if not watched.chosen:
                 for task in tasks:
@@ -194,8 +201,8 @@ class NetnsWatch:
         """Visit all, those that were not visited for the longest time first."""
         every = sorted(self._watched.values(), key=lambda each: each.parts.at if each.parts else 0.0)
         for watched in every:
-            # It may have been dropped since the start of this round.
-            if self._watched.get(watched.place.inode) is watched:
+            # It may have been dropped since the start of this round, or visited for another reason.
+            if self._watched.get(watched.place.inode) is watched and not watched.is_fresh(_now()):
                 self._visit(watched)
                 yield
 
@@ -203,14 +210,13 @@ class NetnsWatch:
         """Visit one; if it has ended, or may not be entered any more, drop it, and return False."""
         inode = watched.place.inode
         try:
-            watched.visit(_now(), every)
+            if watched.visit(_now(), every):
+                self._forget_tasks()
         except NetnsEnded:
             self.search.reschedule()
         except OSError:
             self._refused[inode] = _now()
         else:
-            if watched.needed(_now()) - SMALL:
-                self._forget_tasks()
             return True
         if not new:
             self._drop(inode)

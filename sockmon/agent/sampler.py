@@ -194,6 +194,7 @@ class Sampler:
         if task is None:
             return False
         task.run(seconds)
+        self.watch.release_after(task)
         if self.scarce and not task.active:
             for netns in self.netns:
                 netns.handle.release_sockets()

@@ -22,8 +22,10 @@ from sockmon.model.snapshot import Missing, Netns
 
 NEEDED_SECONDS = 30.0
 """Time for which a part is dumped again after the cheap numbers last asked for it."""
-SMALL_SECONDS = 10.0
+SMALL_SECONDS = 20.0
 """Age from which on a visit reads what is small, and in no counter: transmit queues and unix datagrams."""
+FRESH_SECONDS = 0.5
+"""Age up to which a namespace is not visited again."""
 QUERY_SECONDS = 120.0
 """Time for which sockets stay open after a query began."""
 VISIT_SECONDS = 0.25
@@ -74,16 +76,27 @@ class WatchedNetns:
             handle.release_files()
             handle.release_sockets()
 
-    def visit(self, now: float, every: bool = False) -> None:
-        """Enter it and read what is cheap; raise NetnsEnded, or OSError if it may not be entered. `every`: also
-        what is read rarely."""
+    def is_fresh(self, now: float) -> bool:
+        """Return whether a visit would find nothing new."""
+        return self.parts is not None and now - self.parts.at < FRESH_SECONDS
+
+    def visit(self, now: float, every: bool = False) -> bool:
+        """Enter it and read what is cheap; return whether other dumps are needed than before. `every`: also what
+        is read rarely. Raise NetnsEnded, or OSError if it may not be entered."""
         handle, before = self.sampler.handle, self.parts
         with self._inside():
             self.parts = read_cheap_parts(handle, self.sampler.read_listeners, now, before, every)
+        needed = self.dumped(now)
         for part in needed_parts(self.parts, before):
             self._needed_until[part] = now + NEEDED_SECONDS
         # Not inside: a thread that a dump starts would stay there.
         self._read_small(now, every)
+        self.release_idle()
+        return self.dumped(now) != needed
+
+    def release_idle(self) -> None:
+        """Close the sockets that nothing uses."""
+        handle = self.sampler.handle
         if not self.chosen and time.monotonic() - handle.queried_at >= QUERY_SECONDS:
             handle.release_sockets(("tick",) if self.active else SOCKETS)
 
@@ -110,6 +123,10 @@ class WatchedNetns:
             return frozenset(PARTS)
         return frozenset(part for part, until in self._needed_until.items() if until >= now)
 
+    def dumped(self, now: float) -> frozenset[str]:
+        """Return those of the needed parts that a visit does not read itself."""
+        return self.needed(now) - SMALL
+
     def tasks(self, now: float) -> list[BudgetedTask[object]]:
         """Return the tasks that dump what is needed."""
         if self.chosen:
@@ -133,10 +150,11 @@ class WatchedNetns:
             )
         if self.parts is None:
             return None
-        needed = self.needed(clock_gettime(CLOCK_BOOTTIME))
+        now = clock_gettime(CLOCK_BOOTTIME)
+        needed = self.needed(now)
         stamp = (
             self.parts.at,
-            self._owners.at if needed - SMALL or self.sampler.has_unowned else None,
+            self._owners.at if self.dumped(now) or self.sampler.has_unowned else None,
             self.sampler.handle.name,
             self.processes,
             self.pid,

@@ -6,11 +6,11 @@ Both are pairs of lines (net/ipv4/proc.c), names above values, which are matched
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Protocol
 
 from sockmon.errors import ReadError
 from sockmon.kernel.integers import parse_integer
 from sockmon.kernel.missing import note_missing
-from sockmon.kernel.namespace_handle import NetnsHandle
 from sockmon.model.snapshot import Missing
 
 _COUNTERS = {
@@ -25,17 +25,25 @@ _COUNTERS = {
     "Udp": "InDatagrams InErrors OutDatagrams RcvbufErrors SndbufErrors",
     "Ip": "OutDiscards",
 }
-_FILES = {"net/netstat": ("TcpExt",), "net/snmp": ("Ip", "Tcp", "Udp")}
+FILES = {"net/netstat": ("TcpExt",), "net/snmp": ("Ip", "Tcp", "Udp")}
+"""Files, and the sections of them that are read."""
 
 COUNTERS = tuple(f"{section}.{name}" for section, names in _COUNTERS.items() for name in names.split())
 """Names such as `TcpExt.ListenOverflows`; `Tcp.CurrEstab` is a gauge (ESTABLISHED and CLOSE_WAIT), the others
 grow."""
 
 
-def read_counters(handle: NetnsHandle, missing: list[Missing] | None = None) -> dict[str, int]:
+class ReadsFiles(Protocol):
+    """A NetnsHandle."""
+
+    def read(self, path: str) -> bytes:
+        """Return all of /proc/`path`; raise ReadError."""
+
+
+def read_counters(handle: ReadsFiles, missing: list[Missing] | None = None) -> dict[str, int]:
     """Return those of COUNTERS that this kernel has; a file or section that cannot be read goes to `missing`."""
     found: dict[str, int] = {}
-    for path, sections in _FILES.items():
+    for path, sections in FILES.items():
         try:
             text = handle.read(path)
         except ReadError as error:

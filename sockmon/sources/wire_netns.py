@@ -16,7 +16,7 @@ from msgspec.structs import asdict, fields, replace
 
 from sockmon.model.snapshot import Netns, Snapshot
 
-KEY_LINES = 30
+KEY_LINES = 60
 """Lines after which each of the other namespaces was written as a whole at least once."""
 
 MAX_NETNS = 10_000
