@@ -150,8 +150,9 @@ def test_what_the_config_forbids_the_helper_refuses(tmp_path: Path) -> None:
 @pytest.mark.fault("X1")
 @pytest.mark.usefixtures("unprivileged_only")
 def test_x1_a_user_signals_own_processes_and_closes_nothing() -> None:
-    client = Connections().open(1)[0][0]
-    with helper_session("/") as screen, sleeper() as pid:
+    connections = Connections()
+    client, server = connections.open(1)[0]
+    with helper_session("/") as screen, sleeper() as pid, connections.listener, client, server:
         shown = screen.ask(PrepareAction(CloseSockets(netns_inode(), (key_of(client),))), PreparedAction)
         assert (shown.refused, shown.token) == (sockets.NEEDS_ROOT, "")
         assert shown.commands[0].startswith("ss -K state established src ")
