@@ -19,6 +19,7 @@ from typing import NamedTuple
 from sockmon.errors import ReadError
 from sockmon.kernel.errnos import FORBIDDEN
 from sockmon.kernel.nat_rules import xt
+from sockmon.kernel.nat_rules.modules import may_be_loaded
 from sockmon.kernel.netlink import Incremental
 from sockmon.kernel.open_file import read_open_file
 from sockmon.kernel.setns import OpenedFiles
@@ -57,11 +58,33 @@ class _Family(NamedTuple):
     """target_offset and next_offset."""
     counters_at: int
     matches_at: int
+    modules: tuple[str, ...]
+    """Those that have the tables nat and raw."""
 
 
 _FAMILIES = (
-    _Family("ip", socket.IPPROTO_IP, socket.AF_INET, "net/ip_tables_names", 4, 88, 96, 112),
-    _Family("ip6", socket.IPPROTO_IPV6, socket.AF_INET6, "net/ip6_tables_names", 16, 140, 152, 168),
+    _Family(
+        "ip",
+        socket.IPPROTO_IP,
+        socket.AF_INET,
+        "net/ip_tables_names",
+        4,
+        88,
+        96,
+        112,
+        ("iptable_nat", "iptable_raw"),
+    ),
+    _Family(
+        "ip6",
+        socket.IPPROTO_IPV6,
+        socket.AF_INET6,
+        "net/ip6_tables_names",
+        16,
+        140,
+        152,
+        168,
+        ("ip6table_nat", "ip6table_raw"),
+    ),
 )
 
 
@@ -103,8 +126,9 @@ def read_legacy(opened: OpenedFiles) -> Incremental[LegacyRules]:
         for family in _FAMILIES:
             code = opened.errors.get(family.file, errno.ENOENT)
             if family.file not in opened.files:
-                # Without the file the module is not loaded.
-                if code != errno.ENOENT:
+                # Without the file the module is not loaded. It belongs to root of the host, also in a namespace
+                # that an ordinary user has made.
+                if code != errno.ENOENT and any(map(may_be_loaded, family.modules)):
                     found.unread.append(_unreadable(family, code))
                 continue
             for table in _wanted(opened.files[family.file]):

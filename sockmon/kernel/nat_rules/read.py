@@ -5,16 +5,15 @@ UTF-8. A dump costs the kernel a few µs a rule; only rules that matter are deco
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
 from collections.abc import Iterable
-from pathlib import Path
 from time import CLOCK_BOOTTIME, clock_gettime
 
 from sockmon.errors import Forbidden, NotPresent, ReadError
 from sockmon.kernel.nat_rules import nft_rule, xt
 from sockmon.kernel.nat_rules.legacy import LegacyRules
+from sockmon.kernel.nat_rules.modules import may_be_loaded
 from sockmon.kernel.nat_rules.nft_rule import MESSAGE, READER, DecodedRule, Nat
 from sockmon.kernel.nat_rules.registers import Constant, Content, Looked
 from sockmon.kernel.netlink import Incremental, attribute, attribute_list, attributes, dump_in_order
@@ -33,23 +32,6 @@ MapKey = tuple[str, bytes, str]
 """Family of the table, its name, name of the map."""
 
 
-def nftables_loaded() -> bool:
-    """Return whether the kernel has nftables now: a request would load its module."""
-    try:
-        modules = Path("/proc/modules").read_bytes()
-    except FileNotFoundError:
-        return True  # a kernel without modules loads none
-    except OSError:
-        return False
-    if b"\nnf_tables " in b"\n" + modules:
-        return True
-    try:
-        builtin = Path(f"/lib/modules/{os.uname().release}/modules.builtin").read_bytes()
-    except OSError:
-        return False
-    return b"/nf_tables.ko" in builtin
-
-
 def read_rules(netlink: socket.socket, legacy: LegacyRules) -> Incremental[NatRules]:
     """Return the rules of nftables, which include those of iptables-nft, and behind them those of iptables-legacy.
     Raise ReadError, Forbidden without CAP_NET_ADMIN."""
@@ -64,7 +46,7 @@ def read_rules(netlink: socket.socket, legacy: LegacyRules) -> Incremental[NatRu
             if counts[kind] <= MAX_RULES:
                 decoded.append(rule)
 
-    if nftables_loaded():
+    if may_be_loaded("nf_tables"):
         try:
             yield from dump_in_order(netlink, READER, _GET_RULE, bytes(4), absorb)
         except NotPresent:

@@ -22,7 +22,8 @@ from sockmon.errors import ReadError
 from sockmon.kernel import transmit_queues
 from sockmon.kernel.identity import netns_inode
 from sockmon.kernel.nat_rules.legacy import open_legacy, read_legacy
-from sockmon.kernel.nat_rules.read import nftables_loaded, only_legacy, read_rules
+from sockmon.kernel.nat_rules.modules import may_be_loaded
+from sockmon.kernel.nat_rules.read import only_legacy, read_rules
 from sockmon.kernel.netlink import NETFILTER, ROUTE, open_netlink, run
 from sockmon.kernel.netns import open_current
 from sockmon.kernel.netns_rules import ipvs, rtnl
@@ -112,7 +113,7 @@ def _with_queue(link: Link, queue: TransmitQueue | None) -> Link:
 
 def _nat_rules() -> NatRules:
     legacy = run(read_legacy(open_legacy()))
-    if not nftables_loaded():
+    if not may_be_loaded("nf_tables"):
         # The socket alone would load nfnetlink.
         return only_legacy(legacy)
     with open_netlink(NETFILTER) as netfilter:
