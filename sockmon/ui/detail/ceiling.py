@@ -41,7 +41,7 @@ class CeilingScreen(DetailScreen):
         Binding("enter", "no_subject", show=False, id="open"),
         Binding(keys.BY_ID["tune"].keys, "tune", "Tune", tooltip=keys.BY_ID["tune"].tooltip, id="tune"),
         keys.binding("prove"),
-        keys.binding("addresses"),
+        Binding(keys.BY_ID["addresses"].keys, "addresses", "Addresses", id="addresses"),
         Binding(keys.BY_ID["guide"].keys, "guide", "Guide", tooltip=keys.BY_ID["guide"].tooltip, id="guide"),
     ]
 
@@ -174,6 +174,8 @@ class CeilingScreen(DetailScreen):
         """Offer a key only if it leads somewhere."""
         if action == "prove":
             return bool(self._settable)
+        if action == "addresses":
+            return self.netns_inode is not None
         return self._subject is not None if action == "subject" else True
 
     def action_no_subject(self) -> None:
@@ -186,6 +188,10 @@ class CeilingScreen(DetailScreen):
         """Open the process, the port group or the listener whose limit this is."""
         if self._subject is not None:
             self.open_detail(self._subject)
+
+    async def action_addresses(self) -> None:
+        """Open the addresses and rules of the namespace whose limit it is."""
+        await self.run_action("app.addresses")
 
     def action_tune(self) -> None:
         """Open the tuning panel with the advice for this ceiling; the panel says if nothing can be set."""
