@@ -47,7 +47,7 @@ class _Found(NamedTuple):
 def answer_socket(sampler: Sampler, query: SocketQuery) -> Incremental[SocketDetail]:
     """Return all about one socket; what could not be read is in its `missing`."""
     missing: list[Missing] = []
-    netns = next((item for item in sampler.netns if item.handle.inode == query.key.netns), None)
+    netns = sampler.sampler_of(query.key.netns)
     found = None
     if netns is None:
         missing.append(Missing("socket", "its network namespace is not watched, or is gone"))
@@ -104,7 +104,7 @@ def _peer(sampler: Sampler, row: ListedSocket, missing: list[Missing]) -> Increm
 
 
 def _peer_in(sampler: Sampler, netns: NetnsSampler, row: ListedSocket) -> ListedSocket | None:
-    place = place_of(sampler, netns)
+    place = place_of(sampler, netns, exact=True)
     diag = place.exact
     if isinstance(diag, TextDiag):
         return None

@@ -44,18 +44,14 @@ def answer_socket_list(
         return listing.answer(complete=True)
 
 
-def place_of(sampler: Sampler, netns: NetnsSampler) -> Place:
-    """Return the namespace as its rows show it; raise ReadError if it can no longer be read."""
+def place_of(sampler: Sampler, netns: NetnsSampler, exact: bool = False) -> Place:
+    """Return the namespace as its rows show it; `exact`: for exact queries only. Raise ReadError if it has
+    ended."""
     handle = netns.handle
     container = handle.called.container if handle.called else ""
+    diag = handle.tick_socket if exact else handle.query_socket
     return Place(
-        handle.inode,
-        handle.name,
-        container,
-        sampler.user_name,
-        handle.query_socket,
-        handle.tick_socket,
-        handle.query_text,
+        handle.inode, handle.name, container, sampler.user_name, diag, handle.tick_socket, handle.raw_text
     )
 
 
@@ -82,7 +78,7 @@ class _Listing:
     def close(self) -> None:
         """Let no later dump wait for the rest of one that was stopped."""
         if self._dumping is not None:
-            self._dumping.handle.abandon_query()
+            self._dumping.handle.release_query()
 
     def read(self) -> PartialAnswers:
         """Read everything; what cannot be read is missing."""
@@ -93,6 +89,8 @@ class _Listing:
             yield from self._guarded(self._read_namespace(netns))
             self._finished += 1
             self._dumping = None
+            if len(self._namespaces) > 1:
+                netns.handle.release_query()
         yield self.answer(complete=False)
         inodes = {row.key.inode for row in self._rows(MAX_LISTED) if row.key.inode}
         # All answers at once: the search would ask for them one by one.

@@ -222,14 +222,14 @@ class NetnsHandle:
         """sock_diag for what the operator asks about."""
         return self._diag("query")
 
-    @property
-    def query_text(self) -> TextDiag | None:
-        """The text of /proc/net/raw, for a kernel without raw_diag; None if it cannot be opened, as in another
-        namespace."""
+    def raw_text(self) -> TextDiag | None:
+        """Return the text of /proc/net/raw, for a kernel without raw_diag; None if it cannot be opened; raise
+        ReadError if the namespace has ended."""
         if self._proc is not None and "raw" not in self._proc_net:
-            for path in proc_net.RAW:
-                with suppress(OSError):
-                    self._files[f"raw {path}"] = open_file(path, self._proc)
+            with suppress(OSError), self._inside():
+                for path in proc_net.RAW:
+                    with suppress(OSError):
+                        self._files[f"raw {path}"] = open_file(path, self._proc)
             found = {path: self._files[f"raw {path}"] for path in proc_net.RAW if f"raw {path}" in self._files}
             self._proc_net["raw"] = proc_net.ProcNet(found)
         return self._proc_net.get("raw")
@@ -286,11 +286,13 @@ class NetnsHandle:
             for path in [path for path in self._files if path.startswith(("net/", "sys/"))]:
                 os.close(self._files.pop(path))
 
-    def abandon_query(self) -> None:
-        """Forget a query that was stopped half-way: the next dump on its socket would have to read the rest first.
-        A socket that cannot be opened again is kept."""
-        if self._proc is not None and "query" in self._sockets:
-            self._sockets.pop("query").close()
+    def release_query(self) -> None:
+        """Close what only queries use and what can be opened again. After a dump that was stopped half-way the
+        next one on its socket would have to read the rest first."""
+        self.release_sockets(("query",))
+        for path in [path for path in self._files if path.startswith("raw ")]:
+            os.close(self._files.pop(path))
+        self._proc_net.pop("raw", None)
 
     def close(self) -> None:
         """Close everything; safe to call twice."""

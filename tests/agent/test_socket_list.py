@@ -70,7 +70,7 @@ def number(field: str, low: int, high: int = 1 << 40) -> SocketTerm:
 
 @contextmanager
 def sampling() -> Iterator[Sampler]:
-    with open_sampler(None, 1.0) as sampler:
+    with open_sampler(None, 1.0, others=False) as sampler:
         sampler.sample(complete=True)
         yield sampler
 

@@ -55,8 +55,8 @@ class Place(NamedTuple):
     """The socket of its dumps, which run one after another."""
     exact: Diag
     """The socket of exact queries, which can be asked while a dump runs."""
-    text: TextDiag | None = None
-    """Replaces a dump that this kernel cannot do: raw_diag is often left out."""
+    raw_text: Callable[[], TextDiag | None] = lambda: None
+    """Returns what replaces the dump of raw sockets: raw_diag is often left out of a kernel."""
 
 
 def cookie(message: bytes, at: int) -> int:

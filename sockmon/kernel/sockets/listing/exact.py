@@ -30,7 +30,12 @@ def with_info(row: InetMessage, known: dict[bytes, bytes]) -> bytes:
     """Return the message of a TCP socket with struct tcp_info, which a dump of all sockets is not asked for; that
     of the dump if the socket is gone. `known` are the answers of earlier calls, and gets new ones."""
     message, diag = row.message, row.place.exact
-    if isinstance(diag, TextDiag) or row.protocol != TCP or message[sock_diag.STATE] in _WITHOUT_INFO:
+    if (
+        diag is row.place.diag
+        or isinstance(diag, TextDiag)
+        or row.protocol != TCP
+        or message[sock_diag.STATE] in _WITHOUT_INFO
+    ):
         return message
     if message[sock_diag.TIMER] == sock_diag.TIMER_TIMEWAIT or tcp_info_field(message, RTT) is not None:
         return message

@@ -54,10 +54,11 @@ def dump_inet(place: Place, protocol: str, family: int, absorb: BlockHandler, as
     except NotPresent:
         if protocol != RAW:
             return
-        if place.text is None:
+        text = place.raw_text()
+        if text is None:
             raise ReadError("sockets", "this kernel lists them only as text, which was not opened there") from None
         with suppress(NotPresent):
-            yield from sock_diag.inet(place.text, family, NUMBERS[protocol], absorb, ask)
+            yield from sock_diag.inet(text, family, NUMBERS[protocol], absorb, ask)
 
 
 class InetMessage(NamedTuple):
