@@ -68,7 +68,9 @@ def paste_and_type() -> None:
             terminal.press(letter)
             time.sleep(0.15)
         terminal.until(f"Signalled {NAME}[{pid}] with TERM")
-        assert os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT).si_status == signal.SIGTERM
+        status = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        assert status is not None
+        assert status.si_status == signal.SIGTERM
         (noted,) = read_history(Path(root))
         assert noted.action is not None
         assert (noted.state, noted.action.pid) == ("done", pid)
