@@ -14,7 +14,9 @@ from sockmon.model.snapshot import Missing
 from sockmon.ui.app import SockmonApp
 from sockmon.ui.detail.flow import FlowScreen, facts
 from sockmon.ui.detail.flow_table import FlowTable
+from sockmon.ui.detail.flow_ways import ways
 from sockmon.ui.detail.flows import FlowsScreen
+from sockmon.ui.detail.sockets_place import SocketsPlace
 from sockmon.ui.filtering.filter import parse
 from sockmon.ui.filtering.flow_terms import describe_terms, flow_values, terms_of_filter, terms_of_top
 from sockmon.ui.main.panes.conntrack_tops import name_text
@@ -88,6 +90,7 @@ async def test_a_row_opens_its_flows_and_a_flow_its_page() -> None:
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, FlowScreen) and "1,200 packets" in text(app))
         assert "10.0.0.7:1024 → 192.0.2.1:443" in text(app)
+        assert "proto:tcp src:10.0.0.7 sport:1024 dst:192.0.2.1 dport:443" in text(app), "its socket"
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, FlowsScreen))
         await pilot.press("escape")
@@ -173,6 +176,19 @@ def test_a_flow_in_facts_and_for_the_filter() -> None:
     assert lines["Expected by"] == "10.0.0.7:2003 → 192.0.2.53:53"
     assert lines["Namespace"] == f"web net:[{NETNS}]"
     assert lines["Traffic"].startswith("not counted")
+
+
+def test_where_a_flow_leads() -> None:
+    found = {way.what: way for way in ways(fake_flows.flow(5, NETNS))}
+    there = found["socket of the destination"].opens
+    assert isinstance(there, SocketsPlace)
+    assert there == SocketsPlace(0, "proto:tcp src:172.17.0.4 sport:8443 dst:10.0.0.7 dport:1029"), "translated"
+    assert parse(there.filter)
+    assert found["flows between both"].filter == "src:10.0.0.7 dst:192.0.2.1 proto:tcp dport:443"
+    ping = FlowTuple("fd00::1", "fd00::2", icmp_id=77, icmp_type=128, icmp_code=0)
+    odd = replace(fake_flows.flow(3, NETNS), original=ping, reply=ping, protocol="icmpv6")
+    both = "src:fd00::1 dst:fd00::2 proto:icmpv6"
+    assert [way.filter for way in ways(odd)] == ["src:fd00::1", "dst:fd00::2", both]
 
 
 def test_names_of_tops() -> None:

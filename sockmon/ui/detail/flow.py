@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from rich.text import Text
 from textual.widget import Widget
@@ -10,12 +11,14 @@ from textual.widget import Widget
 from sockmon import format
 from sockmon.assess import Assessment
 from sockmon.model.conntrack_flows import Flow, FlowDetail, FlowQuery, FlowTuple
-from sockmon.model.detail import Detail
+from sockmon.model.detail import Detail, DetailQuery
 from sockmon.ui.detail.detail_screen import DetailScreen, clock_time
 from sockmon.ui.detail.flow_table import left_text, state_text, tuple_text
+from sockmon.ui.detail.flow_ways import Way, WayTable, ways
 from sockmon.ui.detail.polling_screen import NO_ANSWER, POLL_SECONDS
 from sockmon.ui.snapshot_lookup import find_netns
 from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
+from sockmon.ui.widgets.table import Table
 
 STATUS_MEANINGS = {
     "UNREPLIED": "no packet came in the reply direction; evicted first if the table is full",
@@ -35,6 +38,8 @@ STATUS_MEANINGS = {
 class FlowScreen(DetailScreen):
     """One flow; the kernel looks it up by its addresses, so this is cheap however large the table is."""
 
+    AUTO_FOCUS = "#ways"
+
     def __init__(self, target: FlowQuery) -> None:
         super().__init__()
         self.target = target
@@ -46,8 +51,10 @@ class FlowScreen(DetailScreen):
     def parts(self) -> Iterable[Widget]:
         yield LabelledList(14, id="facts")
         yield LabelledList(14, id="missing")
+        yield WayTable()
 
     def on_mount(self) -> None:
+        self.query_one(WayTable).border_title = "Leads to"
         self._poll()
         self.set_interval(POLL_SECONDS, self._poll)
 
@@ -75,6 +82,9 @@ class FlowScreen(DetailScreen):
         netns = find_netns(assessment.snapshot, flow.netns)
         self.query_one("#facts", LabelledList).show(*facts(flow, netns.name if netns else "", bool(ended)))
         self._draw_missing()
+        table = self.query_one(WayTable)
+        table.show(list(ways(flow)))
+        table.styles.height = len(table.rows) + 3
 
     def _ended(self, assessment: Assessment) -> str:
         """Return that it is gone, and since when; empty if it is there, or not known."""
@@ -86,6 +96,13 @@ class FlowScreen(DetailScreen):
         if since is None:
             return ""
         return f"ended {since}" + ("; a new flow has the same addresses" if replaced else "")
+
+    def opens(self, table: Table[Any], row: Any) -> DetailQuery | str | None:
+        """Open the sockets or the flows that a row leads to."""
+        if isinstance(row, Way):
+            self.sockmon.open(row.opens)
+            return None
+        return super().opens(table, row)
 
     def _draw_missing(self) -> None:
         reasons = [f"{item.reader}: {item.reason}" for item in (self._detail.missing if self._detail else ())]

@@ -19,6 +19,8 @@ WIDE_TABLE = 116
 
 
 REPLY_CELLS = 38
+MIN_ENDS_CELLS = 34
+"""Least cells of both ends; other columns are dropped before."""
 
 
 class Needs(NamedTuple):
@@ -42,6 +44,7 @@ class FlowTable(Table[Flow]):
             id="flows",
             classes="panel rest",
             columns_for=lambda width: columns(width, self.needs),
+            flex=MIN_ENDS_CELLS,
             filterable=Filterable(FLOW, flow_values),
         )
 

@@ -31,6 +31,9 @@ SETTLE_SECONDS = 0.4
 """Seconds after the last letter of a filter before the table is walked for it."""
 MIN_POLL_SECONDS, COST_FACTOR = 2.0, 20.0
 """Seconds between two walks at least, and how many times longer than a walk takes of a processor."""
+LOST_SECONDS = 60.0
+"""Seconds without an answer after which the agent is asked again: it may have been started again. A walk over five
+million entries takes half of that."""
 NO_FLOWS = {False: "a recording holds no single flows", True: NO_ANSWER[True][0]}
 
 
@@ -76,7 +79,7 @@ class FlowsScreen(DetailScreen):
         now = monotonic()
         if self.app.screen is not self or now - self._filtered_at < SETTLE_SECONDS:
             return
-        if self._asked == self.wanted and self._answerable:
+        if self._asked == self.wanted and self._answerable and now - self._asked_at < LOST_SECONDS:
             return
         if self._is_new_enough(now):
             return
