@@ -295,6 +295,7 @@ def _history_line(one: Transaction, undone: bool) -> str:
     steps += [action_text(one.action)] if one.action else []
     actor = one.actor.login or one.actor.user
     notes = [
+        *([f"in {one.plan.target.name}"] if one.plan.target else []),
         *(["persisted"] if one.persisted else []),
         *(f"{each.name} not kept: {_value_when_kept(each)}" for each in one.not_kept),
         *(["undone"] if undone else []),

@@ -23,7 +23,7 @@ SIZE = 200
 BACKLOG, PORTS, NETFLOW, BUFFER = 16, 200, 2055, 65_536
 MAX_AT_DATABASE = 40
 """Healthy containers with a connection over the bridge: the host's neighbour table has room for some hundreds."""
-_BATCH = 8
+_BATCH = 16
 """Processes that start at the same time, each with a pipe to its parent."""
 _READY_SECONDS = 60.0
 _BEGUN = b"."
