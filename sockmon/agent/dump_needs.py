@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from sockmon.agent.cheap_parts import CheapParts
 from sockmon.errors import ReadError
 from sockmon.kernel.sockets.port_ranges import RANGE, RESERVED, parse_reserved
+from sockmon.model.snapshot import Conntrack
 from sockmon.port_lists import count_in
 
 PARTS = ("states", "ports", "udp", "snat", "queues", "datagrams")
 """Fields of a Netns that are read when they are needed, or when somebody looks."""
+TABLE = "table"
+"""Not a field of its own: the entries of the connection table by what fills it, the evidence of an alarm."""
 SMALL = frozenset(("datagrams",))
 """Those that a visit reads itself."""
 MIN_SHARE = 4
@@ -32,7 +35,8 @@ _NAT_COUNTERS = ("drop", "insert_failed")
 
 
 def needed_parts(now: CheapParts, before: CheapParts | None) -> frozenset[str]:
-    """Return those of PARTS that have to be dumped; `before` are the numbers of the last visit, None at first."""
+    """Return those of PARTS and TABLE that have to be dumped; `before` are the numbers of the last visit, None at
+    first."""
     stat = now.sockstat
     if stat is None:
         return frozenset(("states", "ports", "udp", "datagrams"))
@@ -52,9 +56,16 @@ def needed_parts(now: CheapParts, before: CheapParts | None) -> frozenset[str]:
         moved = last is not None and any(
             tracking.stats.get(name, 0) > last.stats.get(name, 0) for name in _NAT_COUNTERS
         )
+        if is_filling(tracking) or moved:
+            needed.add(TABLE)
         if moved or tracking.count >= min(MIN_TRACKED, size // MIN_SHARE):
             needed.add("snat")
     return frozenset(needed)
+
+
+def is_filling(table: Conntrack) -> bool:
+    """Return whether the connection table is at least half full."""
+    return 2 * table.count >= table.maximum > 0
 
 
 def _range_size(sysctls: Mapping[str, str]) -> int:

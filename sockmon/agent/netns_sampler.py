@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from sockmon.agent.budget import Budget, BudgetedTask
 from sockmon.agent.cheap_parts import CheapParts
 from sockmon.agent.datagram_sampler import DatagramSampler
+from sockmon.agent.dump_needs import is_filling
 from sockmon.agent.listener_owners import with_holders
 from sockmon.agent.part import read_or_missing
 from sockmon.agent.port_sampler import PortSampler
@@ -68,11 +69,6 @@ class _UdpScan(NamedTuple):
     high: int
     reserved: int
     use: UdpPortUse
-
-
-def is_filling(table: Conntrack) -> bool:
-    """Return whether the table is at least half full."""
-    return 2 * table.count >= table.maximum > 0
 
 
 class NetnsSampler:
@@ -138,8 +134,15 @@ class NetnsSampler:
             counters,
             read_or_missing(missing, "sysctls", lambda: sysctl.read_all(handle, missing=missing)) or {},
             None if listeners is None else self._with_owners(listeners),
-            read_or_missing(missing, "conntrack", lambda: conntrack.read(handle)),
+            read_or_missing(missing, "conntrack", self._tracking),
         )
+
+    def _tracking(self) -> Conntrack:
+        """Return the count now; the table of our own namespace, or of the one that is shown, is read more often if
+        it fills."""
+        found = conntrack.read(self.handle)
+        self.table.budget = FILLING_TABLE if is_filling(found) else TABLE
+        return found
 
     def sample_of(self, parts: CheapParts, missing: list[Missing]) -> Netns:
         """Return the namespace as of the visit that has read `parts`, with the last result of each task."""
@@ -340,7 +343,6 @@ class NetnsSampler:
         table = self.table.value
         if table is None:
             return gauge
-        self.table.budget = FILLING_TABLE if is_filling(gauge) else TABLE
         return replace(
             gauge, table_at=self.table.at, table=table.entries, unreplied=table.unreplied, tops=table.tops
         )

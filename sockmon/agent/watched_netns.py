@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from sockmon.agent.budget import BudgetedTask
 from sockmon.agent.cheap_parts import CheapParts, read_cheap_parts
-from sockmon.agent.dump_needs import PARTS, SMALL, needed_parts
+from sockmon.agent.dump_needs import PARTS, SMALL, TABLE, needed_parts
 from sockmon.agent.netns_sampler import NetnsSampler
 from sockmon.kernel.namespace_handle import SOCKETS, NetnsHandle
 from sockmon.kernel.netns_visits import NetnsPlace, NetnsVisits
@@ -137,6 +137,7 @@ class WatchedNetns:
             "ports": sampler.ports.task,
             "udp": sampler.udp,
             "snat": sampler.snat,
+            TABLE: sampler.table,
         }
         found = [task for part, task in every.items() if part in needed or task.active]
         return [*found, *sampler.port_tasks] if {"ports", "snat"} & needed else found
