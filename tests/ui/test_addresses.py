@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
-from sockmon.model.host import Missing
+from sockmon.model.host import Missing, Neighbours
 from sockmon.model.nat_rules import Conditions, NatRule, NatRules, NatTarget, NotrackRule
 from sockmon.model.netns_rules import (
     Address,
@@ -18,6 +19,7 @@ from sockmon.model.netns_rules import (
     Route,
 )
 from sockmon.ui.detail.addresses import AddressesScreen
+from sockmon.ui.detail.addresses_text import host_tables
 from sockmon.ui.detail.ceiling import CeilingScreen
 from sockmon.ui.help import HelpScreen
 from sockmon.ui.main.screen import MainScreen
@@ -129,3 +131,13 @@ async def test_i_opens_it_from_the_main_screen_and_from_a_ceiling_and_escape_ret
         await pilot.press("question_mark", "i")
         await pilot.pause()
         assert isinstance(app.screen, HelpScreen), "the help is in front of it"
+
+
+def test_the_tables_that_all_namespaces_share() -> None:
+    shared = replace(
+        detail_app.snapshot(),
+        neighbours=(Neighbours("arp_cache", 12, 0), Neighbours("ndisc_cache", 3, 0)),
+        sysctls={"net.ipv4.neigh.default.gc_thresh3": "1024"},
+    )
+    assert host_tables(shared) == "arp_cache 12 / 1,024, ndisc_cache 3"
+    assert host_tables(detail_app.snapshot()) == ""

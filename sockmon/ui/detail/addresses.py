@@ -15,7 +15,7 @@ from sockmon.model.detail import Detail
 from sockmon.model.host import Missing
 from sockmon.model.netns_rules import NetnsDetail, NetnsQuery
 from sockmon.ui import keys
-from sockmon.ui.detail.addresses_text import lines, sections
+from sockmon.ui.detail.addresses_text import host_tables, lines, sections
 from sockmon.ui.detail.detail_screen import DetailScreen
 from sockmon.ui.snapshot_lookup import find_netns
 from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
@@ -98,7 +98,7 @@ class AddressesScreen(DetailScreen):
         # The scroll bar takes one cell; nearly every answer is longer than the screen.
         width = max(self.app.size.width - 3, 40)
         items = []
-        for section in sections(detail, snapshot.neighbours or (), width, self._first):
+        for section in sections(detail, host_tables(snapshot), width, self._first):
             items.append(Labelled("", Text("\n").join(lines(section, width))))
             items += [Labelled("", paragraph, 4) for paragraph in section.paragraphs]
             items.append(Labelled("", Text()))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from rich.text import Text
 
 from sockmon import format
-from sockmon.model.host import Neighbours
+from sockmon.ceilings.neighbours import FAMILIES
 from sockmon.model.nat_rules import NatRule, NatRules, NotrackRule, action_text, conditions_text
 from sockmon.model.netns_rules import Address, IpvsService, Link, NeighbourCount, NetnsDetail, PolicyRule, Route
+from sockmon.model.snapshot import Snapshot
 from sockmon.ui.widgets.column import cut_middle
 
 MAX_SHOWN = 200
@@ -38,9 +39,9 @@ class Section(NamedTuple):
     """In place of rows: each may be wrapped."""
 
 
-def sections(detail: NetnsDetail, tables: Iterable[Neighbours], width: int, first: str = "") -> list[Section]:
-    """Return everything of an answer, for `width` cells; `tables` are the neighbour tables of the host, `first` is
-    the kind that the page begins with: `nat`, else the links."""
+def sections(detail: NetnsDetail, tables: str, width: int, first: str = "") -> list[Section]:
+    """Return everything of an answer, for `width` cells; `tables` is what `host_tables` returns, `first` is the
+    kind that the page begins with: `nat`, else the links."""
     names = {link.index: link.name for link in detail.links}
     nat = list(_nat_sections(detail.nat, width)) if detail.nat else []
     rest = [
@@ -51,6 +52,16 @@ def sections(detail: NetnsDetail, tables: Iterable[Neighbours], width: int, firs
         *_neighbours(detail, names, tables),
     ]
     return [*nat, *rest, *_ipvs(detail)] if first == "nat" else [*rest, *nat, *_ipvs(detail)]
+
+
+def host_tables(snapshot: Snapshot) -> str:
+    """Return the neighbour tables that all namespaces share: `arp_cache 12 / 1,024`; empty if not visible."""
+    shown = []
+    for table in snapshot.neighbours or ():
+        limit = snapshot.sysctls.get(f"net.{FAMILIES.get(table.table, '')}.neigh.default.gc_thresh3", "")
+        most = f" / {format.count(int(limit))}" if limit.isdecimal() else ""
+        shown.append(f"{table.table} {format.count(table.entries)}{most}")
+    return ", ".join(shown)
 
 
 def lines(section: Section, width: int) -> Iterator[Text]:
@@ -183,13 +194,12 @@ def _policy_row(row: PolicyRule) -> list[Text]:
     return [Text(str(row.priority)), Text(f"v{row.family}", "muted"), Text(row.action), Text(row.selector)]
 
 
-def _neighbours(detail: NetnsDetail, names: dict[int, str], tables: Iterable[Neighbours]) -> Iterator[Section]:
+def _neighbours(detail: NetnsDetail, names: dict[int, str], tables: str) -> Iterator[Section]:
     if detail.neighbours_total is not None:
         rows = [_neighbour_row(row, names) for row in detail.neighbours]
-        host = ", ".join(f"{table.table} {format.count(table.entries)}" for table in tables)
         heading = _heading("Neighbours", detail.neighbours_total, detail.neighbours_total)
-        if host:
-            heading.append(f" · all namespaces share the tables of the host: {host}", "muted")
+        if tables:
+            heading.append(f" · shared by all namespaces: {tables}", "muted")
         yield Section(heading, rows, ("LINK", "IP", ">ENTRIES", "STATES"))
 
 
