@@ -67,9 +67,8 @@ class AppContext(Protocol):
     def plan_context(self) -> PlanContext | None:
         """Return what a plan is made from; None before the first sample."""
 
-    @property
-    def planned_netns(self) -> NetnsTarget | None:
-        """The network namespace whose settings are planned; None: the one that sockmon was started for."""
+    def plan_in(self, netns: NetnsTarget | None) -> None:
+        """Read and plan the settings of this network namespace from now on; None: that of sockmon."""
 
     def tune(self, reading: Reading | None = None, wanted: Mapping[str, str] | None = None) -> None:
         """Open the tuning panel, with the advice of `reading` filled in, or with `wanted`: values by key."""

@@ -36,8 +36,9 @@ class NavigatingApp(HoldApp):
         to an open panel."""
         if reading is None and not wanted and self._return_to(TuningPanel):
             return
-        self.helper_session.plan_in(self._target_of(reading))
-        self.push_screen(TuningPanel(reading, wanted))
+        netns = self._target_of(reading)
+        self.plan_in(netns)
+        self.push_screen(TuningPanel(reading, wanted, netns))
 
     def _target_of(self, reading: Reading | None) -> NetnsTarget | None:
         """Return the network namespace whose settings a change for `reading` is about; None: that of sockmon."""

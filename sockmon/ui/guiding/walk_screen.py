@@ -125,6 +125,8 @@ class WalkScreen(SummaryScreen):
 
     def on_screen_resume(self) -> None:
         """Read the values again: another process may have changed them."""
+        # A guide samples, and so changes, the network namespace that sockmon was started for.
+        self.sockmon.plan_in(None)
         self._read_settings()
 
     # What is shown

@@ -208,6 +208,7 @@ class HistoryScreen(DetailScreen):
             self.sockmon.show_message(f"{error.message}; {error.hint}")
             return
         self._undo = kept
+        self.sockmon.plan_in(kept.plan.target)
         wanted = keys_to_read(setting.name for setting in kept.plan.settings)
         if not self.sockmon.ask_helper(ReadSettings(tuple(wanted))):
             self._undo = None

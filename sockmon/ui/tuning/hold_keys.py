@@ -79,10 +79,9 @@ class HoldApp(App[None]):
         """Whether the user has pressed a key since the start."""
         return self._key_presses.count > 0
 
-    @property
-    def planned_netns(self) -> NetnsTarget | None:
-        """The network namespace whose settings are planned; None: the one that sockmon was started for."""
-        return self.helper_session.netns
+    def plan_in(self, netns: NetnsTarget | None) -> None:
+        """Read and plan the settings of this network namespace from now on; None: that of sockmon."""
+        self.helper_session.plan_in(netns)
 
     def plan_context(self) -> PlanContext | None:
         """Return what a plan is made from; None before the first values."""

@@ -19,6 +19,7 @@ from sockmon import ceilings, format
 from sockmon.assess import Assessment
 from sockmon.document import sentence
 from sockmon.model.helper_protocol import Answer, HelperStatus, ReadSettings, RequestFailed, SettingsRead
+from sockmon.model.plan import NetnsTarget
 from sockmon.model.report import Reading
 from sockmon.model.severity import ALARMS
 from sockmon.tunables import row_of
@@ -64,9 +65,16 @@ class TuningPanel(DetailScreen):
     VERTICAL_BREAKPOINTS = [(0, "-short"), (36, "-high")]  # noqa: RUF012
     AUTO_FOCUS = "#settings"
 
-    def __init__(self, reading: Reading | None = None, wanted: Mapping[str, str] | None = None) -> None:
-        """`wanted`: values by key that are in the plan already; without it the best remedy of `reading` is."""
+    def __init__(
+        self,
+        reading: Reading | None = None,
+        wanted: Mapping[str, str] | None = None,
+        netns: NetnsTarget | None = None,
+    ) -> None:
+        """`wanted`: values by key that are in the plan already; without it the best remedy of `reading` is.
+        `netns`: the network namespace whose settings these are; None: that of sockmon."""
         super().__init__()
+        self._netns = netns
         self.reading = reading
         self._whole: Assessment | None = None
         self._draft = DraftPlan()
@@ -102,7 +110,9 @@ class TuningPanel(DetailScreen):
         self.query_one(NarrowInput).cursor_blink = False
 
     def on_screen_resume(self) -> None:
-        """Read the values again: another process may have changed them."""
+        """Read the values again: another process may have changed them, and another screen may have read those of
+        another network namespace."""
+        self.sockmon.plan_in(self._netns)
         self._read_settings()
 
     def _read_settings(self) -> None:
@@ -115,8 +125,7 @@ class TuningPanel(DetailScreen):
     def show(self, assessment: Assessment) -> None:
         """Take a new Assessment: what is shown is that of the namespace whose settings are planned."""
         self._whole = assessment
-        target = self.sockmon.planned_netns
-        super().show(assessment.of(target.inode) if target else assessment.of_first)
+        super().show(assessment.of(self._netns.inode) if self._netns else assessment.of_first)
 
     def draw(self, assessment: Assessment) -> None:
         if self.reading:
@@ -131,8 +140,7 @@ class TuningPanel(DetailScreen):
 
     def _draw_head(self, assessment: Assessment) -> None:
         host, spaces = assessment.snapshot.host.name, assessment.snapshot.netns
-        target = self.sockmon.planned_netns
-        netns = target.name if target else spaces[0].name if spaces else ""
+        netns = self._netns.name if self._netns else spaces[0].name if spaces else ""
         where = f"{host} · netns {netns}" if netns else host
         self.set_title(Text.assemble(("Tuning", "heading"), " · ", (where, "strong")))
 
