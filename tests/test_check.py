@@ -14,7 +14,7 @@ from sockmon.assess import Assessor
 from sockmon.ceilings import TITLES
 from sockmon.cli.check import as_text
 from sockmon.cli.oneline import as_oneline
-from sockmon.model.report import Reading
+from sockmon.model.report import Reading, ReadingNetns
 from sockmon.model.snapshot import Missing
 from sockmon.observe import MOVEMENT, without_movement
 from sockmon.tuning.planning import catalog
@@ -31,6 +31,15 @@ def test_a_terminal_gets_lines_that_fit_and_the_worst_at_both_ends() -> None:
     assert max(map(len, lines)) <= 80
     assert "ephemeral ports" in lines[1]
     assert lines[-1].startswith("✖ HIT: ephemeral ports")
+
+
+def test_of_several_namespaces_the_last_line_names_the_one_of_the_worst() -> None:
+    first, second = (ReadingNetns(inode, name, "container", "") for inode, name in ((1, "web"), (2, "db")))
+    rows = [msgspec.structs.replace(row, netns=second) for row in REPORT.readings]
+    rows[0] = msgspec.structs.replace(rows[0], netns=first)
+    found = msgspec.structs.replace(REPORT, readings=tuple(rows))
+    last = " ".join(as_text(found, colour=False, width=80).rpartition("HIT: ")[2].split())
+    assert last.startswith(f"{TITLES[rows[0].ceiling]} web: {rows[0].subject}")
 
 
 def test_a_program_gets_a_line_each() -> None:

@@ -141,7 +141,7 @@ def _verdict_summary(report: Report) -> str:
     if report.verdict not in ALARMS:
         return "no limit is near"
     worst = report.readings[0]
-    return f"{TITLES[worst.ceiling]} {worst.subject}, at the top"
+    return f"{TITLES[worst.ceiling]} {subject_in(worst, has_several(report))}, at the top"
 
 
 def _evidence_lines(reading: Reading, width: int | None, plan: str) -> Iterator[str]:
