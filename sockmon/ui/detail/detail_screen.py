@@ -19,10 +19,13 @@ from sockmon.assess import Assessment
 from sockmon.model.detail import Detail, DetailQuery, ListenerQuery, ProcessQuery, Socket
 from sockmon.model.severity import Severity
 from sockmon.model.snapshot import Listener, Owner
+from sockmon.model.socket_detail import SocketQuery
+from sockmon.model.socket_list import SocketKey
 from sockmon.ui import keys
 from sockmon.ui.appearance.styles import SEVERITY_STYLES
 from sockmon.ui.context import AppContext, app_context
-from sockmon.ui.detail.socket_target import LISTENER_GONE, netns_of, socket_target
+from sockmon.ui.detail.socket_target import LISTENER_GONE, netns_of, socket_key, socket_target
+from sockmon.ui.detail.sockets_place import SocketsPlace
 from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
 from sockmon.ui.widgets.table import Table
 
@@ -179,8 +182,8 @@ class DetailScreen(Screen[None]):
         """The inode of the network namespace that the page is about; None: that of the main screen."""
         return None
 
-    def open_detail(self, query: DetailQuery) -> None:
-        """Open the page of a process, a port group or a listener."""
+    def open_detail(self, query: DetailQuery | SocketsPlace) -> None:
+        """Open the page of a row, or the list of sockets."""
         self.sockmon.open(query)
 
     def on_table_opened(self, event: Table.Opened) -> None:
@@ -191,10 +194,12 @@ class DetailScreen(Screen[None]):
         elif found is not None:
             self.open_detail(found)
 
-    def opens(self, table: Table[Any], row: Any) -> DetailQuery | str | None:
+    def opens(self, table: Table[Any], row: Any) -> DetailQuery | SocketsPlace | str | None:
         """Return the page of a row, or a message if it has none; None if there is no more to do."""
         assert self.assessment is not None
         snapshot = self.assessment.of(self.netns_inode).snapshot
+        if isinstance(row, Socket) and (key := self._key_of(row)):
+            return SocketQuery(key)
         owner = row.owner if isinstance(row, Socket) else row
         if isinstance(owner, Owner):
             return ProcessQuery(owner.pid, owner.start)
@@ -204,6 +209,11 @@ class DetailScreen(Screen[None]):
             netns = netns_of(row, snapshot)
             return ListenerQuery(netns, row.inode) if netns is not None else LISTENER_GONE
         return "no page for this row"
+
+    def _key_of(self, row: Socket) -> SocketKey | None:
+        """Return which socket it is; None if nobody can be asked about it, as with a recording."""
+        netns = self.netns_inode
+        return socket_key(row, netns) if netns and self.sockmon.source.live else None
 
 
 def clock_time(wall: float, seconds: bool = True) -> str:

@@ -19,6 +19,7 @@ from sockmon.ui import keys
 from sockmon.ui.detail.detail_screen import DetailScreen
 from sockmon.ui.detail.flow_table import FlowTable
 from sockmon.ui.detail.polling_screen import NO_ANSWER, STALE_SECONDS
+from sockmon.ui.detail.sockets_place import SocketsPlace
 from sockmon.ui.filtering.filter import Filter
 from sockmon.ui.filtering.flow_terms import describe_terms, terms_of_filter
 from sockmon.ui.snapshot_lookup import find_netns
@@ -182,6 +183,6 @@ class FlowsScreen(DetailScreen):
     def _filter_left(self) -> None:
         self.query_one(FlowTable).focus()
 
-    def opens(self, table: Table[Any], row: Any) -> DetailQuery | str | None:
+    def opens(self, table: Table[Any], row: Any) -> DetailQuery | SocketsPlace | str | None:
         """Return the page of a flow."""
         return FlowQuery(row) if isinstance(row, Flow) else super().opens(table, row)

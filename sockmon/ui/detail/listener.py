@@ -22,6 +22,7 @@ from sockmon.ui.detail.detail_screen import severity_text
 from sockmon.ui.detail.polling_screen import PollingScreen
 from sockmon.ui.detail.share_tables import OwnerTable, ShareTable, severity_of, share_rows
 from sockmon.ui.detail.socket_table import SocketTable
+from sockmon.ui.detail.sockets_place import SocketsPlace, of_connection
 from sockmon.ui.levels import levels_of
 from sockmon.ui.snapshot_lookup import find_listener, find_netns
 from sockmon.ui.widgets.bar import bar
@@ -40,6 +41,14 @@ class ListenerScreen(PollingScreen[ListenerQuery, ListenerDetail]):
         super().__init__(target)
         self._listener: Listener | None = None
         self._own_points: list[Point] = []
+
+    @property
+    def sockets_place(self) -> SocketsPlace | None:
+        """The list of all its connections."""
+        listener = self._listener
+        if listener is None or listener.protocol != "tcp":
+            return None
+        return of_connection(self.target.netns, listener.address, listener.port)
 
     @property
     def netns_inode(self) -> int | None:

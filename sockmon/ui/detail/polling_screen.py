@@ -29,6 +29,7 @@ from sockmon.ui.detail.detail_screen import DetailScreen
 from sockmon.ui.detail.share_tables import ShareTable
 from sockmon.ui.detail.socket_table import SocketTable
 from sockmon.ui.detail.socket_target import NO_OWNER_REASON
+from sockmon.ui.detail.sockets_place import SocketsPlace
 from sockmon.ui.widgets.filter_line import FilterLine
 from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
 from sockmon.ui.widgets.table import Table
@@ -51,7 +52,7 @@ D = TypeVar("D", ProcessDetail, GroupDetail, ListenerDetail, DescriptorsDetail)
 class PollingScreen(DetailScreen, Generic[Q, D]):
     """Keeps the newest answer; requests one only while it is on top and not paused. Its tables share a filter."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [keys.binding("filter")]
+    BINDINGS: ClassVar[list[BindingType]] = [keys.binding("filter"), keys.binding("zoom")]
 
     def __init__(self, target: Q) -> None:
         super().__init__()
@@ -165,9 +166,28 @@ class PollingScreen(DetailScreen, Generic[Q, D]):
         """The table that a share narrows."""
         return self.query_one(SocketTable)
 
-    def opens(self, table: Table[Any], row: Any) -> DetailQuery | str | None:
-        """Filter the sockets by a share; for a row that leads to this very page, return a message."""
+    @property
+    def sockets_place(self) -> SocketsPlace | None:
+        """The list of all sockets that the page is about; None if there is none."""
+        return None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide the key of the list where no list can be asked for."""
+        if action == "zoom":
+            return self.sockets_place is not None and self.sockmon.source.live
+        return super().check_action(action, parameters)
+
+    def action_zoom(self) -> None:
+        """Open the list of all sockets that the page is about."""
+        if place := self.sockets_place:
+            self.open_detail(place)
+
+    def opens(self, table: Table[Any], row: Any) -> DetailQuery | SocketsPlace | str | None:
+        """List the sockets of a share, or filter those of the page; for a row that leads to this very page, return
+        a message."""
         if isinstance(table, ShareTable):
+            if table.field and (place := self.sockets_place) and self.sockmon.source.live:
+                return place.narrowed(table.field, row[0])
             if not table.field:
                 return self.about_share(row[0])
             self.narrow(table.field, row[0])

@@ -18,6 +18,7 @@ from sockmon.ui.detail.detail_screen import severity_text
 from sockmon.ui.detail.polling_screen import PollingScreen
 from sockmon.ui.detail.share_tables import OwnerTable, ShareTable, share_rows
 from sockmon.ui.detail.socket_table import SocketTable
+from sockmon.ui.detail.sockets_place import SocketsPlace, of_connection
 from sockmon.ui.levels import levels_of
 from sockmon.ui.snapshot_lookup import find_group, find_netns
 from sockmon.ui.widgets.bar import bar
@@ -34,6 +35,12 @@ class PortGroupScreen(PollingScreen[GroupQuery, GroupDetail]):
             PortGroup(target.source, target.destination, target.port, 0, 0, (), device=target.device)
         )
         self._group: PortGroup | None = None
+
+    @property
+    def sockets_place(self) -> SocketsPlace | None:
+        """The list of all its connections."""
+        target = self.target
+        return of_connection(target.netns, target.source, 0, target.destination, target.port)
 
     @property
     def netns_inode(self) -> int | None:

@@ -21,6 +21,7 @@ from sockmon.model.detail import Detail, DetailQuery, Limit, ListenerQuery, Proc
 from sockmon.model.limit_origin import LimitOrigin
 from sockmon.model.process_facts import DescriptorsQuery, MemoryDetail, MemoryQuery, ProcessFacts
 from sockmon.model.snapshot import UNLIMITED, Listener, Process, Snapshot
+from sockmon.model.socket_detail import SocketQuery
 from sockmon.tunables.limit_origin.limit_value import NAMES
 from sockmon.tunables.limit_origin.text import describe, to_last
 from sockmon.ui import keys
@@ -31,7 +32,8 @@ from sockmon.ui.detail.process_text import IN_LINES, identity_facts
 from sockmon.ui.detail.process_usage import descriptor_limit, descriptor_usage
 from sockmon.ui.detail.share_tables import ShareTable, share_rows
 from sockmon.ui.detail.socket_table import SocketTable, queue_text
-from sockmon.ui.detail.socket_target import socket_target
+from sockmon.ui.detail.socket_target import socket_key, socket_target
+from sockmon.ui.detail.sockets_place import SocketsPlace, of_process
 from sockmon.ui.filtering.filter import ALL, Filterable
 from sockmon.ui.filtering.row_values import LISTENER, listener_values
 from sockmon.ui.snapshot_lookup import find_netns, find_process
@@ -55,6 +57,11 @@ class ProcessScreen(PollingScreen[ProcessQuery, ProcessDetail]):
         self._before: ProcessFacts | None = None
         """The facts of the answer before, for rates."""
         self._memory: MemoryDetail | None = None
+
+    @property
+    def sockets_place(self) -> SocketsPlace | None:
+        """The list of all its sockets."""
+        return of_process(self.target.pid)
 
     def parts(self) -> Iterable[Widget]:
         yield LabelledList(10, id="identity")
@@ -199,7 +206,7 @@ class ProcessScreen(PollingScreen[ProcessQuery, ProcessDetail]):
             other = f"By state · {format.plural(detail.unlisted, 'socket')} not listed"
             self.query_one("#states").border_title = other
 
-    def opens(self, table: Table[Any], row: Any) -> DetailQuery | str | None:
+    def opens(self, table: Table[Any], row: Any) -> DetailQuery | SocketsPlace | str | None:
         """Return a message for a limit: it has no page. Sockets and listeners are looked for in the network
         namespace of the process alone."""
         if isinstance(row, Limit):
@@ -217,7 +224,9 @@ class ProcessScreen(PollingScreen[ProcessQuery, ProcessDetail]):
             return self._opens_in_netns(table, row, self.detail.netns)
         return super().opens(table, row)
 
-    def _opens_in_netns(self, table: Table[Any], row: Socket | Listener, inode: int) -> DetailQuery | str | None:
+    def _opens_in_netns(
+        self, table: Table[Any], row: Socket | Listener, inode: int
+    ) -> DetailQuery | SocketsPlace | str | None:
         assert self.assessment is not None
         whole = self.assessment.snapshot
         netns = find_netns(whole, inode)
@@ -226,6 +235,8 @@ class ProcessScreen(PollingScreen[ProcessQuery, ProcessDetail]):
             return f"{what}: it is in network namespace {inode}, which is not watched"
         if isinstance(row, Listener):
             return ListenerQuery(inode, row.inode)
+        if self.sockmon.source.live and (key := socket_key(row, inode)):
+            return SocketQuery(key)
         return socket_target(row, narrowed(whole, inode))
 
     def about_share(self, name: str) -> str | None:

@@ -72,6 +72,8 @@ class SocketListScreen(DetailScreen):
         self._answerable = True
         self._sent_at = self._heard_at = 0.0
         self._typing: Timer | None = None
+        self._stopped = False
+        """Whether the dump was stopped because another screen came on top."""
 
     def parts(self) -> Iterable[Widget]:
         yield LabelledList(10, id="missing")
@@ -172,11 +174,13 @@ class SocketListScreen(DetailScreen):
     def on_screen_suspend(self) -> None:
         """Stop the dump: nobody sees it."""
         if self._progress is None or not self._progress.complete:
+            self._stopped = True
             self.sockmon.ask(StopSocketList())
 
     def on_screen_resume(self) -> None:
         """Ask again for what was stopped."""
-        if self.is_mounted and self.query_sent and (self._progress is None or not self._progress.complete):
+        if self._stopped:
+            self._stopped = False
             self._request()
 
     # Drawing

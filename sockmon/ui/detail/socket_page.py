@@ -21,6 +21,7 @@ from sockmon.ui.detail.polling_screen import NO_ANSWER, STALE_SECONDS
 from sockmon.ui.detail.share_tables import OwnerTable
 from sockmon.ui.detail.socket_columns import columns
 from sockmon.ui.detail.socket_text import socket_facts
+from sockmon.ui.detail.sockets_place import SocketsPlace
 from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
 from sockmon.ui.widgets.table import Table
 
@@ -131,7 +132,7 @@ class SocketScreen(DetailScreen):
         peers.show((peer.socket,) if peer else ())
         self.fit_row("#who", owners, peers)
 
-    def opens(self, table: Table[Any], row: Any) -> DetailQuery | str | None:
+    def opens(self, table: Table[Any], row: Any) -> DetailQuery | SocketsPlace | str | None:
         """Open the other end, or a process that holds this one."""
         return SocketQuery(row.key) if isinstance(row, ListedSocket) else super().opens(table, row)
 

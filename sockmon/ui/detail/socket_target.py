@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from sockmon.model.detail import DetailQuery, GroupQuery, ListenerQuery, Socket
 from sockmon.model.snapshot import Listener, Netns, Snapshot
+from sockmon.model.socket_list import UNIX, SocketKey
 from sockmon.ui.filtering.row_values import endpoint
 
+_AF_UNIX, _AF_INET, _AF_INET6 = 1, 2, 10
 LISTENER_GONE = "this listener is closed, or missing from the last sample"
 NO_OWNER_REASON = {
     "TIME_WAIT": "closed by the process, kept by the kernel",
@@ -32,6 +34,18 @@ def socket_target(socket: Socket, snapshot: Snapshot) -> DetailQuery | str:
     if reason := NO_OWNER_REASON.get(socket.state):
         return f"{what}: {reason}"
     return f"{what}: no page for one socket; see it with: ss -anep, inode {socket.inode}"
+
+
+def socket_key(row: Socket, netns: int) -> SocketKey | None:
+    """Return which socket a row of a page is; None if the kernel did not tell, as with the text of /proc/net."""
+    if row.protocol == UNIX:
+        return SocketKey(netns, UNIX, _AF_UNIX, row.cookie, row.inode) if row.inode else None
+    if not row.cookie:
+        return None
+    (source, sport), (destination, dport) = endpoint(row.local), endpoint(row.remote)
+    family = _AF_INET6 if row.local.startswith("[") else _AF_INET
+    ends = (source, sport or 0, destination, dport or 0)
+    return SocketKey(netns, row.protocol, family, row.cookie, row.inode, *ends, row.device)
 
 
 def _own_listener(socket: Socket, netns: Netns) -> DetailQuery | None:

@@ -15,6 +15,11 @@ class SocketsPlace(NamedTuple):
     sort: str = ""
     """Title of a column of the list; empty: the most bytes in the queues first."""
 
+    def narrowed(self, field: str, value: str) -> SocketsPlace:
+        """Return those of them whose `field` has this value."""
+        quoted = f'"{value}"' if field == "state" else value
+        return self._replace(filter=f"{self.filter} {field}:{quoted}")
+
 
 def of_state(netns: int, state: str) -> SocketsPlace:
     """Return the TCP sockets in one state."""
@@ -24,6 +29,11 @@ def of_state(netns: int, state: str) -> SocketsPlace:
 def of_protocol(netns: int, protocol: str) -> SocketsPlace:
     """Return the sockets of one protocol: udp, raw, packet, unix."""
     return SocketsPlace(netns, f"proto:{protocol}")
+
+
+def of_process(pid: int) -> SocketsPlace:
+    """Return the sockets that a process holds, in any namespace."""
+    return SocketsPlace(0, f"pid:{pid}")
 
 
 def of_connection(
