@@ -16,6 +16,7 @@ from sockmon.ui.detail.flows import FlowsScreen
 from sockmon.ui.detail.listener import ListenerScreen
 from sockmon.ui.detail.port_group import PortGroupScreen
 from sockmon.ui.detail.process import ProcessScreen
+from sockmon.ui.detail.socket_list import SocketListScreen
 from sockmon.ui.help import HelpScreen
 from sockmon.ui.main.panes.ports import GroupRow, ListenerRow
 from sockmon.ui.main.panes.processes import ProcessRow
@@ -33,7 +34,7 @@ MODES = {
     "processes zoomed": ["2", "z"],
     "groups": ["3"],
     "groups zoomed": ["3", "z"],
-    "states zoomed, then the board": ["1", "z", "b"],
+    "processes zoomed, then the board": ["2", "z", "b"],
     "board, then a pane": ["b", "3"],
 }
 FILTERS = ("", "proc:nginx", "rtt:>1", "nosuchthing")
@@ -132,7 +133,7 @@ async def answers(app: SockmonApp, pilot: Pilot[None], table: Table[Any], index:
     await until(pilot, lambda: not isinstance(app.screen, MainScreen) or bool(app._notifications))
     said = [each.message for each in app._notifications]
     if not isinstance(app.screen, MainScreen):
-        assert table.id == "entries" or opened(app, row)
+        assert table.id in ("entries", "states") or opened(app, row)
         await on_the_main_screen(app, pilot)
         return
     assert len(said) == 1, row
@@ -157,8 +158,26 @@ async def test_the_focus_returns_to_a_visible_table() -> None:
             await on_the_main_screen(app, pilot)
 
 
-async def test_a_state_shows_the_owners_of_its_sockets() -> None:
+async def test_a_state_opens_the_list_of_its_sockets() -> None:
     async with play(size=(80, 24)) as (app, pilot, _):
+        for name, typed in (("CLOSE_WAIT", 'proto:tcp state:"CLOSE_WAIT"'), ("unix", "proto:unix")):
+            await pilot.press("1")
+            states = app.screen.query_one("#states", Table)
+            states.move([row.name for row in states.arranged].index(name))
+            await pilot.press("enter")
+            await until(pilot, lambda: isinstance(app.screen, SocketListScreen))
+            assert isinstance(app.screen, SocketListScreen)
+            assert app.screen.place.filter == typed
+            await on_the_main_screen(app, pilot)
+        await pilot.press("1", "z")
+        await until(pilot, lambda: isinstance(app.screen, SocketListScreen))
+        await pilot.press("z")
+        await until(pilot, lambda: isinstance(app.screen, MainScreen))
+
+
+async def test_a_state_of_a_recording_shows_the_owners_of_its_sockets() -> None:
+    async with play(size=(80, 24)) as (app, pilot, source):
+        source.live = False
         for state, table, first in (
             ("CLOSE_WAIT", "process-table", "java"),
             ("TIME_WAIT", "groups", "10.0.0.5"),
