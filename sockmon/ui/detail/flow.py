@@ -16,6 +16,7 @@ from sockmon.ui.detail.detail_screen import DetailScreen, clock_time
 from sockmon.ui.detail.flow_table import left_text, state_text, tuple_text
 from sockmon.ui.detail.flow_ways import Way, WayTable, ways
 from sockmon.ui.detail.polling_screen import NO_ANSWER, POLL_SECONDS
+from sockmon.ui.detail.sockets_place import SocketsPlace
 from sockmon.ui.snapshot_lookup import find_netns
 from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
 from sockmon.ui.widgets.table import Table
@@ -97,7 +98,7 @@ class FlowScreen(DetailScreen):
             return ""
         return f"ended {since}" + ("; a new flow has the same addresses" if replaced else "")
 
-    def opens(self, table: Table[Any], row: Any) -> DetailQuery | str | None:
+    def opens(self, table: Table[Any], row: Any) -> DetailQuery | SocketsPlace | str | None:
         """Open the sockets or the flows that a row leads to."""
         if isinstance(row, Way):
             self.sockmon.open(row.opens)

@@ -88,6 +88,7 @@ SYNTAX: tuple[tuple[str, str], ...] = (
     ("port:443,8443", "one of several values"),
     ("port:8000-9000", "a range; also port:>8080 port:>=8080 port:<1024"),
     ("fds:>1k left:<10m", "numbers may have units"),
+    ("q>0", "a comparison needs no colon"),
     ("src:10.0.0.0/8", "a network; also an address, or the beginning of one"),
     ("!state:LISTEN", "rows that do not match the term"),
     ('proc:"nginx: worker"', "text in quotes is taken as it is"),
