@@ -58,7 +58,8 @@ def _sample(pending: Transaction, seconds: float) -> tuple[Outcome, ...]:
     """Return the outcomes after two samples or more: as many as show whether a counter is quiet, within
     `seconds`. Empty if that is too short: one sample does not show whether a queue stays full."""
     watch, end, samples_taken = OutcomeWatch(pending), time.monotonic() + seconds, 1
-    with open_samples(None, None) as samples:
+    netns = pending.plan.target.entry if pending.plan.target else None
+    with open_samples(None, netns) as samples:
         watch.add(samples.first)
         quiet_at = samples.first.snapshot.at + QUIET_SECONDS + 1.0
         while time.monotonic() < end:
