@@ -71,7 +71,10 @@ def test_a_file_that_is_not_toml_is_named_with_its_fault(tmp_path: Path, text: s
         ("read-only = true", "unknown key read-only; nearest: read_only"),
         ("colour = 'red'", "unknown key colour; known: theme, interval, read_only, [keys], [levels], [actions]"),
         ("[key]\nsort = 's'", "unknown section [key]; nearest: [keys]"),
-        ("[layout]\nx = 1", "unknown section [layout]; known: theme, interval, read_only, [keys], [levels], [actions]"),
+        (
+            "[layout]\nx = 1",
+            "unknown section [layout]; known: theme, interval, read_only, [keys], [levels], [actions]",
+        ),
     ],
 )
 def test_a_wrong_key_is_reported_and_the_rest_is_used(tmp_path: Path, text: str, fault: str) -> None:
