@@ -13,6 +13,8 @@ from sockmon.text import sanitize
 from sockmon.ui import keys
 from tests.terminal import on_terminal
 
+KNOWN = "theme, interval, read_only, [keys], [levels], [actions]"
+
 
 def _write(folder: Path, text: str) -> Path:
     path = folder / "config.toml"
@@ -69,7 +71,7 @@ def test_a_file_that_is_not_toml_is_named_with_its_fault(tmp_path: Path, text: s
         ("[keys]\nsort = ['s']", "keys: sort: expected text in quotes, got a list"),
         ("them = 'fjord'", "unknown key them; nearest: theme"),
         ("read-only = true", "unknown key read-only; nearest: read_only"),
-        ("colour = 'red'", "unknown key colour; known: theme, interval, read_only, [keys], [levels], [actions]"),
+        ("colour = 'red'", f"unknown key colour; known: {KNOWN}"),
         ("[key]\nsort = 's'", "unknown section [key]; nearest: [keys]"),
         (
             "[layout]\nx = 1",

@@ -7,6 +7,7 @@ inside of it: a namespace that has ended, or whose number another one has now, i
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
@@ -102,4 +103,4 @@ def _open_namespace(found: FoundNetns[_Row], proc: int) -> tuple[int, str]:
 
 def _mount_entry(point: str) -> str:
     name = given_name(point)
-    return f"ip netns exec {name} " if name else f"nsenter --net={point} "
+    return f"ip netns exec {shlex.quote(name)} " if name else f"nsenter --net={shlex.quote(point)} "
