@@ -91,6 +91,8 @@ class Transaction(msgspec.Struct, frozen=True):
     """The settings of a kept change that were not in effect any more when it was kept."""
     set_by_files: tuple[str, ...] = ()
     """Names of kept settings that a file of sysctl.d sets to another value: they last until it is applied."""
+    netns_ended: bool = False
+    """Whether the network namespace of the plan ended before it was rolled back, and its values with it."""
     action: ActionRecord | None = None
     """What was done to sockets, flows or a process, which has no way back; the plan is then empty."""
 

@@ -80,8 +80,9 @@ def _kept() -> tuple[str, Transaction, str, list[str]]:
 
 
 def test_a_namespace_that_ends_during_the_hold_ends_the_change() -> None:
-    state, messages, name, reused, value, left = inside(_ends_during_the_hold)
+    state, messages, name, reused, value, left, ended = inside(_ends_during_the_hold)
     assert (state, messages, left) == ("reverted", (ENDED.format(name),), [])
+    assert ended
     assert not reused or value == "8192"
 
 
@@ -95,7 +96,7 @@ def _ends_during_the_hold() -> tuple[object, ...]:
         again.write("8192")
     done = serve_until_decided(guard)
     value = again.read() if again else ""
-    return done.state, done.messages, str(other.pid), again is not None, value, journals(root)
+    return done.state, done.messages, str(other.pid), again is not None, value, journals(root), done.netns_ended
 
 
 @pytest.mark.parametrize("ends", [False, True])

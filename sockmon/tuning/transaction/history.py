@@ -17,6 +17,7 @@ from sockmon.model.transaction import Actor, ForeignValue, State, Transaction
 from sockmon.text import sanitize
 from sockmon.tuning.transaction import after_keep, broadcast, persist_on_keep
 from sockmon.tuning.transaction.journal import Done, Journal, JournalState
+from sockmon.tuning.transaction.plan_netns import ended_message
 from sockmon.tuning.transaction.state_dirs import StateDirs, open_private, write_whole
 
 MAX_TRANSACTIONS = 1000
@@ -86,7 +87,9 @@ def close_transaction(dirs: StateDirs, journal: Journal, state: State, messages:
         duration = after_keep.duration_of(journal.state, dirs.root)
         messages, set_by_files = messages + duration.messages + edited, duration.set_by_files
     done = to_transaction(journal.state, state, tuple(messages))
-    done = msgspec.structs.replace(done, set_by_files=set_by_files)
+    target = done.plan.target
+    netns_ended = target is not None and ended_message(target) in messages
+    done = msgspec.structs.replace(done, set_by_files=set_by_files, netns_ended=netns_ended)
     if new:
         # Before the history, because the screen reads the result from there.
         done = with_message(done, audit(dirs, done))

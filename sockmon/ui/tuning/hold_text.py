@@ -242,6 +242,8 @@ def _outcome(hold: HeldChange, ended: Transaction) -> tuple[str, str]:
         return "▲ REFUSED", "nothing was changed"
     if ended.state == "rebooted":
         return "◀ ROLLED BACK", "by a reboot"
+    if ended.netns_ended and ended.plan.target:
+        return "◀ ENDED", f"{sanitize(ended.plan.target.name, 60)} has ended, and {many} with it"
     return "◀ ROLLED BACK", f"{many}: all old values are restored"
 
 
