@@ -81,7 +81,7 @@ ACTIONS: tuple[Action, ...] = (
         "addresses", "i", "addresses", "Addresses", "Addresses, routes, NAT rules of the namespace", "View", "app"
     ),
     Action("descriptors", "l", "descriptors", "Descriptors", "List its open files", "Process", "process", True),
-    Action("memory", "M", "memory", "Memory", "Count its memory page by page: PSS", "Process", "process", True),
+    Action("memory", "M", "memory", "Memory", "Count its memory page by page: PSS", "Process", "process"),
     Action("tune", "t", "tune", "Tune", "What can be changed, and its effect", "Tune", "app", True),
     Action("tune.advice", "a", "advise", "Advice", "Plan the advised value", "Tune", "tune", True),
     Action("tune.drop", "x", "drop", "Drop", "Remove the value from the plan", "Tune", "tune", True),

@@ -216,6 +216,8 @@ class ProcessScreen(PollingScreen[ProcessQuery, ProcessDetail]):
             how = f"prlimit --pid {self.target.pid} shows and sets it"
             return f"{row.name}: soft {format.limit(row.soft)}, hard {format.limit(row.hard)}; {how}"
         if table.id == "states" and row[0].islower():
+            if self.sockmon.source.live and (place := self.sockets_place):
+                return place.narrowed("proto", row[0])
             self.narrow("proto", row[0])
             return None
         if table.id == "kinds":

@@ -46,7 +46,7 @@ def cpu_text(facts: ProcessFacts, before: ProcessFacts | None, reasons: Mapping[
     else:
         parts.append(Text("measuring…", "muted"))
     total = format.duration(facts.user_seconds + facts.system_seconds)
-    parts.append(Text(f"{total} since it started", "muted"))
+    parts.append(Text(f"{total} in all", "muted"))
     if facts.nice:
         parts.append(Text(f"nice {facts.nice}"))
     return join_dots(parts)
@@ -69,6 +69,8 @@ def memory_text(
         parts.append(Text(f"PSS {format.size(memory.proportional)}, alone {format.size(memory.unique)}"))
     elif memory:
         parts += [unread(item.reason) for item in memory.missing]
+    else:
+        parts.append(Text("M: PSS", "faint"))
     if MEMORY in reasons:
         parts.append(unread(reasons[MEMORY]))
     return join_dots(parts)
