@@ -80,7 +80,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "addresses", "i", "addresses", "Addresses", "Addresses, routes, NAT rules of the namespace", "View", "app"
     ),
-    Action("descriptors", "l", "descriptors", "Descriptors", "List its open files", "Process", "process", True),
+    Action("descriptors", "l", "descriptors", "FDs", "List its open descriptors", "Process", "process", True),
     Action("memory", "M", "memory", "Memory", "Count its memory page by page: PSS", "Process", "process"),
     Action("tune", "t", "tune", "Tune", "What can be changed, and its effect", "Tune", "app", True),
     Action("tune.advice", "a", "advise", "Advice", "Plan the advised value", "Tune", "tune", True),

@@ -60,7 +60,7 @@ def memory_text(
     resident = facts.resident if facts and facts.resident is not None else process.rss
     parts = [bold_pair(format.size(resident), "resident")]
     if facts and facts.shared is not None:
-        parts.append(Text(f"{format.size(facts.shared)} of it shared"))
+        parts.append(Text(f"{format.size(facts.shared)} shared"))
     if facts and facts.swapped is not None:
         parts.append(Text(f"{format.size(facts.swapped)} in swap", "sev-warning" if facts.swapped else ""))
     if facts and facts.peak is not None:
