@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sockmon import own_command, privileges
+from sockmon.kernel.identity import boot_id
 from sockmon.model.helper_protocol import (
     Apply,
     ChangeResult,
@@ -257,11 +258,12 @@ def other_namespace() -> list[str]:
             with helper_session(root, str(other)) as screen:
                 read = screen.ask(ReadSettings((SOMAXCONN,)), SettingsRead)
                 assert read.settings.netns_inode == _netns(other)
-                return [
-                    read.cannot_apply,
-                    screen.ask(Apply(plan(), LONG_HOLD), RequestFailed).message,
-                    str(values() == OLD),
-                ]
+                setting = Setting(SOMAXCONN, read.settings.values[SOMAXCONN], "9999")
+                plan_there = Plan((setting,), _netns(other), boot_id(), target=read.settings.target)
+                held = screen.ask(Apply(plan_there, LONG_HOLD), ChangeResult).transaction
+                there = screen.ask(ReadSettings((SOMAXCONN,)), SettingsRead).settings.values[SOMAXCONN]
+                same = str(values() == OLD)
+                return [read.cannot_apply, there, same, screen.state_after(ResolveHold("revert", held.id))]
         finally:
             os.kill(other, signal.SIGKILL)
             os.waitpid(other, 0)
@@ -274,10 +276,8 @@ def _netns(pid: int) -> int:
 
 
 @pytest.mark.fault("T19")
-def test_another_namespace_is_shown_and_not_changed() -> None:
-    read, failed, same = inside(other_namespace)
-    assert "changes are made in that of sockmon itself" in read
-    assert (failed, same) == (read, "True")
+def test_the_namespace_that_is_shown_is_changed_and_ours_is_not() -> None:
+    assert inside(other_namespace) == ["", "9999", "True", "reverted"]
 
 
 def refused_directories() -> list[str]:

@@ -79,6 +79,7 @@ def _kept() -> tuple[str, Transaction, str, list[str]]:
     return refused, kept, other.read(), os.listdir(root / "etc/sysctl.d")
 
 
+@pytest.mark.fault("T19")
 def test_a_namespace_that_ends_during_the_hold_ends_the_change() -> None:
     state, messages, name, reused, value, left, ended = inside(_ends_during_the_hold)
     assert (state, messages, left) == ("reverted", (ENDED.format(name),), [])
@@ -125,6 +126,7 @@ def _recovered(ends: bool) -> tuple[list[Transaction], str, str]:
     return recover(str(root)), str(other.pid), now.read() if now else ""
 
 
+@pytest.mark.fault("T19")
 def test_what_a_guard_refuses() -> None:
     for why, done, value in inside(_refused):
         assert (done.state, value) == ("refused", "4096")
