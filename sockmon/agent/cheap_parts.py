@@ -43,7 +43,7 @@ class Counters(NamedTuple):
     """The counters, and the hash of the text that they were parsed from."""
 
     values: dict[str, int]
-    text: int
+    digest: int
 
 
 class CheapParts(NamedTuple):
@@ -134,10 +134,10 @@ def _counts(stat: Sockstat) -> tuple[int, ...]:
 
 def _counters(handle: NetnsHandle, missing: list[Missing], before: Part[Counters] | None) -> Counters:
     texts = _Texts(handle)
-    text = hash(tuple(map(texts.text_or_none, netstat.FILES)))
-    if before is not None and before.value is not None and text == before.value.text:
+    digest = hash(tuple(map(texts.text_or_none, netstat.FILES)))
+    if before is not None and before.value is not None and digest == before.value.digest:
         return before.value
-    return Counters(netstat.read_counters(texts, missing), text)
+    return Counters(netstat.read_counters(texts, missing), digest)
 
 
 class _Texts:
