@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from sockmon.assess.assessment import Assessment
 from sockmon.assess.assessor import PART_READ, Assessor
 from sockmon.assess.several import HostAssessor, without_quiet
 from sockmon.ceilings import BY_ID
-from sockmon.model.snapshot import Netns
+from sockmon.model.snapshot import Netns, Snapshot
 from tests.snapshots import listener, netns, snapshot
 
 PARTS = ("states", "ports", "udp", "snat", "queues", "datagrams")
@@ -53,7 +54,12 @@ def test_what_has_not_changed_is_not_judged_again(monkeypatch: pytest.MonkeyPatc
     assessor.add(snapshot(0.0, netns=(netns(), *OTHERS)))
     judged: list[str] = []
     add = Assessor.add
-    monkeypatch.setattr(Assessor, "add", lambda self, now: judged.append(now.netns[0].name) or add(self, now))
+
+    def noted(self: Assessor, now: Snapshot) -> Assessment:
+        judged.append(now.netns[0].name)
+        return add(self, now)
+
+    monkeypatch.setattr(Assessor, "add", noted)
     newer = replace(OTHERS[0], at=1.0)
     moved = replace(OTHERS[1], at=1.0, counters={"TcpExt.ListenOverflows": 6})
     assessor.add(snapshot(1.0, netns=(netns(), newer, moved, *OTHERS[2:])))
