@@ -44,6 +44,9 @@ def answer_process(sampler: Sampler, query: ProcessQuery) -> Incremental[Process
     if found.process is None:
         return ended(query, tuple(missing))
     facts = yield from _facts(sampler, query, missing)
+    if facts and facts.state in ("Z", "X"):
+        # It has released them, although the kernel says that an ordinary user may not look.
+        missing = [item for item in missing if item.reader not in ("descriptors", "maps")]
     rows, listeners, netns = yield from _sockets(sampler, query, found, missing)
     origins = read_or_missing(missing, "limit origins", lambda: sampler.limit_origins.of(query.pid, query.start))
     peers = rows.peers

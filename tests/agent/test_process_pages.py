@@ -80,6 +80,7 @@ def server_elsewhere() -> Iterator[subprocess.Popen[bytes]]:
     if (reason := netns.refusal()) is not None:
         pytest.skip(reason)
     own = "libc = __import__('ctypes').CDLL(None)\nif libc.unshare(0x50000000): raise SystemExit('refused')\n"
+    own += "libc.prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE, as after an exec\n"
     with sleeper(own + SERVER) as process:
         yield process
 

@@ -150,17 +150,23 @@ def test_a_deleted_executable_and_directory_are_named(reader: FactsReader, tmp_p
             process.kill()
 
 
+@pytest.fixture
+def other() -> Iterator[int]:
+    """The pid of another process."""
+    with sleeper() as process:
+        yield process.pid
+
+
 @pytest.mark.fault("R22")
 def test_a_process_that_does_not_answer_costs_one_thread(
-    table: ProcessTable, monkeypatch: pytest.MonkeyPatch
+    table: ProcessTable, other: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A read that blocks stands for a process whose memory lock is held."""
     release = threading.Event()
     real = process_facts._read_psutil
-    hung = os.getppid()
 
     def read(pid: int) -> process_facts._Counters:
-        if pid == hung:
+        if pid == other:
             release.wait()
         return real(pid)
 
@@ -169,19 +175,19 @@ def test_a_process_that_does_not_answer_costs_one_thread(
     reader = FactsReader(table.proc, Users())
     before = set(threading.enumerate())
     for _ in range(5):
-        found, missing = facts_of(reader, hung)
+        found, missing = facts_of(reader, other)
         assert (found.state != "", found.user_seconds) == (True, None)
-        assert found.parents or hung == 1
+        assert found.parents
         assert [item.reader for item in missing] == [CPU]
         assert "does not answer" in missing[0].reason
     assert len(set(threading.enumerate()) - before) == 1
-    assert reader.hangs(hung, 7)
+    assert reader.hangs(other, 7)
     found, missing = facts_of(reader, os.getpid())
     assert (found.user_seconds is not None, missing) == (True, [])
     release.set()
-    while reader.hangs(hung, 7):
+    while reader.hangs(other, 7):
         time.sleep(0.01)
-    found, missing = facts_of(reader, hung)
+    found, missing = facts_of(reader, other)
     assert found.user_seconds is not None
     reader.close()
 
