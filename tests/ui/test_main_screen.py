@@ -240,7 +240,7 @@ async def test_a_process_at_80x24_shows_its_descriptors_first() -> None:
         await until(pilot, lambda: ProcessQuery(1044, 7) in source.asked)
         await until(pilot, lambda: "902 / 1,024" in text(app))
         lines = text(app).splitlines()
-        assert next(index for index, line in enumerate(lines) if "Descriptors" in line) < 9
+        assert next(index for index, line in enumerate(lines) if "902 of 1,024 descriptors" in line) < 9
         assert {each.id for each in app.screen.query(".panel") if each.size.height} == {
             "files", "kinds", "limits", "listeners", "sockets",
         }  # fmt: skip
