@@ -242,7 +242,7 @@ async def test_a_process_at_80x24_shows_its_descriptors_first() -> None:
         lines = text(app).splitlines()
         assert next(index for index, line in enumerate(lines) if "902 of 1,024 descriptors" in line) < 9
         assert {each.id for each in app.screen.query(".panel") if each.size.height} == {
-            "files", "kinds", "limits", "listeners", "sockets",
+            "files", "kinds", "states", "remotes", "limits", "listeners", "sockets",
         }  # fmt: skip
         assert "Esc Back" in lines[-1]
 
