@@ -133,7 +133,7 @@ async def test_a_new_interval_is_sent_to_the_source() -> None:
 
 async def test_help_lists_every_action_with_the_keys_in_force() -> None:
     settings = Settings(theme="sockmon", keys={"pause": "f9"})
-    async with play(size=(120, 90), settings=settings) as (app, pilot, _):
+    async with play(size=(120, 110), settings=settings) as (app, pilot, _):
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
         await pilot.pause()
