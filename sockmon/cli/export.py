@@ -74,7 +74,7 @@ def export(
     levels, refused = configured_levels()
     for missing in refused:
         console.print_notice(f"{missing.reader}: {missing.reason}")
-    with open_sampler(netns or None, interval or DEFAULT_INTERVAL, complete=once) as kernel:
+    with open_sampler(netns or None, interval or DEFAULT_INTERVAL, complete=once, others=not netns) as kernel:
         exporter = Exporter(kernel, levels, top)
         if textfile:
             _write_textfile(exporter, textfile, once)

@@ -132,7 +132,7 @@ class Report(msgspec.Struct, frozen=True):
     """The ceilings that the report is restricted to (`--only`); empty: all of them."""
     ignored: tuple[Reading, ...] = ()
     """Readings that `--ignore` leaves out of `readings` and of the verdict."""
-    quiet_netns: int = 0
-    """Other network namespaces that were judged, and no limit in them is near."""
     recording: str = ""
     """The file that it was made of; empty for a machine that was sampled now."""
+    quiet_netns: int = 0
+    """Other network namespaces that were judged, and no limit in them is near."""
