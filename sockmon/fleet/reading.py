@@ -61,7 +61,7 @@ def _fleet(source: str, hosts: Sequence[FleetHost]) -> Fleet:
 
 
 def _check(address: Address, command: str) -> FleetHost:
-    name = address.title.removeprefix("ssh ")
+    name = address.name
     place = [address.host] if not address.user else ["-l", address.user, address.host]
     port = ["-p", str(address.port)] if address.port else []
     words = [

@@ -29,10 +29,15 @@ class Address(NamedTuple):
     """None: the port of ssh's configuration."""
 
     @property
+    def name(self) -> str:
+        """Return host and port, `web-1` or `[fe80::1]:2222`."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return sanitize(host + (f":{self.port}" if self.port else ""), 56)
+
+    @property
     def title(self) -> str:
         """Return the title in the header, `ssh web-1` or `ssh [fe80::1]:2222`."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return sanitize(f"ssh {host}" + (f":{self.port}" if self.port else ""), 60)
+        return f"ssh {self.name}"
 
 
 def parse(spec: str) -> Address:

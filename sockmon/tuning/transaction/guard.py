@@ -227,8 +227,7 @@ class Guard:
             self.messages.append(f"{setting.name}: {'it does not exist any more' if found is None else changed}")
 
     def _note(self, message: str) -> None:
-        if message not in self.messages:
-            self.messages.append(message)
+        self.messages[:] = dict.fromkeys((*self.messages, message))
 
     def _readback(self, n: int) -> str:
         return self._open_journal.state.readback.get(n, self._plan.settings[n].new)

@@ -43,8 +43,9 @@ def rollback(
             if message and netns is not None and settings[n].is_sysctl:
                 message = ended_message(netns)
         outcomes.add(outcome)
-        messages += [message] if message and message not in messages else []
-    return "stuck" if "stuck" in outcomes else "conflict" if "conflict" in outcomes else "reverted", messages
+        messages += [message] if message else []
+    state: State = "stuck" if "stuck" in outcomes else "conflict" if "conflict" in outcomes else "reverted"
+    return state, [*dict.fromkeys(messages)]
 
 
 def _rollback_one(
