@@ -83,7 +83,7 @@ def _reading(item: Verdict, window: Window) -> Reading:
 
 
 def _netns(netns: Netns) -> ReadingNetns:
-    return ReadingNetns(netns.inode, netns.name, netns.kind, netns.container)
+    return ReadingNetns(netns.inode, netns.name, netns.kind, netns.container, netns.entry)
 
 
 def _entries_of(missing: Missing | None, now: Snapshot) -> tuple[Missing, ...]:

@@ -182,7 +182,10 @@ def _plan_for(reading: Reading, plan: str, several: bool) -> str:
     one, it names that of the reading."""
     netns = reading.netns
     chosen = netns is not None and plan == PLAN_COMMAND and (several or netns.kind not in ("", HOST))
-    return f"{plan} --netns {shlex.quote(netns.name)}" if netns is not None and chosen else plan
+    if netns is None or not chosen:
+        return plan
+    # What is called by its largest process has no name that `--netns` takes.
+    return f"{plan} --netns {shlex.quote(netns.name if netns.kind else netns.entry or netns.name)}"
 
 
 def _reading_line(reading: Reading, room: int, several: bool) -> str:

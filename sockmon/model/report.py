@@ -34,7 +34,7 @@ class Remedy(msgspec.Struct, frozen=True, omit_defaults=True):
     destination, at most 5, if `kind` is "addresses"; empty also if they were not read."""
 
 
-class ReadingNetns(msgspec.Struct, frozen=True):
+class ReadingNetns(msgspec.Struct, frozen=True, omit_defaults=True):
     """The network namespace that a Reading is about."""
 
     inode: int
@@ -44,6 +44,8 @@ class ReadingNetns(msgspec.Struct, frozen=True):
     """What has the name: container, pod, machine, unit, netns (a name of `ip netns`) or host; empty if unknown."""
     container: str
     """The id of the container; empty if there is none, or if it is unknown."""
+    entry: str = ""
+    """What `--netns` and `nsenter` take for it if it has no name: a pid or a path; empty for sockmon's own."""
 
 
 ShareKind = Literal["source", "destination", "port", "group"]
