@@ -154,7 +154,7 @@ async def test_the_focus_returns_to_a_visible_table() -> None:
             source.step()
             await until(pilot, lambda table=table: app.focused is not None and app.focused.id == table)  # type: ignore[misc]
             await pilot.press("enter")
-            await until(pilot, lambda: isinstance(app.screen, CeilingScreen))
+            await until(pilot, lambda: not isinstance(app.screen, (MainScreen, HelpScreen)))
             await on_the_main_screen(app, pilot)
 
 
