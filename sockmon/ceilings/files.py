@@ -8,6 +8,7 @@ from sockmon.ceilings.ceiling import Ceiling, Levels, Manual, Measure, Window
 from sockmon.ceilings.evidence import delta_lines, most, process_label
 from sockmon.ceilings.listener_drops import OVERFLOWS
 from sockmon.ceilings.measuring import is_full, sysctl_number, unknown_measure, unread_measure
+from sockmon.ceilings.namespace_shares import of_processes
 from sockmon.ceilings.remedies import EFFECTIVELY_UNLIMITED, application, next_limit
 from sockmon.format import plural
 from sockmon.misconceptions import (
@@ -184,6 +185,7 @@ def _system_fds_evidence(window: Window, measure: Measure) -> list[str]:
     rows = window.now.processes.rows if window.now.processes else ()
     if rows:
         lines.append(f"most descriptors: {most((row, row.fds or 0) for row in rows)}")
+        lines += of_processes(window, "descriptors", lambda row: row.fds or 0)
     if is_full(measure):
         lines.append("open() fails with ENFILE (23), except for processes with CAP_SYS_ADMIN")
     return lines

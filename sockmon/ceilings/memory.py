@@ -15,6 +15,7 @@ from sockmon.ceilings.memory_holders import (
     udp_lines,
     udp_remedies,
 )
+from sockmon.ceilings.namespace_shares import of_tcp_sockets
 from sockmon.ceilings.remedies import next_limit
 from sockmon.format import megabytes
 from sockmon.misconceptions import TCP_MEM_IDLE, TCP_MEM_PAGES
@@ -66,7 +67,7 @@ def _tcp_memory_evidence(window: Window, measure: Measure) -> list[str]:
             lines.append("above the limit received data is dropped, send() fails with EAGAIN, orphans are reset")
         elif memory.tcp_pages >= pressure:
             lines.append("above the pressure mark windows stop growing, and the fullest sockets lose new data")
-    lines += tcp_lines(window)
+    lines += [*tcp_lines(window), *of_tcp_sockets(window)]
     lines += delta_lines(window, PRESSURES, "TcpExt.PruneCalled", "TcpExt.TCPRcvQDrop", ABORTS)
     return lines + (delta_lines(window, *RESETS, *RETRANSMITS) if measure.hit else [])
 

@@ -8,6 +8,7 @@ from sockmon.ceilings.ceiling import Ceiling, Levels, Manual, Measure, Window
 from sockmon.ceilings.evidence import process_label
 from sockmon.ceilings.fork_limits import FORK_FAILS, most_tasks, other_causes
 from sockmon.ceilings.measuring import release, unknown_measure, unread_measure
+from sockmon.ceilings.namespace_shares import of_processes
 from sockmon.ceilings.remedies import application, next_limit
 from sockmon.format import plural
 from sockmon.misconceptions import PID_NAMESPACE, STACK_MEMORY, THREADS_32K
@@ -60,7 +61,7 @@ def _pid_max_evidence(window: Window, measure: Measure) -> list[str]:
         lines.append(f"{lost} ids below {RESERVED_PIDS} are free, but never allocated again{last}")
     if _is_near_limit(measure):
         lines.append(f"without a free id {FORK_FAILS}; no counter moves and the kernel logs nothing")
-        lines += [*most_tasks(window), *other_causes(window, "pid-max")]
+        lines += [*most_tasks(window), *_by_namespace(window), *other_causes(window, "pid-max")]
     return lines
 
 
@@ -75,6 +76,10 @@ def _pid_max_remedies(window: Window, measure: Measure) -> list[Remedy]:
     if tasks and tasks.threads_max < wanted:
         text += f"; then {THREADS_KEY} is the limit, now {tasks.threads_max:,}"
     return [Remedy("sysctl", PID_KEY, str(wanted), text), fewer]
+
+
+def _by_namespace(window: Window) -> list[str]:
+    return of_processes(window, "tasks", lambda row: row.threads)
 
 
 def _fewer_tasks(window: Window) -> Remedy:
@@ -96,7 +101,7 @@ def _threads_max_evidence(window: Window, measure: Measure) -> list[str]:
     lines = [f"{measure.used:,} tasks on the host, {THREADS_KEY} {measure.limit:,}"]
     if _is_near_limit(measure):
         lines.append(f"at the limit {FORK_FAILS}, for root too")
-        lines += [*most_tasks(window), *other_causes(window, "threads-max")]
+        lines += [*most_tasks(window), *_by_namespace(window), *other_causes(window, "threads-max")]
     return lines
 
 
