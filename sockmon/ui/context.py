@@ -8,6 +8,7 @@ from typing import Protocol, cast
 from textual.notifications import SeverityLevel
 from textual.widget import Widget
 
+from sockmon.assess import Assessment
 from sockmon.guides import Guide
 from sockmon.guides.facts import Place
 from sockmon.model.boot import Drift
@@ -70,8 +71,14 @@ class AppContext(Protocol):
     def plan_in(self, netns: NetnsTarget | None) -> None:
         """Read and plan the settings of this network namespace from now on; None: that of sockmon."""
 
-    def tune(self, reading: Reading | None = None, wanted: Mapping[str, str] | None = None) -> None:
-        """Open the tuning panel, with the advice of `reading` filled in, or with `wanted`: values by key."""
+    def plan_for(self, netns: int) -> None:
+        """Read and plan the settings of the network namespace that a walk is about, by its inode."""
+
+    def tune(
+        self, reading: Reading | None = None, wanted: Mapping[str, str] | None = None, netns: int = 0
+    ) -> None:
+        """Open the tuning panel, with the advice of `reading` filled in, or with `wanted`: values by key, in the
+        network namespace of this inode."""
 
     def preview(self, proposal: Proposal, about: Reading | None = None) -> None:
         """Open the preview of a plan; `about`: the alarm that it is meant to end."""
@@ -89,8 +96,9 @@ class AppContext(Protocol):
     def board(self) -> None:
         """Return to the main screen, or to the walk that has led to a change."""
 
-    def guide(self, ceiling: str = "") -> None:
-        """Return to the open walk, or open the guide of a ceiling; without both, open the list of guides."""
+    def guide(self, ceiling: str = "", netns: int = 0) -> None:
+        """Return to the open walk, or open the guide of a ceiling in a network namespace, by its inode; without
+        both, open the list of guides."""
 
     def list_guides(self) -> None:
         """Open the list of guides."""
@@ -102,9 +110,11 @@ class AppContext(Protocol):
     def guide_session(self) -> GuideSession:
         """The walks of this screen."""
 
-    @property
-    def guide_place(self) -> Place:
-        """The source of the samples for a guide, and what can be done from here."""
+    def guided(self, now: Assessment) -> Assessment:
+        """Return the view of the network namespace that new walks are about."""
+
+    def guide_place(self, view: Assessment) -> Place:
+        """Return the source of the samples of a view, and what can be done from here."""
 
     @property
     def actor(self) -> Actor:

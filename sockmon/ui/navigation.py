@@ -31,20 +31,23 @@ from sockmon.ui.tuning.preview import PreviewScreen
 class NavigatingApp(HoldApp):
     """Opens each screen, or returns to it if it is open already."""
 
-    def tune(self, reading: Reading | None = None, wanted: Mapping[str, str] | None = None) -> None:
-        """Open the tuning panel with the advice of `reading`, or with `wanted` in the plan; without both, return
-        to an open panel."""
+    def tune(
+        self, reading: Reading | None = None, wanted: Mapping[str, str] | None = None, netns: int = 0
+    ) -> None:
+        """Open the tuning panel with the advice of `reading`, or with `wanted` in the plan for the network
+        namespace of this inode; without both, return to an open panel."""
         if reading is None and not wanted and self._return_to(TuningPanel):
             return
-        netns = self._target_of(reading)
-        self.plan_in(netns)
-        self.push_screen(TuningPanel(reading, wanted, netns))
+        target = self._target_of(reading, netns)
+        self.plan_in(target)
+        self.push_screen(TuningPanel(reading, wanted, target))
 
-    def _target_of(self, reading: Reading | None) -> NetnsTarget | None:
-        """Return the network namespace whose settings a change for `reading` is about; None: that of sockmon."""
+    def _target_of(self, reading: Reading | None, netns: int = 0) -> NetnsTarget | None:
+        """Return the network namespace whose settings a change for `reading`, or without one in `netns`, is about;
+        None: that of sockmon."""
         snapshot = self.newest.snapshot if self.newest else None
-        about = reading.netns.inode if reading and reading.netns else 0
-        if reading is None:
+        about = reading.netns.inode if reading and reading.netns else netns
+        if reading is None and not netns:
             main = next((each for each in self.screen_stack if isinstance(each, MainScreen)), None)
             about = (main.netns_inode if main else None) or 0
         spaces = snapshot.netns if snapshot else ()

@@ -12,6 +12,8 @@ from sockmon.model.snapshot import StateCount, States
 from sockmon.ui.app import SockmonApp
 from sockmon.ui.detail.ceiling import CeilingScreen
 from sockmon.ui.detail.listener import ListenerScreen
+from sockmon.ui.guiding.guide_list import GuideList
+from sockmon.ui.guiding.walk_screen import WalkScreen
 from sockmon.ui.main.board import Board
 from sockmon.ui.main.board_cells import behind_namespace
 from sockmon.ui.main.header import StreamStatus, header_line
@@ -151,6 +153,40 @@ async def test_an_acknowledged_alarm_of_one_namespace_is_not_that_of_another() -
         board.acknowledged.toggle(full, app.newest)
         assert full in board.acknowledged
         assert same not in board.acknowledged
+
+
+async def test_a_guide_from_the_limit_of_a_container_is_about_that_container() -> None:
+    async with play() as (app, pilot, source):
+        await until(pilot, lambda: app.focused is not None and app.focused.id == "readings")
+        readings = table(app, "readings")
+        place = next(n for n, row in enumerate(readings.arranged) if "8000" in row.subject)  # type: ignore[attr-defined]
+        await pilot.press(*["j"] * place, "enter")
+        await until(pilot, lambda: isinstance(app.screen, CeilingScreen) and app.screen._reading is not None)
+        await pilot.press("w")
+        await until(pilot, lambda: isinstance(app.screen, WalkScreen))
+        await until(pilot, lambda: "in slow-worker" in main_app.text(app).splitlines()[0])
+        screen = app.screen
+        assert isinstance(screen, WalkScreen)
+        assert screen.walk.facts.netns.inode == SLOW_INODE
+        source.step()
+        await pilot.pause()
+        assert screen.walk.facts.netns.inode == SLOW_INODE
+        # A new sample without the container leaves the walk as it was, and says so.
+        source.number = 2
+        source.step()
+        await until(pilot, lambda: "slow-worker has ended" in main_app.text(app).splitlines()[0])
+        assert screen.walk.facts.netns.inode == SLOW_INODE
+
+
+async def test_the_list_of_guides_is_about_the_chosen_namespace() -> None:
+    async with play() as (app, pilot, _):
+        main = app.screen
+        assert isinstance(main, MainScreen)
+        main._choose(API_INODE)
+        await pilot.press("w")
+        await until(pilot, lambda: isinstance(app.screen, GuideList))
+        assert app.newest is not None
+        assert app.guided(app.newest).snapshot.netns[0].inode == API_INODE
 
 
 @pytest.mark.parametrize("term", ["ns:checkout", "ct:checkout", f"ct:{API:064x}"])

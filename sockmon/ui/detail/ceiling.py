@@ -199,7 +199,8 @@ class CeilingScreen(DetailScreen):
 
     def action_guide(self) -> None:
         """Return to the walk that has led here, or open the guide that leads to this ceiling."""
-        self.sockmon.guide(self.key[0])
+        netns = self._reading.netns if self._reading else None
+        self.sockmon.guide(self.key[0], netns.inode if netns else 0)
 
     def action_prove(self) -> None:
         """Measure on this machine what the first advised setting does."""

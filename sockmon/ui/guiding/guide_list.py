@@ -79,11 +79,11 @@ class GuideList(DetailScreen):
         yield Footer(show_command_palette=False)
 
     def draw(self, assessment: Assessment) -> None:
-        assessment = assessment.of_first
+        assessment = self.sockmon.guided(assessment)
         if not assessment.snapshot.netns:
             # No guide can be walked without a namespace; the last list stays.
             return
-        session, place = self.sockmon.guide_session, self.sockmon.guide_place
+        session, place = self.sockmon.guide_session, self.sockmon.guide_place(assessment)
         facts = Facts(assessment, place)
         rows = [
             GuideRow(guide, why, brief_reason(guide, why, facts), *self._state(guide, assessment))

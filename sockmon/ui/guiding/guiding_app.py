@@ -18,6 +18,7 @@ from sockmon.ui.guiding.guide_list import GuideList
 from sockmon.ui.guiding.prompt import PromptScreen, number_fault
 from sockmon.ui.guiding.session import GuideSession, place_of
 from sockmon.ui.guiding.walk_screen import WalkScreen
+from sockmon.ui.main.screen import MainScreen
 from sockmon.ui.navigation import NavigatingApp
 from sockmon.ui.tuning.preview import PreviewScreen
 
@@ -33,17 +34,28 @@ class GuidingApp(NavigatingApp):
     def __init__(self, ansi_color: bool | None = None) -> None:
         super().__init__(ansi_color=ansi_color)
         self.guide_session = GuideSession(KeptWalks(self.show_message))
+        self._guided = 0
+        """The inode of the network namespace that new walks are about; 0: the one that sockmon was started for."""
 
-    @property
-    def guide_place(self) -> Place:
-        """The source of the samples, and what can be done from here."""
+    def guided(self, now: Assessment) -> Assessment:
+        """Return the view of the network namespace that new walks are about."""
+        return _view(now, self._guided)
+
+    def guide_place(self, view: Assessment) -> Place:
+        """Return the source of the samples of a view, and what can be done from here."""
         assert self.newest is not None
-        return place_of(self.source, self.newest.of_first, self.cannot_tune, self.netns)
+        spaces, own = self.newest.snapshot.netns, view.snapshot.netns
+        other = bool(own) and own[0].inode != spaces[0].inode
+        return place_of(self.source, view, self.cannot_tune, own[0].entry if other else self.netns)
 
     def follow(self, now: Assessment) -> None:
-        """Give a sample to the walks, which are about the namespace of sockmon."""
+        """Give each walk a sample of the network namespace that it is about."""
         if self.guide_session.begun:
-            self.guide_session.add(now.of_first, self.guide_place)
+            self.guide_session.add(partial(_view, now), self.guide_place)
+
+    def plan_for(self, netns: int) -> None:
+        """Read and plan the settings of the network namespace that a walk is about, by its inode."""
+        self.plan_in(self._target_of(None, netns) if netns else None)
 
     def note_transactions(self, transactions: Iterable[Transaction]) -> None:
         """Tell the walks what became of their changes."""
@@ -56,15 +68,18 @@ class GuidingApp(NavigatingApp):
 
     # Screens
 
-    def guide(self, ceiling: str = "") -> None:
-        """Return to a walk that has not ended, or open the guide of a ceiling; without both, open the list of
-        guides."""
+    def guide(self, ceiling: str = "", netns: int = 0) -> None:
+        """Return to a walk that has not ended, or open the guide of a ceiling in a network namespace, by its
+        inode; without both, open the list of guides."""
         session = self.guide_session
         under_way = session.current is not None and session.current.outcome is None
         if (under_way and self._return_to(WalkScreen)) or not self._has_sample():
             return
         assert self.newest is not None
-        found = session.guide_to(ceiling, self.newest.of_first, self.guide_place) if ceiling else None
+        if ceiling or not under_way:
+            self._guided = netns
+        view = self.guided(self.newest)
+        found = session.guide_to(ceiling, view, self.guide_place(view)) if ceiling else None
         if found:
             self.walk(found)
         elif session.current and under_way and not ceiling:
@@ -85,7 +100,8 @@ class GuidingApp(NavigatingApp):
         if not self._has_sample():
             return
         assert self.newest is not None
-        found = None if again else self.guide_session.resume(guide, self.newest.of_first, self.guide_place)
+        view = self.guided(self.newest)
+        found = None if again else self.guide_session.resume(guide, view, self.guide_place(view))
         if found is not None:
             if self.guide_session.has_open_change:
                 self.ask_helper(GetHistory())
@@ -103,8 +119,8 @@ class GuidingApp(NavigatingApp):
 
     def _open(self, guide: Guide, number: str, begun: bool = False) -> None:
         assert self.newest is not None
-        session = self.guide_session
-        walk = session.current if begun else session.begin(guide, self.newest.of_first, self.guide_place, number)
+        session, view = self.guide_session, self.guided(self.newest)
+        walk = session.current if begun else session.begin(guide, view, self.guide_place(view), number)
         assert walk is not None
         self._close(WalkScreen)
         self.push_screen(WalkScreen(walk))
@@ -131,5 +147,11 @@ class GuidingApp(NavigatingApp):
         self.push_screen(PreviewScreen(proposal, about, needed_hold=self.guide_session.hold_for(names)))
 
     def action_guide(self) -> None:
-        """Return to the walk, or open the list of guides."""
-        self.guide()
+        """Return to the walk, or open the list of guides for the network namespace that the panes show."""
+        main = next((each for each in self.screen_stack if isinstance(each, MainScreen)), None)
+        self.guide(netns=(main.chosen_netns if main else 0))
+
+
+def _view(now: Assessment, netns: int) -> Assessment:
+    """Return the view of one namespace, by its inode; that of the first one if it is 0 or has ended."""
+    return now.of(netns) if any(each.inode == netns for each in now.snapshot.netns) else now.of_first

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from sockmon import own_command
 from sockmon.assess import Assessment
@@ -53,7 +53,8 @@ class GuideSession:
     def progress_of(self, guide: Guide, snapshot: Snapshot) -> Progress | None:
         """Return how far a guide was walked on this host; None if it was not begun."""
         if guide.name in self._walks:
-            return self._walks[guide.name].progress
+            progress = self._walks[guide.name].progress
+            return progress if progress.continues_on(snapshot) else None
         if guide.name not in self._loaded:
             self._loaded[guide.name] = self._kept.load(guide.name, decode)
         kept = self._loaded[guide.name]
@@ -62,9 +63,12 @@ class GuideSession:
     def resume(self, guide: Guide, now: Assessment, place: Place) -> Walk | None:
         """Return the walk of a guide where it was left; None if it was not begun on this host."""
         progress = self.progress_of(guide, now.snapshot)
-        if guide.name not in self._walks and progress is not None:
-            self._walks[guide.name] = Walk(guide, now, place, progress=progress)
-        self.current = self._walks.get(guide.name)
+        if progress is None:
+            self.current = None
+        elif guide.name in self._walks:
+            self.current = self._walks[guide.name]
+        else:
+            self.current = self._walks[guide.name] = Walk(guide, now, place, progress=progress)
         return self.current
 
     def begin(self, guide: Guide, now: Assessment, place: Place, number: str = "") -> Walk:
@@ -73,11 +77,12 @@ class GuideSession:
         self.save()
         return self.current
 
-    def add(self, now: Assessment, place: Place) -> None:
-        """Give a sample to every walk."""
-        if now.snapshot.netns:
-            for walk in self._walks.values():
-                walk.place = place
+    def add(self, view: Callable[[int], Assessment], place: Callable[[Assessment], Place]) -> None:
+        """Give every walk a sample of its network namespace, if that has one: `view` returns it by the inode."""
+        for walk in self._walks.values():
+            now = view(walk.progress.netns)
+            if now.snapshot.netns and walk.progress.netns in (0, now.snapshot.netns[0].inode):
+                walk.place = place(now)
                 walk.add(now)
 
     def save(self) -> None:

@@ -125,15 +125,15 @@ class WalkScreen(SummaryScreen):
 
     def on_screen_resume(self) -> None:
         """Read the values again: another process may have changed them."""
-        # A guide samples, and so changes, the network namespace that sockmon was started for.
-        self.sockmon.plan_in(None)
+        # A panel that was open above may have planned for another network namespace.
+        self.sockmon.plan_for(self._planned_netns)
         self._read_settings()
 
     # What is shown
 
     def draw(self, assessment: Assessment) -> None:
         number = len(self.walk.progress.path) + 1
-        self._draw_head(number)
+        self._draw_head(number, assessment)
         refusal = self._refusal()
         self.query_one("#step-list", LabelledList).show(*walk_text.step_items(self.walk))
         shows_all = self.has_class("-high") != self._toggled_examples
@@ -146,9 +146,14 @@ class WalkScreen(SummaryScreen):
             self.query_one("#evidence Page", Page).scroll_home(animate=False)
         self.call_after_refresh(self._note_hidden)
 
-    def _draw_head(self, number: int) -> None:
+    def _draw_head(self, number: int, assessment: Assessment) -> None:
         title = Text.assemble(("guide", "heading"), " · ", (self.walk.guide.title, "strong"))
         title.append(f" · {self.walk.progress.number}" if self.walk.progress.number else "")
+        own, spaces = self.walk.facts.netns, assessment.snapshot.netns
+        if own.inode not in [each.inode for each in spaces]:
+            title.append(f" · {own.name} has ended", "sev-warning")
+        elif own.inode != spaces[0].inode:
+            title.append(f" · in {own.name}", "accent")
         self.query_one("#title", LabelledList).show(Labelled("", title))
         frame = self.query_one("#evidence", Frame)
         head = f"Step {number} · {self.walk.step.title}"
@@ -219,7 +224,7 @@ class WalkScreen(SummaryScreen):
         """Take new values, and what became of a change."""
         if isinstance(answer, SettingsRead):
             # Only the first answer tells whether a change can be made from here.
-            self.walk.place = self.sockmon.guide_place
+            self.walk.place = self.sockmon.guide_place(self.walk.facts.now)
         if self.assessment and not isinstance(answer, HelperStatus):
             self.draw(self.assessment)
 
@@ -227,7 +232,13 @@ class WalkScreen(SummaryScreen):
         """Open the tuning panel, with what this step proposes in the plan."""
         wanted = self._wanted()
         more = suggested_changes(self._draft().proposal)
-        self.sockmon.tune(self.walk.facts.reading if wanted else None, {**wanted, **more, **wanted})
+        reading = self.walk.facts.reading if wanted else None
+        self.sockmon.tune(reading, {**wanted, **more, **wanted}, self._planned_netns)
+
+    @property
+    def _planned_netns(self) -> int:
+        """The network namespace whose settings the walk proposes to change."""
+        return self.walk.facts.netns.inode
 
     # Going on
 

@@ -144,6 +144,11 @@ class MainScreen(Screen[None]):
                 self.query_one("#readings", Table).focus()
 
     @property
+    def chosen_netns(self) -> int:
+        """The inode of the network namespace that was chosen in pane 5; 0: none."""
+        return self._chosen
+
+    @property
     def netns_inode(self) -> int | None:
         """The inode of the network namespace under the cursor of pane 5, else of the one that the panes show; None
         before the first sample."""
