@@ -16,6 +16,7 @@ from sockmon.agent.netns_sampler import NetnsSampler
 from sockmon.agent.watched_netns import WatchedNetns
 from sockmon.kernel.namespace_handle import NetnsHandle
 from sockmon.kernel.namespaces.discovery import FoundNetns, find_namespaces
+from sockmon.kernel.namespaces.lookup import distinct_names
 from sockmon.kernel.namespaces.names import NamespaceNames
 from sockmon.kernel.namespaces.nsfs_mounts import given_name
 from sockmon.kernel.namespaces.other_netns import describe_others
@@ -163,8 +164,16 @@ class NetnsWatch:
             if inode not in sampled and self._most:
                 self._update(each, at)
                 yield
+        self._tell_apart()
         watched = {(inode, by_inode[inode].proc_inode) for inode in self._watched}
         return (yield from describe_others(found, self._sampled, watched, self._names, self._proc, at))
+
+    def _tell_apart(self) -> None:
+        """Name containers of one name, of two runtimes or users, by their ids too."""
+        handles = {inode: watched.sampler.handle for inode, watched in self._watched.items()}
+        called = {inode: handle.called for inode, handle in handles.items() if handle.called}
+        for inode, name in distinct_names(called).items():
+            handles[inode].name = name
 
     def _update(self, found: FoundNetns[Process], now: float) -> None:
         inode = found.inode

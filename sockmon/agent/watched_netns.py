@@ -64,7 +64,10 @@ class WatchedNetns:
     ) -> None:
         """Note what it is called, and who is in it; `pids` are its oldest processes."""
         handle = self.sampler.handle
-        handle.name, handle.called, handle.entry = name, called, entry
+        if called is None or called != handle.called:
+            # One that is told apart from another container of its name keeps the longer name.
+            handle.name = name
+        handle.called, handle.entry = called, entry
         self.processes, self.pid = processes, pids[0] if pids else 0
 
     def choose(self, chosen: bool) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from fnmatch import fnmatchcase
 from functools import partial
@@ -52,6 +53,18 @@ class _Match(NamedTuple):
 def is_id(word: str) -> bool:
     """Return whether a word is the beginning of a container's id, or all of it."""
     return len(word) >= MIN_ID_DIGITS and _HEX.issuperset(word)
+
+
+def distinct_names(called: Mapping[int, NetnsName]) -> dict[int, str]:
+    """Return the name of each; containers with the same name have the beginning of their id too, as in
+    `web@0123456789ab`, which `open_named` takes."""
+    counts = Counter(each.name for each in called.values())
+    return {
+        key: f"{each.name}@{each.container[:MIN_ID_DIGITS]}"
+        if counts[each.name] > 1 and each.container
+        else each.name
+        for key, each in called.items()
+    }
 
 
 class OpenedNetns(NamedTuple):
@@ -150,9 +163,11 @@ def _matches(word: str, names: NamespaceNames, proc: int) -> list[_Match]:
     ]
     first = ((found, row) for found in every for row in found.processes if row.pid == 1 and word == HOST)
     matches += [_Match(found, NetnsName(HOST, HOST), True, "", row.pid) for found, row in first]
+    name, _, digits = word.rpartition("@")
     for owner, (row, found) in _oldest_of_owners(every, names).items():
         called = names.name_of(owner)
-        if called.name == word or owner.pod == word:
+        distinct = called.name == name and is_id(digits) and owner.id.startswith(digits)
+        if called.name == word or owner.pod == word or distinct:
             matches.append(_Match(found, called, True, "", row.pid, owner))
         elif called.name.rpartition("/")[2] == word or (is_id(word) and owner.id.startswith(word)):
             matches.append(_Match(found, called, False, "", row.pid, owner))

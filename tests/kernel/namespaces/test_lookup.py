@@ -12,8 +12,9 @@ import pytest
 from sockmon.errors import NoSuchNamespace
 from sockmon.kernel.namespaces.cgroup_owner import CgroupOwner
 from sockmon.kernel.namespaces.discovery import FoundNetns
-from sockmon.kernel.namespaces.lookup import is_id, matching, open_named
+from sockmon.kernel.namespaces.lookup import distinct_names, is_id, matching, open_named
 from sockmon.kernel.namespaces.names import NamespaceNames
+from sockmon.model.other_netns import NetnsName
 from tests.kernel.namespaces.fake_proc import FakeProc
 from tests.kernel.namespaces.state_trees import (
     BUNDLE,
@@ -115,6 +116,21 @@ def test_a_name_that_several_have_is_an_error_that_says_which(proc: FakeProc, tm
         f"container web of docker {ID[:12]}: --netns 12; container web of nerdctl {NERD_ID[:12]}: --netns 13"
     )
     assert opened(NERD_ID[:12], proc) == (inode(proc, 13), "13")
+    assert opened(f"web@{NERD_ID[:12]}", proc) == (inode(proc, 13), "13")
+    assert opened(f"web@{ID[:12]}", proc) == (inode(proc, 12), "12")
+    assert opened(f"web@{ID[:5]}", proc) is None
+
+
+def test_containers_of_one_name_are_told_apart_by_their_ids() -> None:
+    one, two = NetnsName("container", "web", "docker", ID), NetnsName("container", "web", "podman", NERD_ID)
+    other, mounted = NetnsName("container", "api", "docker", ID), NetnsName("netns", "web")
+    assert distinct_names({1: one, 2: two, 3: other, 4: mounted}) == {
+        1: f"web@{ID[:12]}",
+        2: f"web@{NERD_ID[:12]}",
+        3: "api",
+        4: "web",
+    }
+    assert distinct_names({1: one, 3: other}) == {1: "web", 3: "api"}
 
 
 def test_a_whole_name_comes_before_a_part_of_one(proc: FakeProc, tmp_path: Path) -> None:
