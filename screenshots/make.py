@@ -44,6 +44,8 @@ HERE = Path(__file__).parent
 RECORDING = HERE / "sick-proxy.jsonl"
 PUZZLE = "four-plateaus"
 """A lab, and what its recording is called."""
+CONTAINERS = "many-namespaces"
+"""The same, with a number of containers that fits into a picture."""
 LOAD = (
     "--established 5200 --time-wait 60 --ports 186:200 --fds 200:256 --leak 0.4 --stuck-listener 128 --overflow 6 "
     "--conntrack 4000 --close-wait 31 --fin-wait2 12 --v6 90 --v4-mapped 20 --udp 24 --churn 12:200"
@@ -92,6 +94,7 @@ PICTURES = (
     Picture("four-plateaus", "sockmon", (120, 40), recording=PUZZLE),
     Picture("tuning-preview", "sockmon", (120, 40), PREVIEW, recording=PUZZLE, tunes=True),
     Picture("did-it-help", "sockmon", (80, 24), tunes=True, held=True),
+    Picture("namespaces", "sockmon", (120, 40), ("5",), recording=CONTAINERS),
 )
 GUIDE_PICTURES = (
     Picture("guide-ports", "sockmon", (120, 40), PORTS_GUIDE, recording=PUZZLE, tunes=True),
@@ -196,15 +199,15 @@ def record(seconds: int = 110) -> None:
     keep(raw, RECORDING)
 
 
-def record_lab(seconds: int = 24) -> None:
-    """Record the lab of `PUZZLE`, which has private namespaces of its own."""
+def record_lab(name: str, seconds: int, *options: str) -> None:
+    """Record a lab, which has private namespaces of its own."""
     raw = HERE / "raw.jsonl"
     raw.unlink(missing_ok=True)
     verb = ["record", str(raw), "--interval", "2", "--for", str(seconds)]
     subprocess.run(
-        [sys.executable, "-m", "sockmon", "lab", "run", PUZZLE, "--", *verb], check=True, cwd=HERE.parent
+        [sys.executable, "-m", "sockmon", "lab", "run", *options, name, "--", *verb], check=True, cwd=HERE.parent
     )
-    keep(raw, HERE / f"{PUZZLE}.jsonl")
+    keep(raw, HERE / f"{name}.jsonl")
 
 
 def keep(raw: Path, recording: Path) -> None:
@@ -247,7 +250,8 @@ def main() -> None:
     """Everything, or what was asked for."""
     if "--record" in sys.argv:
         record()
-        record_lab()
+        record_lab(PUZZLE, 24)
+        record_lab(CONTAINERS, 10, "--size", "24")
     for picture in (*PICTURES, *GUIDE_PICTURES):
         # A guide that was begun on the same recording would go on where it was left.
         with TemporaryDirectory() as state:

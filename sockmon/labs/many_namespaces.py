@@ -186,8 +186,8 @@ def _await(working: int, wanted: int) -> None:
 LAB = Lab(
     name="many-namespaces",
     ceiling="ephemeral-ports",
-    title="200 containers, of which three are in trouble",
-    scenario="200 containers at one bridge: one has no ports left, one never accepts, one loses datagrams.",
+    title="many containers, of which three are in trouble",
+    scenario="Many containers at one bridge: one has no ports left, one never accepts, one loses datagrams.",
     what_to_see="payments-0 at 200/200 ports, checkout with a full queue, collector's drops",
     claim="every network namespace is judged: the sick ones come first with their names, healthy ones are silent",
     build=_build,

@@ -23,7 +23,8 @@ def sum_of_states(spaces: Sequence[Netns]) -> States | None:
 
 
 def _sum(counts: Iterable[StateCount]) -> StateCount:
-    counts = list(counts)
+    # The families of none are none, also where they were not counted.
+    counts = [count for count in counts if count.total]
     return StateCount(
         sum(count.total for count in counts),
         _total(count.v4 for count in counts),
