@@ -35,7 +35,9 @@ DEFAULT_INTERVAL = 5.0
     "--web-config", metavar="FILE", help="TLS and basic authentication, in the format of Prometheus exporters."
 )
 @click.option(
-    "--textfile", metavar="FILE", help="Write FILE.prom for node_exporter at each sample; do not listen."
+    "--textfile",
+    metavar="FILE",
+    help="Write this file, whose name ends in .prom, for node_exporter at each sample; do not listen.",
 )
 @click.option("--once", is_flag=True, help="With --textfile: write it once, and end.")
 @click.option(
@@ -46,7 +48,9 @@ DEFAULT_INTERVAL = 5.0
     metavar="N",
     help="Subjects of each limit, and namespaces, that have series of their own.",
 )
-@usage.interval_option
+@click.option(
+    "--interval", type=usage.Seconds(0.2, 60), metavar="SECONDS", help="Seconds between samples (default 5)."
+)
 @click.option("--netns", multiple=True, metavar="NAME|PID|PATH|PATTERN", help="Sample these network namespaces.")
 @click.pass_context
 def export(

@@ -90,7 +90,9 @@ class NavigatingApp(HoldApp):
         if isinstance(found, str):
             app_context(self.screen).show_message(found)
         else:
-            self.push_screen(ActScreen(found))
+            spaces = self.newest.snapshot.netns if self.newest else ()
+            names = {each.inode: each.name for each in spaces} if len(spaces) > 1 else None
+            self.push_screen(ActScreen(found, names))
 
     def action_tune(self) -> None:
         """Open the tuning panel, for the alarm under the cursor if the board has the focus."""

@@ -9,6 +9,7 @@ from rich.text import Text
 from sockmon.assess.several import HostAssessor
 from sockmon.model.detail import GroupQuery, ListenerQuery, WatchNetns
 from sockmon.model.snapshot import StateCount, States
+from sockmon.ui.acting.act_screen import ActScreen
 from sockmon.ui.app import SockmonApp
 from sockmon.ui.detail.ceiling import CeilingScreen
 from sockmon.ui.detail.listener import ListenerScreen
@@ -19,6 +20,7 @@ from sockmon.ui.main.board_cells import behind_namespace
 from sockmon.ui.main.header import StreamStatus, header_line
 from sockmon.ui.main.panes.namespaces import NamespaceRow
 from sockmon.ui.main.panes.port_use import port_use
+from sockmon.ui.main.panes.sockets import SocketsPane
 from sockmon.ui.main.panes.sums import sum_of_sockstat, sum_of_states, uncounted
 from sockmon.ui.main.screen import MainScreen
 from sockmon.ui.tuning.panel import TuningPanel
@@ -271,3 +273,21 @@ def test_a_name_is_kept_before_the_end_of_a_subject() -> None:
     assert shown[1] == shown[2] == "slow-worker :8000"
     assert shown[3].startswith("slo")
     assert all(len(text) <= room for text, room in zip(shown, (45, 20, 17, 14), strict=True))
+
+
+async def test_the_list_of_sockets_begins_with_all_namespaces_or_with_the_chosen_one() -> None:
+    async with play() as (app, _pilot, _):
+        main = app.screen
+        assert isinstance(main, MainScreen)
+        pane = app.screen.query_one(SocketsPane)
+        assert pane.every_socket.netns == 0
+        main._choose(API_INODE)
+        assert pane.every_socket.netns == API_INODE
+
+
+async def test_x_signals_the_process_under_the_cursor_and_says_what_to_open_elsewhere() -> None:
+    async with play() as (app, pilot, _):
+        await pilot.press("5", "X")
+        await until(pilot, lambda: "open a list of sockets" in said(app))
+        await pilot.press("2", "X")
+        await until(pilot, lambda: isinstance(app.screen, ActScreen))

@@ -247,3 +247,21 @@ async def test_the_board_is_filtered_by_the_subjects_of_its_readings() -> None:
         await put(app, pilot, "rtt:>1")
         await pilot.pause()
         assert text(app).count("not filtered: has no rtt") == 5
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 50)], ids=["80x24", "160x50"])
+async def test_down_past_the_end_goes_to_the_next_table_of_a_pane(size: tuple[int, int]) -> None:
+    async with play(size=size) as (app, pilot, _):
+        await pilot.press("3", "G")
+        groups, queues = (app.screen.query_one(f"#{name}", Table) for name in ("groups", "queues"))
+        assert groups.has_focus
+        assert groups.count
+        await pilot.press("j")
+        await until(pilot, lambda: queues.has_focus)
+        assert queues.cursor == 0
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ListenerScreen))
+        await on_the_main_screen(app, pilot)
+        await pilot.press("g", "k")
+        await until(pilot, lambda: groups.has_focus)
+        assert groups.cursor == groups.count - 1

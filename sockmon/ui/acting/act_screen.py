@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from rich.text import Text
@@ -33,6 +33,7 @@ from sockmon.model.acting import (
     CarryOutAction,
     PrepareAction,
     PreparedAction,
+    SignalProcess,
     action_text,
 )
 from sockmon.model.detail import Detail
@@ -66,9 +67,16 @@ class ActScreen(ModalScreen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-tiny"), (20, "-roomy")]  # noqa: RUF012
 
-    def __init__(self, choices: Sequence[Choice], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        choices: Sequence[Choice],
+        names: Mapping[int, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`names`: those of the network namespaces by inode, if there are several."""
         super().__init__()
         self._choices = tuple(choices)
+        self._names = names or {}
         self._at = 0
         self._clock = clock
         self._typed = TypedWord()
@@ -185,6 +193,8 @@ class ActScreen(ModalScreen[None]):
         shown = self._shown
         if shown is None:
             return
+        if not isinstance(shown.action, SignalProcess) and (name := self._names.get(shown.action.netns)):
+            yield Labelled("In", Text(name, "strong"), 2)
         labelled = (
             ("What", shown.facts, ""),
             ("Effect", shown.effects, ""),

@@ -30,7 +30,11 @@ from sockmon.ui.detail.process import ProcessScreen
 from sockmon.ui.detail.share_tables import ShareTable
 from sockmon.ui.detail.socket_table import SocketTable
 from sockmon.ui.filtering.row_values import endpoint
+from sockmon.ui.main.panes.processes import ProcessRow
+from sockmon.ui.main.screen import MainScreen
+from sockmon.ui.widgets.table import Table
 
+OPEN_FIRST = "X signals a process of pane 2; open a list of sockets or flows with Enter to close or delete some"
 NOTHING = "nothing to close, delete or signal here"
 NO_ROW = "choose a row first"
 NO_NETNS = "the network namespace of this process is not known yet"
@@ -48,12 +52,15 @@ class ShowsSocket(Protocol):
 def can_act_on(screen: Screen[object]) -> bool:
     """Return whether there is anything on a screen that could be acted on."""
     return isinstance(
-        screen, ProcessScreen | PortGroupScreen | ListenerScreen | FlowScreen | FlowsScreen | ShowsSocket
+        screen,
+        MainScreen | ProcessScreen | PortGroupScreen | ListenerScreen | FlowScreen | FlowsScreen | ShowsSocket,
     )
 
 
 def choices_of(screen: Screen[object]) -> tuple[Choice, ...] | str:
     """Return what can be done, or why nothing can."""
+    if isinstance(screen, MainScreen):
+        return _of_main(screen)
     if isinstance(screen, ProcessScreen):
         return _of_process(screen)
     if isinstance(screen, PortGroupScreen):
@@ -67,6 +74,14 @@ def choices_of(screen: Screen[object]) -> tuple[Choice, ...] | str:
     if isinstance(screen, ShowsSocket):
         return _of_sockets(screen)
     return NOTHING
+
+
+def _of_main(screen: MainScreen) -> tuple[Choice, ...] | str:
+    """Return to signal the process under the cursor; anything else opens first."""
+    row = screen.focused.selected if isinstance(screen.focused, Table) else None
+    if isinstance(row, ProcessRow):
+        return signal_choices(row.process.pid, row.process.start)
+    return OPEN_FIRST
 
 
 def _of_process(screen: ProcessScreen) -> tuple[Choice, ...] | str:

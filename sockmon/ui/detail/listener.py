@@ -78,6 +78,7 @@ class ListenerScreen(PollingScreen[ListenerQuery, ListenerDetail]):
         self.query_one("#missing").display = False
 
     def draw(self, assessment: Assessment) -> None:
+        several = len(assessment.snapshot.netns) > 1
         assessment = assessment.of(self.target.netns)
         snapshot, detail = assessment.snapshot, self.detail
         netns = find_netns(snapshot, self.target.netns)
@@ -89,6 +90,8 @@ class ListenerScreen(PollingScreen[ListenerQuery, ListenerDetail]):
         title = Text.assemble(
             ("listener", "heading"), " · ", (format_listener(listener) if listener else "?", "strong")
         )
+        if several and netns:
+            title.append(f" · in {netns.name}", "accent")
         if closed:
             title.append(f" · closed {closed}", "sev-unknown")
         if listener:

@@ -63,6 +63,7 @@ class PortGroupScreen(PollingScreen[GroupQuery, GroupDetail]):
         self.query_one("#missing").display = False
 
     def draw(self, assessment: Assessment) -> None:
+        several = len(assessment.snapshot.netns) > 1
         assessment = assessment.of(self.target.netns)
         snapshot, detail = assessment.snapshot, self.detail
         netns = find_netns(snapshot, self.target.netns)
@@ -72,6 +73,8 @@ class PortGroupScreen(PollingScreen[GroupQuery, GroupDetail]):
         away = self.missing_since(found is not None or ports is None, assessment)
         gauge = assessment.gauge("ephemeral-ports", self.target)
         title = Text.assemble(("port group", "heading"), " · ", (self._subject, "strong"))
+        if several and netns:
+            title.append(f" · in {netns.name}", "accent")
         if gauge and not away:
             title.append(" · ").append_text(severity_text(gauge.severity))
         elif away:

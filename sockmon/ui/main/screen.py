@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.events import Click, Resize
 from textual.screen import Screen
@@ -51,7 +51,11 @@ class MainScreen(Screen[None]):
     """The board and the panes; one pane is current, and the only one if there is no room for four. Pane 5 is there
     only if there are several network namespaces."""
 
-    BINDINGS: ClassVar[list[BindingType]] = list(keys.bindings("main"))
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *keys.bindings("main"),
+        # The line of keys has no room for it at 80 columns.
+        Binding(keys.BY_ID["act"].keys, "app.act", show=False, id="act"),
+    ]
     AUTO_FOCUS = "#process-table"
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
         (0, "-tiny"), (50, "-narrow"), (110, "-normal"), (150, "-wide"),
@@ -238,7 +242,8 @@ class MainScreen(Screen[None]):
         self.query_one(Board).apply_fold()
         self._current = name
         self._mark_current()
-        self.query_one(f"#{name}", Pane).query(Table).first().focus()
+        tables = self.query_one(f"#{name}", Pane).query(Table)
+        next((each for each in tables if each.count), tables.first()).focus()
 
     def action_process_states(self) -> None:
         """Show the processes by TCP state, or by headroom again."""

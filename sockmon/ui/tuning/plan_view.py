@@ -51,11 +51,11 @@ def detail_panels(proposal: Proposal) -> Iterator[DetailPanel]:
         else:
             yield DetailPanel(title, [Labelled("", Text(what))], 0)
     if proposal.commands:
-        yield DetailPanel("Commands", _command_facts(proposal))
+        yield DetailPanel("By hand, without the automatic rollback", _command_facts(proposal))
 
 
 def _command_facts(proposal: Proposal) -> Iterator[Labelled]:
-    for name, commands in (("By hand, no rollback", proposal.commands), ("And back", proposal.rollback_commands)):
+    for name, commands in (("Apply", proposal.commands), ("And back", proposal.rollback_commands)):
         for number, command in enumerate(commands):
             yield Labelled("" if number else name, Text(command, "muted"), 2)
 

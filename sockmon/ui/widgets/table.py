@@ -66,6 +66,13 @@ class Table(Grid[Row]):
     class Moved(RowMessage):
         """The cursor moved to another row."""
 
+    class Passed(TableMessage):
+        """The cursor would leave the table at its end: `step` is 1, or -1 at its begin."""
+
+        def __init__(self, table: Table[Any], step: int) -> None:
+            super().__init__(table)
+            self.step = step
+
     class Arranged(TableMessage):
         """The order or the visible columns changed."""
 
@@ -147,6 +154,13 @@ class Table(Grid[Row]):
         self._cursor_key = self.key(row)
         self._repaint()
         self.post_message(self.Moved(self, row))
+
+    def action_row(self, step: int) -> None:
+        """Move the cursor by some rows; past the end goes to the next table of the pane."""
+        if 0 <= self.cursor + step < self.count:
+            super().action_row(step)
+        else:
+            self.post_message(self.Passed(self, step))
 
     def action_first(self) -> None:
         """Move the cursor to the top, where it stays whichever row is there."""

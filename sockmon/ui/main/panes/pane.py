@@ -134,6 +134,16 @@ class Pane(Frame):
         for table in reversed(self.query(Table)):
             self._name_order(table)
 
+    @on(Table.Passed)
+    def _go_past(self, event: Table.Passed) -> None:
+        """Go to the next table with rows, where there is one."""
+        tables = list(self.query(Table))
+        at = tables.index(event.table)
+        others = tables[at + 1 :] if event.step > 0 else tables[:at][::-1]
+        if (found := next((each for each in others if each.count and each.region), None)) is not None:
+            found.focus()
+            found.move(0 if event.step > 0 else found.count - 1)
+
     @on(Table.Arranged)
     def _sorted(self, event: Table.Arranged) -> None:
         self._name_order(event.table)

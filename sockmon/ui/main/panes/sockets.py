@@ -104,11 +104,12 @@ class SocketsPane(Pane):
 
     @property
     def every_socket(self) -> SocketsPlace:
-        """The list of all sockets of the namespace that is shown."""
+        """The list of all sockets of the namespaces that are shown."""
         return SocketsPlace(self._netns)
 
     def show(self, view: View) -> None:
-        self._netns = view.netns.inode if view.netns else 0
+        # The list begins with what the numbers count.
+        self._netns = view.netns.inode if view.netns and len(view.shown) == 1 else 0
         table: Table[StateRow] = self.query_one("#states", Table)
         if view.netns is None:
             table.empty = view.missing("netns") or "no network namespace could be read"
