@@ -17,7 +17,7 @@ OVERFLOWS = (("TcpExt.ListenOverflows", 5.0),)
 
 
 def plan(key: str, new: str = "1") -> Plan:
-    return Plan((Setting(key, "0", new),), 1, "b")
+    return Plan((Setting(key, "0", new),), netns().inode, "b")
 
 
 def test_what_follows_if_it_did_not_help() -> None:
