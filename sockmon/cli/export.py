@@ -103,10 +103,10 @@ def _serve(exporter: Exporter, listen: str, all_addresses: bool, web_config: str
     try:
         exporter.sample(complete=True)
         threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
+        _stop_on_signals(exporter)
         address = f"[{where.address}]" if ":" in where.address else where.address or "127.0.0.1"
         scheme = "https" if config.tls else "http"
         console.print_notice(f"metrics: {scheme}://{address}:{server.server_port}/metrics")
-        _stop_on_signals(exporter)
         exporter.run()
         server.shutdown()
     finally:
