@@ -316,6 +316,7 @@ TABLE = [
         r"sockmon fleet --prometheus .+", no_server, "no server is there; tests/export/test_prometheus.py has one"
     ),
     Entry(r"sockmon fleet ssh://.+", ends(3), "hosts of that name do not exist"),
+    Entry(r"sockmon fleet", ends(64), "it needs hosts or a server, and says so"),
     Entry(r"sockmon export", exporter, "on any free port"),
     Entry(r"sockmon export (rules|dashboard)", ends(0)),
     Entry(r"sockmon export (rules > .+|dashboard > .+|--textfile .+)", redirected),
