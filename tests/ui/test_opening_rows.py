@@ -88,7 +88,9 @@ async def test_enter_opens_what_the_cursor_is_on(mode: str, size: tuple[int, int
                 await put(app, pilot, typed)
             table = current(app)
             assert (table.id == "readings") == (mode.endswith("board") or "among" in mode), (table, typed)
-            await pilot.press("s", "j")
+            await pilot.press("s")
+            # Not by a key: past the end of a short table is the next one of its pane.
+            table.move(1)
             row = table.selected
             await pilot.press("enter")
             if row is None:
