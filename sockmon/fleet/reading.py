@@ -16,7 +16,7 @@ from sockmon.fleet import ranking
 from sockmon.fleet.hosts import Fleet, FleetHost, HostLimit, limit_order, ranked, worst
 from sockmon.fleet.prometheus import Server
 from sockmon.model.report import Report
-from sockmon.sources.ssh import SCHEME, Address, parse
+from sockmon.sources.ssh import SCHEME, Address, parse, remote
 from sockmon.text import sanitize
 
 MAX_PARALLEL = 16
@@ -62,22 +62,7 @@ def _fleet(source: str, hosts: Sequence[FleetHost]) -> Fleet:
 
 def _check(address: Address, command: str) -> FleetHost:
     name = address.name
-    place = [address.host] if not address.user else ["-l", address.user, address.host]
-    port = ["-p", str(address.port)] if address.port else []
-    words = [
-        "ssh",
-        "-T",
-        "-o",
-        "BatchMode=yes",
-        "-o",
-        "ConnectTimeout=10",
-        *port,
-        *place,
-        "--",
-        command,
-        "check",
-        "--json",
-    ]
+    words = remote(address, [command, "check", "--json"])
     try:
         done = subprocess.run(
             words, stdin=subprocess.DEVNULL, capture_output=True, timeout=CHECK_SECONDS, check=False

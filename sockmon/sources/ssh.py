@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sockmon.errors import Misuse
@@ -89,11 +90,16 @@ def _port(spec: str, text: str) -> int:
 
 
 def _misuse(spec: str, reason: str) -> Misuse:
-    return Misuse(f"--from {sanitize(spec, 120)}: {reason}", _HINT)
+    return Misuse(f"{sanitize(spec, 120)}: {reason}", _HINT)
 
 
 def command(address: Address, interval: float) -> list[str]:
-    """Return the argv that starts the agent of `address`, where sockmon has to be installed.
+    """Return the argv that starts the agent of `address`, where sockmon has to be installed."""
+    return remote(address, ["sockmon", "agent", "--attached", "--interval", str(interval)])
+
+
+def remote(address: Address, words: Sequence[str]) -> list[str]:
+    """Return the argv that runs a command on `address`.
 
     ssh asks no questions, because the screen has the terminal. It does not share its connection with other ssh
     processes, which would lose it when the screen ends. It ends if the other side does not answer for 15 s:
@@ -102,5 +108,4 @@ def command(address: Address, interval: float) -> list[str]:
     options += ["-o", f"ServerAliveInterval={SILENCE_SECONDS // 3}", "-o", "ServerAliveCountMax=3"]
     options += ["-p", str(address.port)] if address.port else []
     options += ["-l", address.user] if address.user else []
-    agent = ["sockmon", "agent", "--attached", "--interval", str(interval)]
-    return ["ssh", *options, "--", address.host, *agent]
+    return ["ssh", *options, "--", address.host, *words]

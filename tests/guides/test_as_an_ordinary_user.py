@@ -99,6 +99,6 @@ def test_many_in_time_wait_are_left_alone() -> None:
     ],
 )
 def test_a_limit_of_the_host_on_its_recording(guide: str, recording: str, setting: str) -> None:
-    """What only a host has is not brought about on this one."""
+    """A state that only a host has is not made on this one."""
     walk = _walk(guide, "--from", f"sockmon/labs/recordings/{recording}.jsonl")
     _assert_has_the_command(walk, setting)

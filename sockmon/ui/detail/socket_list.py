@@ -126,7 +126,7 @@ class SocketListScreen(DetailScreen):
     # Asking
 
     def _request(self) -> None:
-        """Ask anew; the agent stops what it was doing for this list."""
+        """Ask again; the agent stops what it was doing for this list."""
         number = self.query_sent.number + 1 if self.query_sent else 1
         column, reverse = self.table.listed.column, self.table.listed.reverse
         sort = SORTS.get(column.title, "") if column else ""
