@@ -10,17 +10,14 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from sockmon.errors import ReadError
 from sockmon.kernel.identity import OWN_NETNS
-from sockmon.kernel.setns import CLONE_NEWNET, setns_call
+from sockmon.kernel.setns import CLONE_NEWNET, come_back, setns_call
 
 _SO_NETNS_COOKIE, _COOKIE_BYTES = 71, 8
-_RETURN_ATTEMPTS, _RETURN_PAUSE = 100, 0.02
-_EX_OSERR = 71
 
 
 class NetnsEnded(ReadError):
@@ -114,21 +111,9 @@ class NetnsVisits:
                 yield
             finally:
                 self._inside = None
-                self._come_back()
+                come_back(self._own, self._setns)
         finally:
             os.close(descriptor)
-
-    def _come_back(self) -> None:
-        """Return to our own namespace. It is open, so that only a lack of memory can prevent that: then this
-        process ends, because all that it would read is that of the other one."""
-        for _ in range(_RETURN_ATTEMPTS):
-            try:
-                self._setns(self._own, CLONE_NEWNET)
-            except OSError:
-                time.sleep(_RETURN_PAUSE)
-            else:
-                return
-        raise SystemExit(_EX_OSERR)
 
 
 def _cookie() -> int | None:

@@ -13,6 +13,7 @@ import fcntl
 import os
 import socket
 import sys
+import time
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +25,8 @@ from sockmon.kernel.identity import OWN_NETNS
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 _NS_GET_USERNS = 0xB701
+_RETURN_ATTEMPTS, _RETURN_PAUSE = 100, 0.02
+_EX_OSERR = 71
 
 _MAX_DESCRIPTORS_PER_MESSAGE = 250
 """Descriptors in one message; the kernel's limit is SCM_MAX_FD = 253."""
@@ -94,9 +97,22 @@ def visiting(namespace: int) -> Iterator[None]:
         try:
             yield
         finally:
-            enter(own, CLONE_NEWNET)
+            come_back(own, enter)
     finally:
         os.close(own)
+
+
+def come_back(own: int, enter: Callable[[int, int], None]) -> None:
+    """Return to our own namespace, which is open as `own`, so that only a lack of memory can prevent that: then
+    raise SystemExit, because all that this process would read or write is that of the other one."""
+    for _ in range(_RETURN_ATTEMPTS):
+        try:
+            enter(own, CLONE_NEWNET)
+        except OSError:
+            time.sleep(_RETURN_PAUSE)
+        else:
+            return
+    raise SystemExit(_EX_OSERR)
 
 
 def _run_child(

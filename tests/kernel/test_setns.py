@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from sockmon.kernel import setns
 from sockmon.kernel.setns import EntryRefused, OpenedFiles, open_in_netns
 from tests.netns import inside
 
@@ -81,3 +82,12 @@ def bring_into_a_full_table() -> tuple[int, bool]:
 @pytest.mark.usefixtures("needs_userns")
 def test_descriptors_that_do_not_fit_are_refused_and_closed() -> None:
     assert inside(bring_into_a_full_table) == (errno.EMFILE, True)
+
+
+def test_a_process_that_cannot_come_back_ends(own: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(_descriptor: int, _kind: int) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    monkeypatch.setattr(setns, "_RETURN_PAUSE", 0.0)
+    with pytest.raises(SystemExit):
+        setns.come_back(own, no_memory)
