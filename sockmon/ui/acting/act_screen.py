@@ -42,10 +42,10 @@ from sockmon.model.transaction import Transaction
 from sockmon.text import sanitize
 from sockmon.ui import keys
 from sockmon.ui.acting.choices import Choice
+from sockmon.ui.confirming.typed_word import TypedWord
 from sockmon.ui.context import AppContext, app_context
 from sockmon.ui.detail.detail_screen import Page
 from sockmon.ui.detail.section_facts import GUTTER
-from sockmon.ui.tuning.typed_word import TypedWord
 from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
 
 ANSWER_TIMEOUT = 20.0

@@ -31,11 +31,11 @@ from sockmon.model.plan import Proposal
 from sockmon.model.report import Reading
 from sockmon.model.transaction import Transaction
 from sockmon.ui import keys
+from sockmon.ui.confirming.typed_word import TypedWord
 from sockmon.ui.context import AppContext, app_context
 from sockmon.ui.detail.detail_screen import Page
 from sockmon.ui.detail.section_facts import GUTTER
 from sockmon.ui.tuning.plan_view import count_warnings, detail_panels, root_command, subject_facts
-from sockmon.ui.tuning.typed_word import TypedWord
 from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
 
 HOLD_CHOICES = (10, 30, 60, 120, 300, 600, 1800, 3600)
