@@ -55,7 +55,7 @@ class SockmonApp(PaintedApp, GuidingApp):
         "detail/detail.tcss",
         "tuning/tune.tcss",
         "guiding/guiding.tcss",
-        "acting/acting.tcss",
+        "confirming/confirming.tcss",
     ]
     BINDINGS: ClassVar[list[BindingType]] = list(keys.bindings("app"))
     ENABLE_COMMAND_PALETTE = True

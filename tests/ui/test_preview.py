@@ -16,8 +16,9 @@ from sockmon.tuning.confirmation import KEY_HELD_DOWN, PASTED, TOO_EARLY, WORD, 
 from sockmon.tuning.planning.context import PlanContext
 from sockmon.tuning.planning.draft import suggested_changes
 from sockmon.tuning.planning.plan import make_plan
+from sockmon.ui.confirming.confirm_screen import ANSWER_TIMEOUT
 from sockmon.ui.main.screen import MainScreen
-from sockmon.ui.tuning.preview import ANSWER_TIMEOUT, PreviewScreen
+from sockmon.ui.tuning.preview import PreviewScreen
 from tests.ui import fake_app
 from tests.ui.fake_helper import (
     BOB,

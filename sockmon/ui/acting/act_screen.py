@@ -1,28 +1,15 @@
-"""The dialog of an action: what it acts on, that there is no way back, the commands, and the word to type.
-
-headline                          the title, and how many warnings
-┌ #confirm ─────────────────┐
-│ #choices                  │     TERM INT HUP …: ← and → choose
-│ #subject  (scrolls)       │     what it is, effects, warnings, what is left out
-│ #promise, #typed          │     no way back; the word
-└───────────────────────────┘
-#details  (scrolls)               the first sockets or flows, and the commands
-"""
+"""The dialog of an action: what it acts on, that there is no way back, the commands, and the word to type."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from rich.text import Text
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
-from textual.events import Key, Paste
-from textual.screen import ModalScreen
-from textual.widgets import Footer
+from textual.widget import Widget
 
 from sockmon import format
 from sockmon.assess import Assessment
@@ -36,36 +23,28 @@ from sockmon.model.acting import (
     SignalProcess,
     action_text,
 )
-from sockmon.model.detail import Detail
 from sockmon.model.helper_protocol import ActionResult, Answer, RequestFailed
 from sockmon.model.transaction import Transaction
 from sockmon.text import sanitize
 from sockmon.ui import keys
 from sockmon.ui.acting.choices import Choice
+from sockmon.ui.confirming.confirm_screen import ConfirmScreen
 from sockmon.ui.confirming.typed_word import TypedWord
-from sockmon.ui.context import AppContext, app_context
-from sockmon.ui.detail.detail_screen import Page
 from sockmon.ui.detail.section_facts import GUTTER
 from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
 
-ANSWER_TIMEOUT = 20.0
-"""Seconds without an answer after which the screen can be left."""
 MAX_CHARACTERS = 2000
 UNSENT = "the helper process is not running"
 
 
-class ActScreen(ModalScreen[None]):
-    """Modal, so that no key of the app takes a letter of the word; `clock` returns monotonic seconds."""
+class ActScreen(ConfirmScreen):
+    """`clock` returns monotonic seconds."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "Leave", show=True, id="back"),
         Binding(keys.BY_ID["columns.left"].keys, "choose(-1)", "Choose", show=True, id="columns.left"),
         Binding(keys.BY_ID["columns.right"].keys, "choose(1)", "Choose", show=True, id="columns.right"),
         keys.binding("quit.now"),
     ]
-    AUTO_FOCUS = "#details"
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS = [(0, "-tiny"), (20, "-roomy")]  # noqa: RUF012
 
     def __init__(
         self,
@@ -74,40 +53,21 @@ class ActScreen(ModalScreen[None]):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`names`: those of the network namespaces by inode, if there are several."""
-        super().__init__()
+        super().__init__(clock)
         self._choices = tuple(choices)
         self._names = names or {}
         self._at = 0
-        self._clock = clock
-        self._typed = TypedWord()
         self._shown: PreparedAction | None = None
         """What the word would confirm; None until the helper has found it."""
-        self._failure = Text()
-        """Why there is nothing to confirm, or why nothing was done."""
         self._asked: deque[Action | None] = deque()
         """The requests without an answer, in their order; None is a confirmation."""
-        self._sent: float | None = None
-        """When the confirmation was sent; None once it is answered."""
         self._done: Transaction | None = None
 
-    @property
-    def sockmon(self) -> AppContext:
-        """The app that this is a screen of."""
-        return app_context(self)
+    def _above_subject(self) -> Iterable[Widget]:
+        return (LabelledList(GUTTER, id="choices"),)
 
-    def compose(self) -> ComposeResult:
-        with Horizontal(id="headline"):
-            yield LabelledList(id="title")
-            yield LabelledList(id="corner")
-        with Vertical(id="confirm"):
-            yield LabelledList(GUTTER, id="choices")
-            with Page(id="subject"):
-                yield LabelledList(GUTTER, id="changes")
-            yield LabelledList(id="promise")
-            yield LabelledList(id="typed")
-        with Page(id="details"):
-            yield LabelledList(GUTTER, id="rows")
-        yield Footer(show_command_palette=False)
+    def _details(self) -> Iterable[Widget]:
+        return (LabelledList(GUTTER, id="rows"),)
 
     def on_mount(self) -> None:
         self._prepare()
@@ -150,16 +110,10 @@ class ActScreen(ModalScreen[None]):
         words = sanitize(f"{sentence(failed.message)}{hint}", MAX_CHARACTERS)
         self._failure = Text.assemble((what, "sev-hit"), (words, "sev-warning"))
 
-    def _was_drawn(self) -> None:
-        self._typed.drawn(self._clock())
-
     # What is shown
 
     def show(self, assessment: Assessment) -> None:
         """Draw nothing: what was shown must stay until it is confirmed."""
-
-    def answer(self, detail: Detail) -> None:
-        """Ignore it: this screen asks the helper alone."""
 
     def _draw(self) -> None:
         if not self.is_mounted:
@@ -167,20 +121,15 @@ class ActScreen(ModalScreen[None]):
         shown = self._shown
         title = shown.title if shown else "Close, delete or signal"
         self.query_one("#title", LabelledList).show(Labelled("", Text(sanitize(title), "heading")))
-        corner = self.query_one("#corner", LabelledList)
         warnings = len(shown.warnings) if shown else 0
-        corner.display = bool(warnings)
-        text = Text(f"▲ {format.plural(warnings, 'warning')}", "sev-warning", justify="right")
-        corner.styles.width = text.cell_len + 2
-        corner.show(Labelled("", text))
+        text = f"▲ {format.plural(warnings, 'warning')}" if warnings else ""
+        self._draw_in_corner(Text(text, "sev-warning", justify="right"))
         choices = self.query_one("#choices", LabelledList)
         choices.display = len(self._choices) > 1
         choices.show(Labelled("Choose ←→", self._choice_row()))
         self.query_one("#changes", LabelledList).show(*self._subject())
-        self.query_one("#rows", LabelledList).show(*self._details())
-        promise, typed = self._prompt()
-        self.query_one("#promise", LabelledList).show(Labelled("", promise))
-        self.query_one("#typed", LabelledList).show(Labelled("", typed))
+        self.query_one("#rows", LabelledList).show(*self._rows())
+        self._draw_prompt(*self._prompt())
 
     def _choice_row(self) -> Text:
         parts = [
@@ -205,7 +154,7 @@ class ActScreen(ModalScreen[None]):
             for number, line in enumerate(lines):
                 yield Labelled("" if number else name, Text(sanitize(line, MAX_CHARACTERS), style), 2)
 
-    def _details(self) -> Iterator[Labelled]:
+    def _rows(self) -> Iterator[Labelled]:
         shown = self._shown
         if shown is None:
             return
@@ -221,7 +170,9 @@ class ActScreen(ModalScreen[None]):
         if self._done is not None:
             return _result_text(self._done), Text("It is in the history. Esc leaves.", "muted")
         if self._sent is not None:
-            return self._sending(self._clock() - self._sent)
+            if self._waiting:
+                return Text("Acting …", "accent"), Text("Keys have no effect until it is done.", "muted")
+            return self._outcome_unknown(), Text("See `sockmon tune history`. Esc leaves.", "muted")
         if self._failure.plain:
             return self._failure, leave
         if self._shown is None:
@@ -232,39 +183,12 @@ class ActScreen(ModalScreen[None]):
             return Text.assemble(("Refused: ", "sev-warning"), why), Text(hint, "muted")
         return Text(NO_WAY_BACK, "sev-warning"), self._typed.prompt()
 
-    def _sending(self, seconds: float) -> tuple[Text, Text]:
-        if seconds < ANSWER_TIMEOUT:
-            return Text("Acting …", "accent"), Text("Keys have no effect until it is done.", "muted")
-        why = f"no answer for {format.duration(seconds)}"
-        text = Text.assemble(("Outcome unknown: ", "sev-hit"), sentence(why))
-        return text, Text("See `sockmon tune history`. Esc leaves.", "muted")
-
     # Keys
 
     @property
     def _can_type(self) -> bool:
-        """Whether the word can be typed."""
         shown = self._shown
         return bool(shown and shown.word and not self._failure.plain) and self._sent is None and self._done is None
-
-    @property
-    def _waiting(self) -> bool:
-        """Whether the helper acts and has not answered yet."""
-        return self._sent is not None and self._clock() - self._sent < ANSWER_TIMEOUT
-
-    def on_key(self, event: Key) -> None:
-        """Take the letters of the word before any binding does; no key has an effect while the helper acts."""
-        if self._waiting:
-            event.stop()
-            return
-        if self._typed.take(event, self._can_type, self.active_bindings):
-            self._send()
-        self._draw()
-
-    def on_paste(self, event: Paste) -> None:
-        """Reject pasted text."""
-        self._typed.paste(event)
-        self._draw()
 
     def _send(self) -> None:
         shown = self._shown
@@ -281,10 +205,6 @@ class ActScreen(ModalScreen[None]):
             self._at = min(max(self._at + step, 0), len(self._choices) - 1)
             self._prepare()
             self._draw()
-
-    def action_leave(self) -> None:
-        """Return to the screen before."""
-        self.dismiss()
 
 
 def _result_text(done: Transaction) -> Text:

@@ -1,65 +1,44 @@
-"""The preview of a plan: what changes, its effect and warnings, the word that applies it, and the details.
-
-headline                          what it is applied to, how many warnings, what is out of sight
-┌ #confirm ─────────────────┐
-│ #subject  (scrolls)       │     for each change: KEY old → new, effect, warnings
-│ #promise, #typed          │     when it is rolled back; the word
-└───────────────────────────┘
-#details  (scrolls)               scope, risk, memory, at boot, rollback, commands
-"""
+"""The preview of a plan: what changes, its effect and warnings, the word that applies it, and the details."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from rich.text import Text
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
-from textual.events import Key, Paste
-from textual.screen import ModalScreen
-from textual.widgets import Footer
+from textual.widget import Widget
 
 from sockmon import format, own_command
 from sockmon.assess import Assessment
 from sockmon.document import sentence
-from sockmon.model.detail import Detail
 from sockmon.model.helper_protocol import Answer, Apply, ChangeResult, HelperStatus, RequestFailed
 from sockmon.model.plan import Proposal
 from sockmon.model.report import Reading
 from sockmon.model.transaction import Transaction
 from sockmon.ui import keys
-from sockmon.ui.confirming.typed_word import TypedWord
-from sockmon.ui.context import AppContext, app_context
+from sockmon.ui.confirming.confirm_screen import ConfirmScreen
 from sockmon.ui.detail.detail_screen import Page
-from sockmon.ui.detail.section_facts import GUTTER
 from sockmon.ui.tuning.plan_view import count_warnings, detail_panels, root_command, subject_facts
 from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
 
 HOLD_CHOICES = (10, 30, 60, 120, 300, 600, 1800, 3600)
 """Seconds until the rollback, to choose from."""
 DEFAULT_HOLD = 60
-ANSWER_TIMEOUT = 20.0
-"""Seconds without an answer after which the screen can be left."""
 TALL = 36
 """Rows from which on there is an empty line between changes."""
 FAILED_STATES = ("conflict", "stuck")
 
 
-class PreviewScreen(ModalScreen[None]):
-    """Modal, so that no key of the app takes a letter of the word; `clock` returns monotonic seconds."""
+class PreviewScreen(ConfirmScreen):
+    """`clock` returns monotonic seconds."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "Leave", show=True, id="back"),
         Binding(keys.BY_ID["faster"].keys, "hold(-1)", "Hold shorter", show=True, id="faster"),
         Binding(keys.BY_ID["slower"].keys, "hold(1)", "Hold longer", show=True, key_display="+", id="slower"),
         keys.binding("quit.now"),
     ]
-    AUTO_FOCUS = "#details"
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS = [(0, "-tiny"), (20, "-roomy")]  # noqa: RUF012
 
     def __init__(
         self,
@@ -69,41 +48,20 @@ class PreviewScreen(ModalScreen[None]):
         needed_hold: float = 0.0,
     ) -> None:
         """`needed_hold`: the seconds that the verification after the change takes."""
-        super().__init__()
+        super().__init__(clock)
         self.proposal = proposal
         self._about = about
         """The alarm that it is meant to end; None: those that advise it."""
-        self._clock = clock
-        self._typed = TypedWord()
         needed = max(DEFAULT_HOLD, needed_hold)
         self._hold = next((each for each in HOLD_CHOICES if each >= needed), HOLD_CHOICES[-1])
         self._host = ""
-        self._sent: float | None = None
-        """When the plan was sent to the helper; None once it has answered."""
-        self._failure = Text()
-        """Why the plan was not applied."""
         self._hold_keys_shown = True
         """Whether the keys of the hold are in the footer."""
         self._stale = False
         """Whether another change has been pending since: when it ends, the values may differ from the plan."""
 
-    @property
-    def sockmon(self) -> AppContext:
-        """The app that this is a screen of."""
-        return app_context(self)
-
-    def compose(self) -> ComposeResult:
-        with Horizontal(id="headline"):
-            yield LabelledList(id="title")
-            yield LabelledList(id="corner")
-        with Vertical(id="confirm"):
-            with Page(id="subject"):
-                yield LabelledList(GUTTER, id="changes")
-            yield LabelledList(id="promise")
-            yield LabelledList(id="typed")
-        with Page(id="details"):
-            yield from detail_panels(self.proposal)
-        yield Footer(show_command_palette=False)
+    def _details(self) -> Iterable[Widget]:
+        return detail_panels(self.proposal)
 
     def on_mount(self) -> None:
         self.query_one("#changes", LabelledList).show(
@@ -116,7 +74,7 @@ class PreviewScreen(ModalScreen[None]):
         self.set_interval(1.0, self._draw)
 
     def _was_drawn(self) -> None:
-        self._typed.drawn(self._clock())
+        super()._was_drawn()
         if self._lines_below("#subject"):
             # A warning that is out of sight is scrolled to before the details are.
             self.query_one("#subject").focus()
@@ -137,9 +95,6 @@ class PreviewScreen(ModalScreen[None]):
         if self.is_mounted:
             self._draw()
 
-    def answer(self, detail: Detail) -> None:
-        """Ignore it: the preview requests no details."""
-
     def _draw(self) -> None:
         count = len(self.proposal.plan.settings)
         title = f"Apply {format.plural(count, 'change')}"
@@ -147,12 +102,10 @@ class PreviewScreen(ModalScreen[None]):
             Labelled("", Text.assemble((title, "heading"), (self._host, "strong")))
         )
         self._draw_corner()
-        promise, typed = self._prompt()
         if self._can_type != self._hold_keys_shown:
             self._hold_keys_shown = self._can_type
             self.refresh_bindings()
-        self.query_one("#promise", LabelledList).show(Labelled("", promise))
-        self.query_one("#typed", LabelledList).show(Labelled("", typed))
+        self._draw_prompt(*self._prompt())
 
     def _draw_corner(self) -> None:
         """Show how many warnings there are, and how many lines are out of sight, those of the changes first."""
@@ -163,10 +116,7 @@ class PreviewScreen(ModalScreen[None]):
             text.append(f"  ↓ {format.plural(hidden, 'line')} above the prompt", "sev-warning")
         elif more:
             text.append(f"  ↓ {format.plural(more, 'more line')}", "accent")
-        corner = self.query_one("#corner", LabelledList)
-        corner.display = bool(text.plain)
-        corner.styles.width = text.cell_len + 2
-        corner.show(Labelled("", text))
+        self._draw_in_corner(text)
 
     def _lines_below(self, page: str) -> int:
         found = self.query_one(page, Page)
@@ -175,7 +125,7 @@ class PreviewScreen(ModalScreen[None]):
     def _prompt(self) -> tuple[Text, Text]:
         """Return what happens, and what to do now."""
         if self._sent is not None:
-            return self._sending(self._clock() - self._sent)
+            return self._sending()
         if why := self.sockmon.cannot_tune:
             # The screen may show another machine than the one that this shell is on.
             here = self.sockmon.source.live and not self.sockmon.source.remote
@@ -199,43 +149,22 @@ class PreviewScreen(ModalScreen[None]):
         standing = self.sockmon.helper_status
         return standing.pending if standing else None
 
-    def _sending(self, seconds: float) -> tuple[Text, Text]:
-        if seconds < ANSWER_TIMEOUT and not self.sockmon.cannot_tune:
-            return Text("Applying …", "accent"), Text(
-                "Writing and reading back; keys have no effect until it is done.", "muted"
-            )
-        why = self.sockmon.cannot_tune or f"no answer for {format.duration(seconds)}"
-        text = Text.assemble(("Outcome unknown: ", "sev-hit"), sentence(why))
+    def _sending(self) -> tuple[Text, Text]:
+        if self._waiting:
+            hint = "Writing and reading back; keys have no effect until it is done."
+            return Text("Applying …", "accent"), Text(hint, "muted")
         hint = "See `sockmon tune history`; an applied change is rolled back unless kept. Esc leaves."
-        return text, Text(hint, "muted")
+        return self._outcome_unknown(self.sockmon.cannot_tune), Text(hint, "muted")
 
     # The word
 
     @property
     def _can_type(self) -> bool:
-        """Whether the word can be typed."""
         return not (self._sent is not None or self._failure.plain or self._held or self.sockmon.cannot_tune)
 
     @property
     def _waiting(self) -> bool:
-        """Whether the helper has not answered yet."""
-        return (
-            self._sent is not None and self._clock() - self._sent < ANSWER_TIMEOUT and not self.sockmon.cannot_tune
-        )
-
-    def on_key(self, event: Key) -> None:
-        """Take the letters of the word before any binding does; no key has an effect while the helper applies."""
-        if self._waiting:
-            event.stop()
-            return
-        if self._typed.take(event, self._can_type, self.active_bindings):
-            self._send()
-        self._draw()
-
-    def on_paste(self, event: Paste) -> None:
-        """Reject pasted text."""
-        self._typed.paste(event)
-        self._draw()
+        return super()._waiting and not self.sockmon.cannot_tune
 
     def _send(self) -> None:
         plan = self.sockmon.with_reasons(self.proposal.plan, self._about)
@@ -282,7 +211,3 @@ class PreviewScreen(ModalScreen[None]):
         place = HOLD_CHOICES.index(self._hold) + step
         self._hold = HOLD_CHOICES[min(max(place, 0), len(HOLD_CHOICES) - 1)]
         self._draw()
-
-    def action_leave(self) -> None:
-        """Return to the screen before."""
-        self.dismiss()
