@@ -85,13 +85,17 @@ def observe_once(netns: str | Sequence[str] | None = None, watch: float = 0.0, o
         levels, refused = configured_levels()
         assessor = HostAssessor(max(watch + INTERVAL, 1.0), levels)
         sample_first(kernel.full_netns)
-        assessment = assessor.add(kernel.sample(complete=True))
-        if not watch and (assessor.has_overfull_queue() or assessor.has_hit_counters()):
+        early, first = kernel.compose(), kernel.sample(complete=True)
+        if first.at - early.at >= COUNTER_RESAMPLE_SECONDS:
+            # With very many sockets the first sample takes so long that its begin and its end show what increases.
+            assessor.add(early)
+        assessment = assessor.add(first)
+        unproved = assessor.has_unproved_counters(COUNTER_RESAMPLE_SECONDS)
+        if not watch and (unproved or assessor.has_overfull_queue()):
             # A queue that is full for a moment is not an alarm, and a counter proves a hit only if it increases.
-            moving = assessor.has_hit_counters()
-            pause_and_sample(kernel.full_netns, COUNTER_RESAMPLE_SECONDS if moving else QUEUE_RESAMPLE_SECONDS)
+            pause_and_sample(kernel.full_netns, COUNTER_RESAMPLE_SECONDS if unproved else QUEUE_RESAMPLE_SECONDS)
             kernel.resample_queues()
-            assessment = assessor.add(kernel.sample(complete=kernel.scarce))
+            assessment = assessor.add(kernel.compose())
         end = time.monotonic() + watch
         while (left := end - time.monotonic()) > 0:
             pause_and_sample(kernel.full_netns, min(kernel.interval, left))

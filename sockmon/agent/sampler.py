@@ -181,35 +181,42 @@ class Sampler:
         """Return the name of a user, or the number while no name is known."""
         return self._users.name(uid)
 
-    def step(self, seconds: float = SLICE_SECONDS) -> bool:
-        """Do some budgeted work: finish what has started, then start what is due. Return False if there is
-        none."""
+    def step(self, seconds: float = SLICE_SECONDS, since: float | None = None) -> bool:
+        """Do some budgeted work: finish what has started, then start what is due, or what was due at `since`.
+        Return False if there is none."""
         now = boottime()
+        due = now if since is None else since
         tasks = self.tasks
         active = next((task for task in tasks if task.active), None)
         # The queues have one short step each, and change while a long task runs.
         urgent: list[BudgetedTask[object]] = [netns.queue_task for netns in self.full_netns]
         task = None if self.scarce and active else next((task for task in urgent if task.due(now)), None)
-        task = task or active or next((task for task in tasks if task.due(now)), None)
+        task = task or active or next((task for task in tasks if task.due(due)), None)
         if task is None:
             return False
+        self._run(task, seconds)
+        return True
+
+    def _run(self, task: BudgetedTask[object], seconds: float = SLICE_SECONDS) -> None:
+        """Run a task for `seconds`, and close what it needs no more."""
         task.run(seconds)
         self.watch.release_after(task)
         if self.scarce and not task.active:
             for netns in self.netns:
                 netns.handle.release_sockets()
-        return True
 
     def sample(self, complete: bool = False) -> Snapshot:
         """Return a Snapshot; `complete` does all work that is due first, however long it takes."""
-        begin = time.process_time()
-        while self.step() and (complete or time.process_time() - begin < TICK_WORK_SECONDS):
-            pass
-        if complete and self._users.wait_for_names(NAME_SERVICE_SECONDS):
-            self._process_task.reschedule()
-            self._watch_task.reschedule()
-            while self.step():
+        if complete:
+            self._complete()
+        else:
+            begin = time.process_time()
+            while self.step() and time.process_time() - begin < TICK_WORK_SECONDS:
                 pass
+        return self.compose()
+
+    def compose(self) -> Snapshot:
+        """Return a Snapshot of the cheap parts now and the last result of each task, without any other work."""
         missing = [*self._missing_of_tasks(), *self.shortage]
         own = read_or_missing(missing, "sockstat", lambda: sockstat.read(self._own))
         sysctls = read_or_missing(missing, "sysctls", lambda: read_host_sysctls(self._own, missing)) or {}
@@ -236,6 +243,18 @@ class Sampler:
             locked=self._locked_task.value,
             limit_origins=self._origin_task.value or (),
         )
+
+    def _complete(self) -> None:
+        """Do all work that is due now, once: with a million sockets some would be due again before the end."""
+        since = boottime()
+        while self.step(since=since):
+            pass
+        if self._users.wait_for_names(NAME_SERVICE_SECONDS):
+            again: list[BudgetedTask[object]] = [self._process_task, self._watch_task]
+            for task in again:
+                task.reschedule()
+                while task.active or task.due(boottime()):
+                    self._run(task)
 
     def _sample_netns(self, missing: list[Missing]) -> tuple[Netns, ...]:
         """Return the namespaces; of several, the entries in `missing` say which one they are about."""
@@ -302,7 +321,7 @@ class Sampler:
         now = boottime()
         for task in active + again:
             while task.active or (task in again and task.due(now)):
-                task.run(SLICE_SECONDS)
+                self._run(task)
 
     def _named_host(self) -> Host:
         """Return the host; the name of our own user may come later, from a slow name service."""

@@ -99,10 +99,11 @@ class Assessor:
         """Return whether a queue held more than its limit in the last sample: the next one shows if it stays."""
         return any(item.over and item.measure.transient for item in self._verdicts.values())
 
-    def has_hit_counters(self) -> bool:
-        """Return whether a counter that proves a hit is not 0: the next sample shows if it still increases."""
+    def has_unproved_counters(self, seconds: float) -> bool:
+        """Return whether a counter that proves a hit is not 0 and has been watched for less than `seconds`: the
+        next sample shows if it still increases."""
         proofs = {proof for ceiling in self._ceilings for proof in ceiling.hit_counters}
-        values = self._counters.values.items()
+        values = self._counters.values_younger_than(seconds).items()
         return any(value and name.partition(" ")[0] in proofs for name, value in values)
 
     def _window(self, snapshot: Snapshot, netns: Netns) -> Window:

@@ -30,6 +30,11 @@ class CounterWindow:
         """Return the length of the window so far."""
         return self._history[-1][0] - self._history[0][0] if self._history else 0.0
 
+    @property
+    def last(self) -> Mapping[str, int]:
+        """Return the counters of the last sample; empty before the first one."""
+        return self._history[-1][1] if self._history else {}
+
     def deltas(self) -> dict[str, int]:
         """Return the increase of each counter over the window; one that is new or gone is left out."""
         if len(self._history) < 2:
@@ -55,22 +60,23 @@ class CountersByOrigin:
     def __init__(self, window: float) -> None:
         self._window = window
         self._origins: dict[str, CounterWindow] = {}
-        self.values: dict[str, int] = {}
-        """Every counter as of the last sample."""
 
     def add(self, snapshot: Snapshot) -> None:
         """Add the counters of one sample."""
         found = counters_by_origin(snapshot)
         self._origins = {origin: self._origins.get(origin) or CounterWindow(self._window) for origin in found}
-        self.values = {}
         for origin, values in found.items():
             self._origins[origin].add(snapshot.at, values)
-            self.values |= values
 
     @property
     def seconds(self) -> float:
         """Return the length of the window so far, for the counters of the namespace."""
         return self._origins["netns"].seconds if self._origins else 0.0
+
+    def values_younger_than(self, seconds: float) -> dict[str, int]:
+        """Return the counters that have been watched for less than `seconds`, as of the last sample."""
+        recent = [origin.last for origin in self._origins.values() if origin.seconds < seconds]
+        return {name: value for values in recent for name, value in values.items()}
 
     def deltas(self) -> dict[str, int]:
         """Return the increase of each counter over the window."""

@@ -63,10 +63,10 @@ class HostAssessor:
         """Return whether `Assessor.has_overfull_queue` of any namespace."""
         return any(part.assessor.has_overfull_queue() for part in self._parts.values())
 
-    def has_hit_counters(self) -> bool:
-        """Return whether `Assessor.has_hit_counters` of the host or of any namespace."""
-        return self._host.has_hit_counters() or any(
-            part.assessor.has_hit_counters() for part in self._parts.values()
+    def has_unproved_counters(self, seconds: float) -> bool:
+        """Return whether `Assessor.has_unproved_counters` of the host or of any namespace."""
+        return self._host.has_unproved_counters(seconds) or any(
+            part.assessor.has_unproved_counters(seconds) for part in self._parts.values()
         )
 
     def _part(self, netns: Netns, first: bool) -> _Part:
