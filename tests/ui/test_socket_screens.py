@@ -104,7 +104,7 @@ async def test_a_filter_and_an_order_go_to_the_agent_and_old_answers_are_dropped
         app.answer(answer(second, socket()))
         await pilot.pause()
         assert "1 match" in text(app)
-        screen.table.sort_by("RTT ms")
+        screen.main_table.sort_by("RTT ms")
         await pilot.pause()
         assert (lists(app)[-1].sort, lists(app)[-1].reverse) == ("rtt", True)
         assert len({query.number for query in lists(app)}) == len(lists(app))

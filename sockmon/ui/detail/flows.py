@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from time import monotonic
-from typing import Any, ClassVar
+from typing import Any
 
 from rich.text import Text
 from textual import on
-from textual.binding import BindingType
 from textual.widget import Widget
 
 from sockmon import format
 from sockmon.assess import Assessment
 from sockmon.model.conntrack_flows import Flow, FlowQuery, FlowsDetail, FlowsQuery
 from sockmon.model.detail import Detail, DetailQuery
-from sockmon.ui import keys
-from sockmon.ui.detail.detail_screen import DetailScreen
+from sockmon.ui.detail.filtered_screen import FilteredScreen
 from sockmon.ui.detail.flow_table import FlowTable
 from sockmon.ui.detail.polling_screen import NO_ANSWER, STALE_SECONDS
 from sockmon.ui.detail.sockets_place import SocketsPlace
@@ -24,7 +22,7 @@ from sockmon.ui.filtering.filter import Filter
 from sockmon.ui.filtering.flow_terms import describe_terms, terms_of_filter
 from sockmon.ui.snapshot_lookup import find_netns
 from sockmon.ui.widgets.filter_line import FilterLine
-from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
+from sockmon.ui.widgets.labelled_list import LabelledList
 from sockmon.ui.widgets.table import Table
 
 CHECK_SECONDS = 0.25
@@ -38,10 +36,9 @@ million entries takes half of that."""
 NO_FLOWS = {False: "a recording holds no single flows", True: NO_ANSWER[True][0]}
 
 
-class FlowsScreen(DetailScreen):
+class FlowsScreen(FilteredScreen):
     """The flows of one namespace that match; the filter is asked of the agent, so it reaches all of them."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [keys.binding("filter")]
     AUTO_FOCUS = "#flows"
 
     def __init__(self, target: FlowsQuery) -> None:
@@ -60,8 +57,9 @@ class FlowsScreen(DetailScreen):
         yield LabelledList(10, id="missing")
         yield FlowTable()
 
-    def below(self) -> Iterable[Widget]:
-        yield FilterLine()
+    @property
+    def main_table(self) -> FlowTable:
+        return self.query_one(FlowTable)
 
     def on_mount(self) -> None:
         self.query_one("#missing").display = False
@@ -125,7 +123,7 @@ class FlowsScreen(DetailScreen):
         table.show_flows(detail.flows if detail else ())
         ignored = table.listed.ignored_terms
         table.border_subtitle = ignored
-        self._draw_missing()
+        self.show_missing(detail.missing if detail else ())
 
     def _count(self) -> str:
         """Return `Flows · first 500 of 61,204 that match, of 262,144`."""
@@ -152,36 +150,13 @@ class FlowsScreen(DetailScreen):
             return "reading…"
         return f"{format.UNKNOWN} not read" if self.detail.missing else "no flow matches"
 
-    def _draw_missing(self) -> None:
-        reasons = self.detail.missing if self.detail else ()
-        facts = [Labelled("Not read", Text(f"{item.reader}: {item.reason}", "sev-unknown")) for item in reasons]
-        missing = self.query_one("#missing", LabelledList)
-        missing.display = bool(facts)
-        missing.show(*facts)
-
     # The filter
-
-    def action_filter(self) -> None:
-        """Open the filter line."""
-        self.query_one(FilterLine).open()
-
-    def back(self) -> bool:
-        """Clear the filter and return True; False if there is none."""
-        line = self.query_one(FilterLine)
-        if line.shown:
-            line.clear()
-            return True
-        return False
 
     @on(FilterLine.Changed)
     def _filter_changed(self, event: FilterLine.Changed) -> None:
         self._filter, self._filtered_at = event.filter, monotonic()
         self.query_one(FlowTable).set_filter(event.filter)
         self._redraw()
-
-    @on(FilterLine.Left)
-    def _filter_left(self) -> None:
-        self.query_one(FlowTable).focus()
 
     def opens(self, table: Table[Any], row: Any) -> DetailQuery | SocketsPlace | str | None:
         """Return the page of a flow."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from rich.text import Text
 from textual import on
 from textual.binding import BindingType
 from textual.content import Content
-from textual.widget import Widget
-from textual.widgets import Input
 
 from sockmon import format
 from sockmon.assess import Assessment
@@ -25,13 +22,12 @@ from sockmon.model.detail import (
 from sockmon.model.process_facts import DescriptorsDetail
 from sockmon.model.snapshot import Missing
 from sockmon.ui import keys
-from sockmon.ui.detail.detail_screen import DetailScreen
+from sockmon.ui.detail.filtered_screen import FilteredScreen
 from sockmon.ui.detail.share_tables import ShareTable
 from sockmon.ui.detail.socket_table import SocketTable
 from sockmon.ui.detail.socket_target import NO_OWNER_REASON
 from sockmon.ui.detail.sockets_place import SocketsPlace
 from sockmon.ui.widgets.filter_line import FilterLine
-from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
 from sockmon.ui.widgets.table import Table
 
 POLL_SECONDS = 2.0
@@ -49,10 +45,10 @@ Q = TypeVar("Q", bound=DetailQuery)
 D = TypeVar("D", ProcessDetail, GroupDetail, ListenerDetail, DescriptorsDetail)
 
 
-class PollingScreen(DetailScreen, Generic[Q, D]):
+class PollingScreen(FilteredScreen, Generic[Q, D]):
     """Keeps the newest answer; requests one only while it is on top and not paused. Its tables share a filter."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [keys.binding("filter"), keys.binding("zoom")]
+    BINDINGS: ClassVar[list[BindingType]] = [keys.binding("zoom")]
 
     def __init__(self, target: Q) -> None:
         super().__init__()
@@ -60,11 +56,6 @@ class PollingScreen(DetailScreen, Generic[Q, D]):
         """What the page is about."""
         self.detail: D | None = None
         self.answerable = True
-        self._focused_before_filter: Widget | None = None
-        """The widget that had the focus before the filter line."""
-
-    def below(self) -> Iterable[Widget]:
-        yield FilterLine()
 
     def on_mount(self) -> None:
         self._poll()
@@ -110,13 +101,8 @@ class PollingScreen(DetailScreen, Generic[Q, D]):
         return f"{format.UNKNOWN} {NEEDS_PRIVILEGE}" if blind else none
 
     def draw_missing(self, *reasons: Missing) -> None:
-        """Show what could not be read, and why."""
-        facts = [Labelled("Not read", Text(f"{item.reader}: {item.reason}", "sev-unknown")) for item in reasons]
-        if not self.answerable:
-            facts.append(Labelled("Not read", Text(self.why_no_answer[1], "sev-unknown")))
-        missing = self.query_one("#missing", LabelledList)
-        missing.display = bool(facts)
-        missing.show(*facts)
+        """Show what could not be read, and why there is no answer."""
+        self.show_missing(reasons, *(() if self.answerable else (self.why_no_answer[1],)))
 
     def draw_sockets(self) -> None:
         """Show the sockets of the answer, and how many there are in all."""
@@ -133,33 +119,12 @@ class PollingScreen(DetailScreen, Generic[Q, D]):
 
     # Filter
 
-    def action_filter(self) -> None:
-        """Open the filter line."""
-        if not isinstance(self.focused, Input):
-            self._focused_before_filter = self.focused
-        self.query_one(FilterLine).open()
-
-    def back(self) -> bool:
-        """Clear the filter and return True; False if there is none."""
-        line = self.query_one(FilterLine)
-        if line.shown:
-            line.clear()
-            return True
-        return False
-
     @on(FilterLine.Changed)
     def _filter_changed(self, event: FilterLine.Changed) -> None:
         for table in self.query(Table):
             table.set_filter(event.filter)
         if self.assessment:
             self.draw(self.assessment)
-
-    @on(FilterLine.Left)
-    def _filter_left(self) -> None:
-        """Give the focus back to the table that had it, or to the sockets."""
-        (
-            self._focused_before_filter if isinstance(self._focused_before_filter, Table) else self.main_table
-        ).focus()
 
     @property
     def main_table(self) -> Table[Any]:

@@ -26,7 +26,7 @@ from sockmon.model.socket_list import (
     StopSocketList,
 )
 from sockmon.ui import keys
-from sockmon.ui.detail.detail_screen import DetailScreen
+from sockmon.ui.detail.filtered_screen import FilteredScreen
 from sockmon.ui.detail.polling_screen import NO_ANSWER, STALE_SECONDS
 from sockmon.ui.detail.socket_columns import SORTS, columns
 from sockmon.ui.detail.sockets_place import SocketsPlace
@@ -34,7 +34,7 @@ from sockmon.ui.filtering.filter import parse_leniently
 from sockmon.ui.filtering.socket_terms import KNOWN, socket_terms
 from sockmon.ui.snapshot_lookup import find_netns
 from sockmon.ui.widgets.filter_line import FilterLine
-from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
+from sockmon.ui.widgets.labelled_list import LabelledList
 from sockmon.ui.widgets.table import Table
 
 REFRESH_SECONDS = 2.0
@@ -49,11 +49,10 @@ TYPING_SECONDS = 0.3
 """Seconds after a letter until the filter is sent."""
 
 
-class SocketListScreen(DetailScreen):
+class SocketListScreen(FilteredScreen):
     """Sockets by any term of the filter, in any order."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        keys.binding("filter"),
         keys.binding("sockets.all"),
         keys.binding("zoom"),
     ]
@@ -87,27 +86,23 @@ class SocketListScreen(DetailScreen):
             default_order="queues",
         )
 
-    def below(self) -> Iterable[Widget]:
-        yield FilterLine()
-
     def on_mount(self) -> None:
         self.query_one("#missing").display = False
         if self.place.filter:
             self.query_one(FilterLine).set_text(self.place.filter)
         if self.place.sort:
-            self.table.sort_by(self.place.sort)
+            self.main_table.sort_by(self.place.sort)
         self._request()
         self.set_interval(0.5, self._poll)
 
     @property
-    def table(self) -> Table[ListedSocket]:
-        """The list."""
+    def main_table(self) -> Table[ListedSocket]:
         return self.query_one("#socket-list", Table)
 
     @property
     def selected_key(self) -> SocketKey | None:
         """The socket under the cursor."""
-        row = self.table.selected
+        row = self.main_table.selected
         return row.key if row else None
 
     @property
@@ -128,7 +123,7 @@ class SocketListScreen(DetailScreen):
     def _request(self) -> None:
         """Ask again; the agent stops what it was doing for this list."""
         number = self.query_sent.number + 1 if self.query_sent else 1
-        column, reverse = self.table.listed.column, self.table.listed.reverse
+        column, reverse = self.main_table.listed.column, self.main_table.listed.reverse
         sort = SORTS.get(column.title, "") if column else ""
         self.query_sent = SocketListQuery(
             self.netns, socket_terms(self._filter), sort, reverse and bool(sort), number
@@ -191,7 +186,7 @@ class SocketListScreen(DetailScreen):
     def _draw_list(self) -> None:
         if not self.query("#socket-list"):
             return
-        shown, table = self.detail, self.table
+        shown, table = self.detail, self.main_table
         self.set_title(self._title(), self._age())
         table.empty = self._why_empty()
         table.border_title = self._count()
@@ -259,23 +254,14 @@ class SocketListScreen(DetailScreen):
         return "no socket matches" if self.detail.query.terms else "no sockets"
 
     def _draw_missing(self, reasons: Iterable[Missing]) -> None:
-        unknown = any(row.owner is None and not row.no_owner for row in self.table.rows)
+        unknown = any(row.owner is None and not row.no_owner for row in self.main_table.rows)
         reasons = [item for item in reasons if unknown or item.reader != OWNERS_READER]
-        facts = [Labelled("Not read", Text(f"{item.reader}: {item.reason}", "sev-unknown")) for item in reasons]
-        if not self._answerable:
-            facts.append(Labelled("Not read", Text(NO_ANSWER[self.sockmon.source.live][1], "sev-unknown")))
-        missing = self.query_one("#missing", LabelledList)
-        missing.display = bool(facts)
-        missing.show(*facts)
+        self.show_missing(reasons, *(() if self._answerable else (NO_ANSWER[self.sockmon.source.live][1],)))
 
     # Keys
 
     def opens(self, table: Table[Any], row: ListedSocket) -> DetailQuery | str | None:
         return SocketQuery(row.key)
-
-    def action_filter(self) -> None:
-        """Open the filter line."""
-        self.query_one(FilterLine).open()
 
     def action_zoom(self) -> None:
         """Go back to the panes."""
@@ -288,23 +274,23 @@ class SocketListScreen(DetailScreen):
             return
         self.netns = 0 if self.netns else self.place.netns or self._namespaces[0].inode
         self._request()
-        self.table.refresh()
+        self.main_table.refresh()
 
     def back(self) -> bool:
         """Clear a filter that was typed here, and return True; False if there is none."""
         line = self.query_one(FilterLine)
         if line.shown and self._filter != parse_leniently(self.place.filter)[0]:
             line.set_text(self.place.filter)
-            self.table.focus()
+            self.main_table.focus()
             return True
         return False
 
     @on(Table.Arranged)
     def _sorted(self, event: Table.Arranged) -> None:
-        column = self.table.listed.column
+        column = self.main_table.listed.column
         sent = self.query_sent
         wanted = SORTS.get(column.title, "") if column else ""
-        if sent and (wanted, self.table.listed.reverse and bool(wanted)) != (sent.sort, sent.reverse):
+        if sent and (wanted, self.main_table.listed.reverse and bool(wanted)) != (sent.sort, sent.reverse):
             self._request()
 
     @on(FilterLine.Changed)
@@ -315,7 +301,3 @@ class SocketListScreen(DetailScreen):
         if self._typing:
             self._typing.stop()
         self._typing = self.set_timer(TYPING_SECONDS, self._request)
-
-    @on(FilterLine.Left)
-    def _filter_left(self) -> None:
-        self.table.focus()
