@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sockmon.kernel.processes import process_table
+from sockmon.kernel.processes import proc_files, process_table
 from sockmon.kernel.processes.process_table import ProcessTable
 from sockmon.kernel.processes.read_timeout import TimeoutReader
 from sockmon.model.snapshot import Process
@@ -124,6 +124,20 @@ def test_a_row_that_did_not_change_is_the_same_object(table: ProcessTable) -> No
         reads = [seen(table, process.pid) for _ in range(12)]
         # Its memory may move, and it is read again now and then; in between the row is kept.
         assert any(before is after for before, after in pairwise(reads[4:]))
+
+
+def test_no_file_of_a_process_that_has_not_run_is_opened(
+    table: ProcessTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    with sleeper() as process:
+        first = seen(table, process.pid)
+        cpu_time = table.cpu_time(process.pid)
+        monkeypatch.setattr(proc_files, "read", lambda path, *_: opened.append(path))
+        monkeypatch.setattr(process_table, "IDLE_REFRESH_EVERY", 1 << 30)
+        assert all(seen(table, process.pid) is first for _ in range(process_table.REFRESH_EVERY))
+        assert table.cpu_time(process.pid) == cpu_time
+    assert not [path for path in opened if path.startswith(f"{process.pid}/")]
 
 
 @pytest.mark.fault("Q14")
@@ -238,7 +252,7 @@ def test_new_threads_are_counted_after_a_few_reads(table: ProcessTable) -> None:
         process.stdin.write(b"\n")
         process.stdin.flush()
         assert process.stdout.readline() == b"ready\n"
-        assert 10 in [seen(table, process.pid).threads for _ in range(process_table.THREADS_EVERY + 1)]
+        assert 10 in [seen(table, process.pid).threads for _ in range(2)]
 
 
 def test_a_changed_limit_of_tasks_is_read_at_the_next_refresh(table: ProcessTable) -> None:

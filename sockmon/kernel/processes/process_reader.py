@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import resource
+import time
 from collections import Counter
 from contextlib import suppress
 
@@ -15,6 +16,7 @@ from sockmon.errors import ReadError
 from sockmon.fault_log import FAULTS
 from sockmon.kernel.errnos import NO_FREE_FILE, NO_SUCH_PROCESS
 from sockmon.kernel.processes import proc_files, rlimits
+from sockmon.kernel.processes.cpu_clock import clock_of
 from sockmon.kernel.processes.passwd import Users
 from sockmon.kernel.processes.proc_files import COMMAND_BYTES, PROC, Stat
 from sockmon.kernel.processes.read_timeout import ReadHung, TimeoutReader
@@ -30,12 +32,13 @@ class CacheEntry:
     """What is remembered of one process."""
 
     __slots__ = (
-        "can_prlimit", "command", "exempt", "fd", "hangs", "nofile", "nproc", "pid", "refreshes", "row", "stat",
-        "task", "uid", "user_namespace",
+        "can_prlimit", "clock", "command", "cpu_time", "exempt", "fd", "hangs", "identified", "nofile", "nproc",
+        "pid", "refreshes", "row", "stat", "task", "uid", "user_namespace",
     )  # fmt: skip
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
+        self.clock = clock_of(pid)
         self.fd = f"{pid}/fd"
         self.task = f"{pid}/task"
         self.forget()
@@ -53,6 +56,15 @@ class CacheEntry:
         self.nproc: int | None = None
         self.exempt = False
         self.refreshes = 0
+        self.cpu_time: int | None = None
+        """Nanoseconds that it has run, read before anything else; None: not known."""
+        self.identified: int | None = None
+        """The same when command line and user were last read."""
+
+    @property
+    def known_idle(self) -> bool:
+        """Return whether it has not run since command line and user were last read."""
+        return self.cpu_time is not None and self.cpu_time == self.identified
 
 
 class ProcessReader:
@@ -66,6 +78,8 @@ class ProcessReader:
         self.hidden = self.malformed = 0
         self.faults: Counter[str] = Counter()
         self._root = root
+        self._live = root == PROC
+        """Whether pids mean the same to the kernel as in this /proc."""
         self._timeout_reader = timeout_reader
         self._users = users
         self._exemption = Exemption(self.proc)
@@ -95,6 +109,19 @@ class ProcessReader:
             entry.forget()
             self.faults[FAULTS.note("processes", error)] += 1
         return None
+
+    def may_differ(self, entry: CacheEntry) -> bool:
+        """Return whether a process has run since the last call, or has another RLIMIT_NOFILE than was read: two
+        system calls that open nothing."""
+        before = entry.cpu_time
+        try:
+            entry.cpu_time = time.clock_gettime_ns(entry.clock) if self._live else None
+            if entry.cpu_time is None or entry.cpu_time != before:
+                return True
+            return entry.can_prlimit and resource.prlimit(entry.pid, resource.RLIMIT_NOFILE) != entry.nofile
+        except OSError:
+            entry.cpu_time = None
+            return True
 
     def count_threads(self, entry: CacheEntry) -> int:
         """Return the number of threads; raise OSError."""
@@ -148,10 +175,12 @@ class ProcessReader:
             if stat != old:
                 entry.row = None
             renewed = old is None or old.name != stat.name
-            if renewed or entry.refreshes <= _YOUNG_REFRESHES or entry.refreshes % IDENTIFY_EVERY == 0:
+            in_turn = entry.refreshes <= _YOUNG_REFRESHES or entry.refreshes % IDENTIFY_EVERY == 0
+            if renewed or (in_turn and not entry.known_idle):
                 self._identify(entry, stat)
+                entry.identified = entry.cpu_time
             if not stat.kernel_thread:
-                self._refresh_limits(entry)
+                self.refresh_limits(entry)
         except OSError as error:
             if error.errno not in NO_FREE_FILE:
                 raise
@@ -162,7 +191,7 @@ class ProcessReader:
 
     def _identify(self, entry: CacheEntry, stat: Stat) -> None:
         """Read user and user namespace, capabilities and command line."""
-        entry.can_prlimit = self._root == PROC
+        entry.can_prlimit = self._live
         if stat.kernel_thread:
             return
         status = proc_files.read(f"{entry.pid}/status", self.proc)
@@ -235,8 +264,8 @@ class ProcessReader:
             self._read_limits_file(entry)
         return entry.nofile
 
-    def _refresh_limits(self, entry: CacheEntry) -> None:
-        """Read RLIMIT_NPROC, which a process seldom changes; and RLIMIT_NOFILE if it takes the file anyway."""
+    def refresh_limits(self, entry: CacheEntry) -> None:
+        """Read RLIMIT_NPROC, which seldom changes; and RLIMIT_NOFILE if it takes the file anyway."""
         before = entry.nproc
         if entry.can_prlimit:
             try:

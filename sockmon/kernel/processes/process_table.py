@@ -1,7 +1,8 @@
 """All processes with their descriptors and RLIMIT_NOFILE, from /proc.
 
-What a process *is* seldom changes, so it is cached and read again in turn; what runs out, the descriptors and
-their limit, is read each time: one stat(2) and one prlimit(2) a process. `process_reader` reads one process.
+Each time, the limit of each process is read, which others may change, and whether it has run (`cpu_clock`). Only
+if it has, its descriptors and threads are counted: two stat(2). What a process *is* seldom changes, so it is
+cached and read again in turn. `process_reader` reads one process.
 """
 
 from __future__ import annotations
@@ -20,11 +21,9 @@ from sockmon.kernel.processes.read_timeout import TimeoutReader
 from sockmon.model.snapshot import HIDDEN_PROCESSES, Missing, Process, Processes
 
 REFRESH_EVERY = 10
-"""Table reads between two reads of start time, threads and memory of a process whose descriptors do not change."""
-THREADS_EVERY = 5
-"""Table reads between two counts of the threads of such a process."""
-MANY_THREADS = 16
-"""A process with at least so many threads has them counted in each read: it may soon have too many."""
+"""Table reads between two reads of start time and memory of a process whose descriptors do not change."""
+IDLE_REFRESH_EVERY = 60
+"""The same for one that has not run since it was identified: only others can change its memory, by swapping."""
 _ROWS_PER_STEP = 128
 _HIDDEN = "/proc is mounted with hidepid: processes of other users are not shown"
 
@@ -63,11 +62,12 @@ class ProcessTable:
     def steps(self, at: float) -> Incremental[Processes]:
         """Return all processes as of `at`, some hundred a step; `Owners.attribute` fills in `unseen` and
         `owners_at`."""
-        self._turn = turn = (self._turn + 1) % REFRESH_EVERY
+        self._turn += 1
         self._reader.reset()
         cache, names = self._cache, self._list_names()
         self._apply_new_names()
         rows = []
+        turn, may_differ = self._turn % REFRESH_EVERY, self._reader.may_differ
         # With an older kernel the descriptors of each process are listed.
         fast = self._reader.size_counts_fds
         for number, name in enumerate(names, 1):
@@ -78,10 +78,9 @@ class ProcessTable:
                 if not name.isdecimal():
                     continue
                 entry = cache[name] = CacheEntry(int(name))
-            due = entry.pid % REFRESH_EVERY == turn
-            row = entry.row if fast and not due else None
-            if row is None or (row := self._cached_row(entry, row)) is None:
-                row = self._reader.read_or_skip(entry, due)
+            row, in_turn = entry.row, entry.pid % REFRESH_EVERY == turn
+            if may_differ(entry) or in_turn or row is None or not fast:
+                row = self._read_again(entry, in_turn)
             if row is not None:
                 rows.append(row)
         for name in cache.keys() - set(names):
@@ -101,6 +100,12 @@ class ProcessTable:
         if entry.hangs:
             self.note_hang(pid)
         return row
+
+    def cpu_time(self, pid: int) -> int | None:
+        """Return the nanoseconds that a process had run at the last read; None if they are not known. If they are
+        the same, so is all that only the process itself can change, see `cpu_clock`."""
+        entry = self._cache.get(str(pid))
+        return entry.cpu_time if entry is not None else None
 
     def hangs(self, pid: int) -> bool:
         """Return whether reading the command line of this process hung."""
@@ -148,18 +153,27 @@ class ProcessTable:
             reasons.append("no file can be opened (EMFILE or ENFILE): new processes are not seen")
         return (*others, *(Missing("processes", reason) for reason in reasons))
 
-    def _cached_row(self, entry: CacheEntry, row: Process) -> Process | None:
-        """Return the row of the last read if nothing changed, else None; most processes need no more than this."""
-        pid = entry.pid
+    def _read_again(self, entry: CacheEntry, in_turn: bool) -> Process | None:
+        """Return the row of a process that may differ, or whose turn it is."""
+        due = in_turn and (
+            not entry.known_idle or entry.pid % IDLE_REFRESH_EVERY == self._turn % IDLE_REFRESH_EVERY
+        )
+        row = entry.row
+        if row is not None and not due and self._reader.size_counts_fds and self._is_same(entry, row, in_turn):
+            return row
+        return self._reader.read_or_skip(entry, due)
+
+    def _is_same(self, entry: CacheEntry, row: Process, in_turn: bool) -> bool:
+        """Return whether descriptors, threads and limits are those of the last read."""
         try:
             if os.stat(entry.fd, dir_fd=self.proc).st_size != row.fds or not row.fds:
-                return None
-            if entry.can_prlimit and resource.prlimit(pid, resource.RLIMIT_NOFILE) != entry.nofile:
-                return None
-            count = row.threads >= MANY_THREADS or pid % THREADS_EVERY == self._turn % THREADS_EVERY
-            if count and self._reader.count_threads(entry) != row.threads:
+                return False
+            if entry.can_prlimit:
+                entry.nofile = resource.prlimit(entry.pid, resource.RLIMIT_NOFILE)
+            if self._reader.count_threads(entry) != row.threads:
                 entry.row = None
-                return None
+            elif in_turn:
+                self._reader.refresh_limits(entry)
         except OSError:
-            return None
-        return row
+            return False
+        return entry.row is row and (row.soft, row.hard) == entry.nofile
