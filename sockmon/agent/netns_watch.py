@@ -15,13 +15,15 @@ from sockmon.agent.budget import Budget, BudgetedTask
 from sockmon.agent.netns_sampler import NetnsSampler
 from sockmon.agent.watched_netns import WatchedNetns
 from sockmon.kernel.namespace_handle import NetnsHandle
-from sockmon.kernel.namespaces.discovery import FoundNetns, find_namespaces
+from sockmon.kernel.namespaces.discovery import FoundNetns, NetnsInodes, find_namespaces
 from sockmon.kernel.namespaces.lookup import distinct_names
 from sockmon.kernel.namespaces.names import NamespaceNames
 from sockmon.kernel.namespaces.nsfs_mounts import given_name
 from sockmon.kernel.namespaces.other_netns import describe_others
 from sockmon.kernel.netlink import Incremental
 from sockmon.kernel.netns_visits import NetnsEnded, NetnsPlace, NetnsVisits
+from sockmon.kernel.processes.cpu_clock import IdleValues
+from sockmon.kernel.processes.process_table import ProcessTable
 from sockmon.kernel.processes.socket_owners import Owners
 from sockmon.model.snapshot import OTHER_NETNS, Missing, Netns, OtherNetns, Process
 
@@ -46,14 +48,14 @@ def _now() -> float:
 
 
 class NetnsWatch:
-    """Watches the namespaces of `rows()` and of mounts, except those of `handles`; `proc` is one of /proc."""
+    """Watches the namespaces of `rows()` and of mounts, except those of `handles`."""
 
     def __init__(
         self,
         rows: Callable[[], Sequence[Process]],
         handles: Sequence[NetnsHandle],
         names: NamespaceNames,
-        proc: int,
+        table: ProcessTable,
         owners: Owners,
         keeps_sockets: bool = True,
         most: int = MAX_WATCHED,
@@ -62,11 +64,12 @@ class NetnsWatch:
         self._rows = rows
         self._sampled = {(handle.inode, handle.proc_inode) for handle in handles}
         self._names = names
-        self._proc = proc
+        self._proc = table.proc
+        self._idle = IdleValues[NetnsInodes](table.cpu_time)
         self._owners = owners
         self._keeps_sockets = keeps_sockets
         self._most = most
-        self._visits = NetnsVisits(proc)
+        self._visits = NetnsVisits(table.proc)
         self._watched: dict[int, WatchedNetns] = {}
         self._named_at: dict[int, tuple[float, object]] = {}
         self._refused: dict[int, float] = {}
@@ -153,7 +156,7 @@ class NetnsWatch:
 
     def _search(self) -> Incremental[OtherNetns]:
         """Find all namespaces; watch those that are new, drop those that have ended, and return the others."""
-        at, found = _now(), (yield from find_namespaces(self._rows(), self._proc))
+        at, found = _now(), (yield from find_namespaces(self._rows(), self._proc, self._idle))
         by_inode = {each.inode: each for each in found if each.inode}
         for inode in [inode for inode in self._watched if inode not in by_inode]:
             self._drop(inode)

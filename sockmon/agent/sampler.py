@@ -121,7 +121,7 @@ class Sampler:
         self._owner_task = BudgetedTask("owners", lambda: self.owners.refresh(self.rows()), OWNERS)
         self._map_task = BudgetedTask("maps", lambda: self._map_counter.steps(self.rows(), boottime()), MAPS)
         self._watch_task = BudgetedTask("watches", self._count_watches, WATCHES)
-        locked = LockedMemoryReader(self.table.proc, self.owners)
+        locked = LockedMemoryReader(self.table, self.owners)
         self._locked_task = BudgetedTask("locked memory", lambda: locked.steps(self.rows(), boottime()), LOCKED)
         self._acceptor_task = BudgetedTask("acceptors", self._read_acceptors, ACCEPTORS)
         self.limit_origins = LimitOrigins()
@@ -130,9 +130,7 @@ class Sampler:
         self.names = NamespaceNames(self.table.proc, StateFiles())
         self.process_states = StateMatrix(self.owners)
         self.process_facts = FactsReader(self.table.proc, self._users)
-        self.watch = NetnsWatch(
-            self.rows, handles, self.names, self.table.proc, self.owners, own.keeps_open, watched
-        )
+        self.watch = NetnsWatch(self.rows, handles, self.names, self.table, self.owners, own.keeps_open, watched)
         self._other_task = self.watch.search
         self._visible_tasks = 0
         self._started = (boottime(), time.process_time())

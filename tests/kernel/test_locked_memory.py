@@ -57,7 +57,7 @@ def read(table: ProcessTable, *pids: int) -> LockedMemory:
     with closing(Owners()) as owners:
         rows = [row for pid in pids if (row := table.read_one(pid))]
         run(owners.refresh(rows))
-        return run(LockedMemoryReader(table.proc, owners).steps(rows, 5.0))
+        return run(LockedMemoryReader(table, owners).steps(rows, 5.0))
 
 
 def locked_inside(code: str) -> LockedMemory:

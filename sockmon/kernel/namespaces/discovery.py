@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from sockmon.kernel.errnos import FORBIDDEN
 from sockmon.kernel.identity import netns_inode, proc_net_inode
 from sockmon.kernel.namespaces.nsfs_mounts import read_nsfs_mounts
 from sockmon.kernel.netlink import Incremental
+from sockmon.kernel.processes.cpu_clock import IdleValues
 
 PROCESSES_PER_STEP = 128
 
@@ -43,45 +44,67 @@ class FoundNetns(Generic[P]):
     """Where it is mounted, names of ip-netns(8) first."""
 
 
-def find_namespaces(rows: Iterable[P], proc: int) -> Incremental[list[FoundNetns[P]]]:
-    """Return the network namespaces of `rows` and of mounts, each once; `proc` is a descriptor of /proc.
+class NetnsInodes(NamedTuple):
+    """The inodes of the namespace of one process, as in FoundNetns; `proc_inode` may be 0 if `inode` is known."""
+
+    inode: int
+    proc_inode: int
+
+
+def find_namespaces(
+    rows: Iterable[P], proc: int, idle: IdleValues[NetnsInodes] | None = None
+) -> Incremental[list[FoundNetns[P]]]:
+    """Return the network namespaces of `rows` and of mounts, each once; `proc` is a descriptor of /proc, `idle`
+    has what earlier calls have read.
 
     /proc/PID/ns/net may be read by those who may trace the process; /proc/PID/net tells namespaces apart for
     others."""
+    idle = idle or IdleValues(lambda _: None)
+    idle.begin_walk()
     known: dict[int, FoundNetns[P]] = {}
     hidden: dict[int, FoundNetns[P]] = {}
     for number, row in enumerate(rows, 1):
         if number % PROCESSES_PER_STEP == 0:
             yield
-        with suppress(OSError):
-            _of_process(row, proc, known, hidden).processes.append(row)
+        inodes = idle.get(row.pid)
+        if inodes is None:
+            try:
+                inodes = _inodes_of(str(row.pid), proc)
+            except OSError:
+                continue
+            idle.put(row.pid, inodes)
+        same = known if inodes.inode else hidden
+        found = same.get(inodes.inode or inodes.proc_inode)
+        if found is None:
+            found = same[inodes.inode or inodes.proc_inode] = FoundNetns(*inodes)
+        found.proc_inode = found.proc_inode or inodes.proc_inode
+        found.processes.append(row)
     yield
-    _join_hidden(known, hidden, proc)
+    _join_hidden(known, hidden, proc, idle)
     mounts = yield from read_nsfs_mounts(proc)
     for inode, points in mounts.items():
         known.setdefault(inode, FoundNetns(inode, 0)).mounts = points
     return [*known.values(), *hidden.values()]
 
 
-def _of_process(
-    row: P, proc: int, known: dict[int, FoundNetns[P]], hidden: dict[int, FoundNetns[P]]
-) -> FoundNetns[P]:
+def _inodes_of(process: str, proc: int) -> NetnsInodes:
     try:
-        inode = netns_inode(f"{row.pid}/ns/net", proc)
-        return known.get(inode) or known.setdefault(inode, FoundNetns(inode, 0))
+        return NetnsInodes(netns_inode(f"{process}/ns/net", proc), 0)
     except OSError as error:
         if error.errno not in FORBIDDEN:
             raise
-    proc_inode = proc_net_inode(str(row.pid), proc)
-    return hidden.get(proc_inode) or hidden.setdefault(proc_inode, FoundNetns(0, proc_inode))
+    return NetnsInodes(0, proc_net_inode(process, proc))
 
 
-def _join_hidden(known: dict[int, FoundNetns[P]], hidden: dict[int, FoundNetns[P]], proc: int) -> None:
+def _join_hidden(
+    known: dict[int, FoundNetns[P]], hidden: dict[int, FoundNetns[P]], proc: int, idle: IdleValues[NetnsInodes]
+) -> None:
     """Learn the other inode of each namespace, and join processes that may not be read with those that may."""
     for found in known.values():
-        for row in found.processes:
+        for row in () if found.proc_inode else found.processes:
             with suppress(OSError):
                 found.proc_inode = proc_net_inode(str(row.pid), proc)
+                idle.put(row.pid, NetnsInodes(found.inode, found.proc_inode))
                 break
         if other := hidden.pop(found.proc_inode, None):
             found.processes += other.processes

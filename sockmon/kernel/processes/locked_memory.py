@@ -16,6 +16,8 @@ from sockmon.errors import ReadError
 from sockmon.kernel.errnos import NO_FREE_FILE
 from sockmon.kernel.netlink import Incremental
 from sockmon.kernel.processes import proc_files, rlimits
+from sockmon.kernel.processes.cpu_clock import IdleValues
+from sockmon.kernel.processes.process_table import ProcessTable
 from sockmon.kernel.processes.socket_owners import Owners
 from sockmon.kernel.processes.user_namespace import Exemption
 from sockmon.model.snapshot import LockedMemory, Process, ProcessLocked
@@ -33,11 +35,13 @@ _HEADER_BYTES, _CQE_BYTES, _SQE_BYTES, _INDEX_BYTES = 64, 16, 64, 4
 class LockedMemoryReader:
     """Reads all processes, again and again. Not for use by two threads."""
 
-    def __init__(self, proc: int, owners: Owners) -> None:
+    def __init__(self, table: ProcessTable, owners: Owners) -> None:
         """`owners` knows the descriptors that are io_uring."""
-        self._proc = proc
+        self._proc = table.proc
         self._owners = owners
-        self._exemption = Exemption(proc)
+        self._exemption = Exemption(table.proc)
+        self._without = IdleValues[bool](table.cpu_time)
+        """The processes that have locked nothing."""
 
     def steps(self, rows: Sequence[Process], at: float) -> Incremental[LockedMemory]:
         """Return the processes with locked or pinned memory, or io_uring, that RLIMIT_MEMLOCK binds; some a step.
@@ -50,11 +54,15 @@ class LockedMemoryReader:
             if (numbers := [number for number, kind in holder.files if kind == RING])
         }
         found, seen, unseen = [], set[int](), 0
+        self._without.begin_walk()
         for number, row in enumerate(rows, 1):
             if number % _ROWS_PER_STEP == 0:
                 yield
+            own = rings.get(row.pid, ())
+            if not own and self._without.get(row.pid):
+                continue
             try:
-                locked = self._read(row, rings.get(row.pid, ()), seen)
+                locked = self._read(row, own, seen)
             except OSError as error:
                 if error.errno in NO_FREE_FILE:
                     raise ReadError(_READER, f"cannot read /proc/PID/status: {error.strerror}") from error
@@ -62,6 +70,8 @@ class LockedMemoryReader:
                 continue
             if locked is not None:
                 found.append(locked)
+            elif not own:
+                self._without.put(row.pid, True)
         found.sort(key=lambda row: (-(row.locked + row.pinned + row.ring_bytes), row.pid))
         return LockedMemory(at, tuple(found[:MAX_ROWS]), unseen + self._owners.unseen)
 

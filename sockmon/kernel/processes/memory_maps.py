@@ -1,8 +1,8 @@
 """Memory maps of processes, which vm.max_map_count limits: lines of /proc/PID/maps (fs/proc/task_mmu.c).
 
-No file has their number, and writing a line costs the kernel 0.4 µs. So a process is counted again only if its
-size (/proc/PID/statm, which takes no lock) or its threads changed, or after a minute, and sooner if it has
-many.
+No file has their number, and writing a line costs the kernel 0.4 µs. So a process is counted again only if it
+has run (`cpu_clock`), and its size (/proc/PID/statm, which takes no lock) or its threads changed, or after a
+minute, and sooner if it has many.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ MAX_ROWS = 20
 """Processes that are listed at most; the others have fewer maps."""
 STALE_SECONDS = 60.0
 """Seconds after which a process is counted again although its size is the same: mprotect(2) splits maps."""
+IDLE_STALE_SECONDS = 600.0
+"""The same for a process that has not run."""
 MANY_MAPS, MANY_MAPS_STALE_SECONDS = 1 << 14, 10.0
 """A process with at least so many maps is counted again sooner: a quarter of the default limit."""
 SLICE_BYTES = 1 << 16
@@ -49,6 +51,8 @@ class _Counted(NamedTuple):
     """The time from which its age is reckoned."""
     maps: int | None
     rings: tuple[Ring, ...]
+    cpu_time: int | None
+    """Nanoseconds that it had run before it was counted; None: not known."""
 
     @property
     def valid_seconds(self) -> float:
@@ -99,14 +103,14 @@ class MapCounter:
 
     def _count_if_changed(self, row: Process, at: float) -> Incremental[bool]:
         """Count one process if that is needed; return whether its maps were read."""
-        known = self._counted.get(row.pid)
+        known, cpu_time = self._counted.get(row.pid), self._table.cpu_time(row.pid)
+        age = at - known.at if known else 0.0
+        if known and known.cpu_time is not None and known.cpu_time == cpu_time and age < IDLE_STALE_SECONDS:
+            return False
         try:
             size = self._size(row.pid)
-            if (
-                known
-                and (known.size, known.threads) == (size, row.threads)
-                and at - known.at < known.valid_seconds
-            ):
+            same = known and (known.size, known.threads) == (size, row.threads)
+            if known and same and age < known.valid_seconds:
                 return False
             if size == _NO_MEMORY:
                 self._counted.pop(row.pid, None)
@@ -131,9 +135,8 @@ class MapCounter:
             self._faults[FAULTS.note("maps", error)] += 1
             return True
         # Spread, so that those that were first counted together are not all due together.
-        self._counted[row.pid] = _Counted(
-            row.start, size, row.threads, at if known else at - row.pid % _SPREAD_SECONDS, maps, tuple(rings)
-        )
+        since = at if known else at - row.pid % _SPREAD_SECONDS
+        self._counted[row.pid] = _Counted(row.start, size, row.threads, since, maps, tuple(rings), cpu_time)
         return True
 
     def _size(self, pid: int) -> bytes:
@@ -173,8 +176,10 @@ def count(table: ProcessTable, pid: int, rings: list[Ring] | None = None) -> Inc
     descriptor = os.open(f"{pid}/maps", os.O_RDONLY | os.O_CLOEXEC, dir_fd=table.proc)
     lines, last = 0, b""
     try:
-        while data := table.timeout_reader.call(lambda: _slice(descriptor)):
-            lines, last = lines + data.count(b"\n"), data
+        complete = False
+        while not complete:
+            data, complete = table.timeout_reader.call(lambda: _slice(descriptor))
+            lines, last = lines + data.count(b"\n"), data or last
             if rings is not None and aio_rings.MARK in data:
                 rings += aio_rings.parse_rings(data)
             yield
@@ -187,13 +192,18 @@ def count(table: ProcessTable, pid: int, rings: list[Ring] | None = None) -> Inc
     return lines - last[last.rfind(b"\n", 0, -1) + 1 :].startswith(_VSYSCALL)
 
 
-def _slice(descriptor: int) -> bytes:
-    """Return up to SLICE_BYTES, which takes many reads: the kernel returns one page of whole lines at a time."""
-    parts, size = [], 0
-    while size < SLICE_BYTES and (data := os.read(descriptor, _READ_BYTES)):
+def _slice(descriptor: int) -> tuple[bytes, bool]:
+    """Return up to SLICE_BYTES, and whether they are the last; it takes many reads, because the kernel returns one
+    page of whole lines at a time."""
+    parts: list[bytes] = []
+    size = 0
+    while size < SLICE_BYTES:
+        data = os.read(descriptor, _READ_BYTES)
+        if not data:
+            return b"".join(parts), True
         parts.append(data)
         size += len(data)
-    return b"".join(parts)
+    return b"".join(parts), False
 
 
 def unreadable_reason(number: int, root: bool) -> str:
