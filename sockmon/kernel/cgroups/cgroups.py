@@ -7,8 +7,8 @@ reads the files of a group.
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -35,41 +35,39 @@ _ANCESTORS_HIDDEN = Missing(
     HIDDEN_ANCESTORS,
     "cgroups above the cgroup namespace",
 )
+_CONTROLLERS = ("pids", "memory")
 _YOUNG_READS = 2  # reads of a process that a service manager has just started and may still move
 _PROCESSES_PER_STEP = 64
 
 
 class _KnownPaths(NamedTuple):
-    """The cgroups of a process as last read, by controller."""
+    """The cgroups of a process as last read, with their controllers."""
 
-    paths: dict[str, str]
+    paths: tuple[tuple[str, str], ...]
     reads: int
 
 
-class _Members:
-    """The processes in a group and below it: how many, the one with the most threads, and those of each name."""
+class _Members(NamedTuple):
+    """The processes in a group and below it: how many, the one with the most threads, and the name of which those
+    of one name have the most threads together."""
 
-    def __init__(self) -> None:
-        self.processes = 0
-        self.threads = 0
-        self.name = ""
-        self.named: Counter[str] = Counter()
-        self.tasks: Counter[str] = Counter()
+    processes: int
+    largest: str
+    """`nginx[1044]`"""
+    common_name: str
+    common_processes: int
+    common_tasks: int
 
-    def add(self, process: Process) -> None:
-        self.processes += 1
-        self.named[process.name] += 1
-        self.tasks[process.name] += process.threads
-        self._keep(process.threads, f"{process.name}[{process.pid}]")
 
-    def merge(self, more: _Members) -> None:
-        self.processes += more.processes
-        self.named.update(more.named)
-        self.tasks.update(more.tasks)
-        self._keep(more.threads, more.name)
-
-    def _keep(self, threads: int, name: str) -> None:
-        self.threads, self.name = max((self.threads, self.name), (threads, name))
+def _members(processes: Iterable[Process]) -> _Members:
+    named, tasks, largest = Counter[str](), Counter[str](), (0, "")
+    for process in processes:
+        named[process.name] += 1
+        tasks[process.name] += process.threads
+        if process.threads >= largest[0]:
+            largest = max(largest, (process.threads, f"{process.name}[{process.pid}]"))
+    name, most = max(tasks.items(), key=itemgetter(1), default=("", 0))
+    return _Members(named.total(), largest[1], name, named[name], most)
 
 
 class _Limited(NamedTuple):
@@ -95,12 +93,12 @@ class _Hierarchy:
         self._read = files.read_pids if controller == "pids" else files.read_memory
         self._first: dict[str, int] = {}
 
-    def steps(self, members: dict[str, _Members]) -> Incremental[list[_Limited]]:
+    def steps(self, members: dict[str, list[Process]]) -> Incremental[list[_Limited]]:
         """Return those of `members` and of their ancestors that have a limit, the fullest first."""
-        inside: dict[str, _Members] = {}
-        for path, own in members.items():
+        inside: defaultdict[str, list[str]] = defaultdict(list)
+        for path in members:
             for name in self.mount.chain(path):
-                inside.setdefault(name, _Members()).merge(own)
+                inside[name].append(path)
         limited: dict[str, CgroupUsage] = {}
         below: Counter[str] = Counter()
         first: dict[str, int] = {}
@@ -117,11 +115,16 @@ class _Hierarchy:
                 first[path] = min(self._first.get(path, counted.failures), counted.failures)
                 below[above] += counted.failures - first[path]
         self._first = first
-        found = [
-            _Limited(path, counted, _sum(counted.failures, below[path]), inside[path])
-            for path, counted in limited.items()
+        fullest = sorted(limited, key=lambda path: _fullness(limited[path]), reverse=True)[:MAX_GROUPS]
+        return [
+            _Limited(
+                path,
+                limited[path],
+                _sum(limited[path].failures, below[path]),
+                _members(process for group in inside[path] for process in members[group]),
+            )
+            for path in fullest
         ]
-        return sorted(found, key=_fullness, reverse=True)[:MAX_GROUPS]
 
     def _dir_of(self, path: str) -> CgroupDir:
         return CgroupDir(self.directory, self.mount.below(path) or ".", self.mount.unified)
@@ -157,7 +160,7 @@ class CgroupReader:
         """Return the groups of `processes` as of `at`; raise ReadError if no hierarchy is mounted."""
         self._turn = (self._turn + 1) % REREAD_EVERY
         self._find_mounts()
-        members: dict[str, dict[str, _Members]] = {controller: {} for controller in self._hierarchies}
+        members = {controller: defaultdict[str, list[Process]](list) for controller in _CONTROLLERS}
         known: dict[tuple[int, int], _KnownPaths] = {}
         for number, process in enumerate(processes, 1):
             if number % _PROCESSES_PER_STEP == 0:
@@ -165,13 +168,20 @@ class CgroupReader:
             found = self._cached_paths(process)
             if found is not None:
                 known[process.pid, process.start] = found
-                _count(members, found.paths, process)
+                for controller, path in found.paths:
+                    members[controller][path].append(process)
         self._paths = known
-        pids = (yield from self._hierarchies["pids"].steps(members["pids"])) if "pids" in members else []
-        memory = (yield from self._hierarchies["memory"].steps(members["memory"])) if "memory" in members else []
+        pids = yield from self._limited("pids", members)
+        memory = yield from self._limited("memory", members)
         hidden = self._hidden()
         self._ancestors = (_ANCESTORS_HIDDEN,) if hidden else ()
         return Cgroups(at, tuple(map(_pids, pids)), tuple(map(_memory, memory)), hidden)
+
+    def _limited(
+        self, controller: str, members: Mapping[str, dict[str, list[Process]]]
+    ) -> Incremental[list[_Limited]]:
+        found = self._hierarchies.get(controller)
+        return (yield from found.steps(members[controller])) if found else []
 
     def _cached_paths(self, process: Process) -> _KnownPaths | None:
         """Return the cgroups of a process; None if it has ended or cannot be read."""
@@ -182,11 +192,15 @@ class CgroupReader:
             paths = parse_cgroup_paths(proc_files.read(f"{process.pid}/cgroup", self._proc, 65536))
         except OSError:
             return None
-        return _KnownPaths(paths, known.reads + 1 if known else 1)
+        found = ((controller, path_of(controller, paths)) for controller in _CONTROLLERS)
+        return _KnownPaths(
+            tuple((controller, path) for controller, path in found if path is not None),
+            known.reads + 1 if known else 1,
+        )
 
     def _find_mounts(self) -> None:
         """Open the mount of each controller that is not open yet."""
-        wanted = [controller for controller in ("pids", "memory") if controller not in self._hierarchies]
+        wanted = [controller for controller in _CONTROLLERS if controller not in self._hierarchies]
         if not wanted:
             return
         try:
@@ -231,19 +245,12 @@ class CgroupReader:
             return False
 
 
-def _count(members: dict[str, dict[str, _Members]], paths: dict[str, str], process: Process) -> None:
-    for controller, inside in members.items():
-        path = path_of(controller, paths)
-        if path is not None:
-            inside.setdefault(path, _Members()).add(process)
-
-
 def _sum(failures: int | None, below: int) -> int | None:
     return failures + below if failures is not None else None
 
 
-def _fullness(group: _Limited) -> float:
-    return group.counted.current / max(group.counted.maximum or 0, 1)
+def _fullness(counted: CgroupUsage) -> float:
+    return counted.current / max(counted.maximum or 0, 1)
 
 
 def _path_text(path: str) -> str:
@@ -252,17 +259,16 @@ def _path_text(path: str) -> str:
 
 def _pids(group: _Limited) -> PidsCgroup:
     current, maximum, inside = group.counted.current, group.counted.maximum or 0, group.inside
-    name, tasks = max(inside.tasks.items(), key=itemgetter(1), default=("", 0))
     return PidsCgroup(
         _path_text(group.path),
         current,
         maximum,
         group.failures,
-        inside.name,
+        inside.largest,
         inside.processes,
-        name,
-        inside.named[name],
-        tasks,
+        inside.common_name,
+        inside.common_processes,
+        inside.common_tasks,
     )
 
 
@@ -275,6 +281,6 @@ def _memory(group: _Limited) -> MemoryCgroup:
         counted.reclaimable,
         counted.sockets,
         group.failures,
-        inside.name,
+        inside.largest,
         inside.processes,
     )
