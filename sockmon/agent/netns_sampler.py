@@ -327,7 +327,9 @@ class NetnsSampler:
         return TransmitQueues(at, found) if found is not None and at is not None else None
 
     def _scan_table(self) -> Incremental[conntrack.Table]:
-        self._table_size("conntrack table")
+        if not self._table_size("conntrack table"):
+            # The kernel would walk the buckets of the whole host.
+            return conntrack.EMPTY
         return (yield from conntrack.read_table(self.handle))
 
     def _table_size(self, reader: str) -> int:

@@ -38,6 +38,9 @@ class Table(NamedTuple):
     tops: ConntrackTops
 
 
+EMPTY = Table({}, 0, Tally().tops())
+
+
 def read(handle: NetnsHandle) -> Conntrack:
     """Return the number of entries, its limit and the statistics; raise NotPresent or ReadError. Without a rule
     that tracks connections there are 0 entries, which means "not tracking", not "empty"."""
