@@ -16,8 +16,9 @@ import pytest
 from sockmon.errors import LabUnavailable, SourceLost
 from sockmon.model.detail import SetInterval
 from sockmon.model.snapshot import Snapshot
+from sockmon.own_process import start_forked, wait
 from sockmon.sandbox.cgroups import LabCgroups
-from sockmon.sources import Interruption
+from sockmon.sources import Interruption, agent_launcher
 from sockmon.sources.agent_process import AgentProcess
 from sockmon.sources.recording_damage import Damage
 from sockmon.sources.wire import encode, hello
@@ -202,7 +203,8 @@ def test_the_agent_continues_while_the_terminal_is_not_read() -> None:
 def test_nor_does_a_stopped_helper_if_nothing_else_is_left_to_end_it() -> None:
     with on_terminal() as terminal:
         is_live(terminal)
-        names = {Path(f"/proc/{pid}/comm").read_text().strip(): pid for pid in children_of(terminal.process.pid)}
+        launcher = launcher_of(terminal.process.pid)
+        names = {Path(f"/proc/{pid}/comm").read_text().strip(): pid for pid in children_of(launcher)}
         helper = names["sockmon-helper"]
         os.kill(names["sockmon-tty"], signal.SIGKILL)
         os.kill(helper, signal.SIGSTOP)
@@ -340,7 +342,6 @@ def test_a_request_to_an_agent_that_does_not_read_never_waits(stream: Path) -> N
 
 def test_the_launcher_ends_if_its_parent_has_ended_already() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    argv = [sys.executable, "-m", "sockmon.sources.agent_launcher", "1", str(theirs.fileno()), "true"]
     with ours, theirs:
-        done = subprocess.run(argv, pass_fds=(theirs.fileno(),), env=child_environment(), timeout=PATIENCE)
-    assert done.returncode == 1
+        pid = start_forked(lambda: agent_launcher.serve(1, theirs, ["true"], list), (0, 1, 2), [theirs.fileno()])
+        assert wait(pid, PATIENCE) == 1

@@ -69,7 +69,8 @@ def test_q_ends_it_while_ssh_is_stopped(ssh: Path) -> None:
     variables = {"PATH": f"{ssh}{os.pathsep}{os.environ['PATH']}"}
     with on_terminal("--from", "ssh://far", variables=variables) as terminal:
         terminal.until("Limits")
-        stop(children(terminal)[-1])
+        # The first child of the launcher.
+        stop(children(terminal)[1])
         leave(terminal)
 
 
@@ -79,8 +80,9 @@ def test_a_stopped_child_ends_when_the_screen_is_killed() -> None:
         terminal.until("Limits")
         wait_for(lambda: "sockmon-tty" in {name_of(pid) for pid in children(terminal)})
         family = children(terminal)
-        for pid in family[:2]:
-            stop(pid)
+        for pid in family:
+            if name_of(pid) != "sockmon-tty":
+                stop(pid)
         terminal.process.kill()
         terminal.end()
         wait_for(lambda: all(map(ended, family)))

@@ -11,12 +11,15 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from sockmon import log
-from tests.netns import ROOT, child_environment, enter, inside_as_root
+from sockmon.own_process import PipedChild
+from sockmon.tuning.transaction.guard_watchdog import start_pair
+from tests.netns import child_environment, enter, inside_as_root
 
 FAULT = "a fault"
 
@@ -170,9 +173,14 @@ def test_the_guards_pipe_never_blocks(home: Path) -> None:
 
 
 def test_a_fault_of_the_guard_reaches_the_log_through_the_watchdog(tmp_path: Path) -> None:
-    argv = [sys.executable, "-I", "-m", "sockmon.tuning.transaction.guard_watchdog", str(tmp_path)]
-    done = subprocess.run(argv, input=b'{"no": "order"}\n', capture_output=True, cwd=ROOT, timeout=60, check=False)
-    assert done.stderr == b""
+    pair = PipedChild()
+    pair.start(partial(start_pair, str(tmp_path)))
+    with pair.stdin as order:
+        order.write(b'{"no": "order"}\n')
+    with pair.stdout as answers:
+        # The watchdog ends last.
+        answers.read()
+    assert pair.wait() == 0
     written = (tmp_path / "var/log/sockmon" / log.NAME).read_text()
     assert " ERROR guard[" in written
     assert "msgspec.ValidationError" in written or "ValidationError" in written
@@ -180,13 +188,12 @@ def test_a_fault_of_the_guard_reaches_the_log_through_the_watchdog(tmp_path: Pat
 
 
 def test_a_standby_that_is_not_needed_leaves_no_record(tmp_path: Path) -> None:
-    read, write = os.pipe()
-    argv = [sys.executable, "-I", "-m", "sockmon.tuning.transaction.guard_watchdog", str(tmp_path)]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=write, cwd=ROOT) as process:
-        # Whoever started it ends before it is ready.
-        for end in (read, write):
-            os.close(end)
-    process.wait()
+    pair = PipedChild()
+    pair.start(partial(start_pair, str(tmp_path)))
+    # Whoever started it ends before it is ready.
+    pair.stdout.close()
+    pair.stdin.close()
+    assert pair.wait() == 0
     assert list(tmp_path.iterdir()) == []
 
 

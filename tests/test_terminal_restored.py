@@ -30,11 +30,11 @@ main()
 
 
 def children(terminal: Terminal) -> list[int]:
-    """The processes that must not outlive the screen: its children, and last the agent, a child of its launcher.
+    """The processes that must not outlive the screen: its launcher, and what that has started.
 
     A helper's are not among them: a guard outlives everything."""
     own = children_of(terminal.process.pid)
-    return own + [agent for pid in own if name_of(pid) == "sockmon-launch" for agent in children_of(pid)]
+    return own + [child for pid in own if name_of(pid) == "sockmon-launch" for child in children_of(pid)]
 
 
 def name_of(pid: int) -> str:

@@ -121,6 +121,16 @@ def try_print_message(message: str) -> None:
         print_message(message)
 
 
+def exit_code(error: BaseException) -> int:
+    """Print what ended the work of a verb, and return its exit code."""
+    if isinstance(error, SockmonError):
+        return print_error(error)
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        return usage.INTERRUPTED
+    assert isinstance(error, Exception)
+    return print_fault(error)
+
+
 def print_fault(error: Exception) -> int:
     """Print an unexpected exception, and return its exit code."""
     # Python raises a plain RuntimeError if a thread cannot be started.

@@ -47,7 +47,7 @@ def open_samples(spec: str | None, netns: str | None) -> Iterator[Samples]:
         with open_sampler(netns, INTERVAL, complete=True, others=False) as sampler:
             yield HostSamples(sampler, _here(netns, sampler.netns[0].handle.entry))
     elif spec.startswith(SCHEME):
-        with closing(open_source(spec, INTERVAL, None)) as source:
+        with closing(open_source(spec, INTERVAL)) as source:
             console.print_notice(f"waiting for the first sample of {source.title}")
             with closing(RemoteSamples(source)) as samples:
                 yield samples

@@ -190,14 +190,9 @@ def explain_(what: tuple[str, ...], json_: bool, netns: str | None) -> None:
 @click.option("--attached", is_flag=True, help="End when standard input ends.")
 def agent(interval: float | None, netns: str | None, attached: bool) -> None:
     """Print the stream of samples, one JSON object a line, and answer requests from standard input."""
-    from sockmon.agent.sampler import open_sampler
-    from sockmon.agent.server import StreamServer
-    from sockmon.own_process import continue_with_parent
+    from sockmon.cli.agent import serve
 
-    if attached:
-        continue_with_parent()
-    with open_sampler(netns, interval or 1.0) as kernel:
-        StreamServer(kernel, attached=attached).run()
+    serve(interval or 1.0, netns, attached)
 
 
 @sockmon.command(
@@ -261,12 +256,9 @@ def _run(started: dict[str, str]) -> int:
     except click.ClickException as error:
         console.print_notice(error.format_message())
         return usage.FAILED
-    except SockmonError as error:
+    except Misuse as error:
         code = console.print_error(error)
-        if isinstance(error, Misuse):
-            console.print_intended(intended(sys.argv[1:], sockmon))
+        console.print_intended(intended(sys.argv[1:], sockmon))
         return code
-    except (KeyboardInterrupt, click.Abort):
-        return usage.INTERRUPTED
-    except Exception as error:
-        return console.print_fault(error)
+    except (Exception, KeyboardInterrupt) as error:
+        return console.exit_code(error)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -13,7 +15,9 @@ from sockmon.cli import console
 from sockmon.errors import BadSettings, TuningError
 
 if TYPE_CHECKING:
+    from sockmon.sources import Source
     from sockmon.tuning.helper.client import HelperClient
+    from sockmon.ui.terminal import Terminal
 
 
 def open_screen(
@@ -26,24 +30,23 @@ def open_screen(
     from sockmon import privileges
     from sockmon.kernel.processes.rlimits import AGENT_DESCRIPTORS, SCREEN_DESCRIPTORS, require_descriptors
     from sockmon.sources import open_source
-    from sockmon.sources.agent_process import AgentProcess
-    from sockmon.tuning.helper.client import HelperClient
+    from sockmon.sources.ssh import SCHEME
     from sockmon.tuning.transaction.actor import current_actor
+    from sockmon.ui.terminal import Terminal
 
     # First of all: with a soft limit of 10 even the pipes to the agent could not be opened.
     require_descriptors(SCREEN_DESCRIPTORS if spec else AGENT_DESCRIPTORS)
-    remote = spec is not None and spec.startswith("ssh://")
-    free_tasks.require(free_tasks.LIVE if spec is None or remote else free_tasks.SCREEN, "the screen")
-    # The agent keeps the privileges that it needs. The screen, which shows foreign text, keeps none.
-    source = open_source(spec, interval or 1.0, netns)
+    recorded = spec is not None and not spec.startswith(SCHEME)
+    free_tasks.require(free_tasks.SCREEN if recorded else free_tasks.LIVE, "the screen")
+    helper, no_helper_reason = _open_helper(spec, netns, read_only)
+    recording = open_source(spec, interval or 1.0) if spec is not None and recorded else None
     if spec == "-" or not sys.stdin.isatty():
         console.reopen_tty_as_stdin()
-    helper, no_helper_reason = _start_helper(spec, netns, read_only)
-    from sockmon.ui.terminal import Terminal
-
-    # Started with privilege, so that it can end the children that keep theirs.
-    children = [child.pid for child in (source, helper) if isinstance(child, (AgentProcess, HelperClient))]
-    terminal = Terminal(children)
+    terminal = Terminal()
+    # These processes keep the privilege that they need; the screen, which shows foreign text, keeps none.
+    source = recording or _start_children(spec, interval or 1.0, netns, helper, terminal)
+    if recording is not None:
+        terminal.start_restorer([])
     actor = current_actor()
     privileges.drop()
     with terminal.restored_at_end():
@@ -55,16 +58,39 @@ def open_screen(
     os._exit(code)
 
 
-def _start_helper(spec: str | None, netns: str | None, read_only: bool) -> tuple[HelperClient | None, str]:
-    """Start the process that keeps the privilege to make changes; return None and the reason if there is none."""
+def _start_children(
+    spec: str | None, interval: float, netns: str | None, helper: HelperClient | None, terminal: Terminal
+) -> Source:
+    """Start the launcher, which starts the agent, or ssh to one, the helper and the terminal's restorer."""
+    from sockmon.cli.agent import load
+    from sockmon.sources.agent_process import Others, local_agent, ssh_agent
+
+    def start() -> None:
+        pids = [os.getpid()]
+        if helper is not None:
+            # Without it nothing can be changed, and the screen says so.
+            with suppress(OSError):
+                pids.append(helper.start())
+        terminal.start_restorer(pids)
+
+    others = Others(start, [*(helper.child.its_ends if helper else ()), *terminal.its_ends])
+    source = ssh_agent(spec, interval, others) if spec else local_agent(partial(load, interval, netns), others)
+    terminal.close_its_ends()
+    if helper is not None:
+        helper.child.close_its_ends()
+    return source
+
+
+def _open_helper(spec: str | None, netns: str | None, read_only: bool) -> tuple[HelperClient | None, str]:
+    """Return the connection to the process that makes changes; None and the reason if there is none."""
     if read_only:
         return None, "it was started read-only"
     if spec is not None:
         return None, "this is another host" if spec.startswith("ssh://") else "this is a recording"
-    from sockmon.tuning.helper.client import start_helper
+    from sockmon.tuning.helper.client import open_helper
 
     try:
-        return start_helper(netns, cannot_act=_why_no_actions()), ""
+        return open_helper(netns, cannot_act=_why_no_actions()), ""
     except TuningError as error:
         return None, error.message
 

@@ -52,16 +52,12 @@ class Source(Protocol):
         """End the stream; `lines` returns. Safe to call from another thread, and twice."""
 
 
-def open_source(spec: str | None, interval: float, netns: str | None) -> Source:
-    """Return the source that `--from` names: a file, `-`, `ssh://HOST`; without it this machine, live.
+def open_source(spec: str, interval: float) -> Source:
+    """Return the source that `--from` names: a file, `-`, or `ssh://HOST`.
 
     Raises Misuse if the address is not valid, SourceLost or BadRecording if it cannot be opened."""
-    from sockmon.sources.agent_process import local_agent, ssh_agent
+    from sockmon.sources.agent_process import ssh_agent
     from sockmon.sources.replay import Replay
     from sockmon.sources.ssh import SCHEME
 
-    if spec is None:
-        return local_agent(interval, netns)
-    if spec.startswith(SCHEME):
-        return ssh_agent(spec, interval)
-    return Replay(spec)
+    return ssh_agent(spec, interval) if spec.startswith(SCHEME) else Replay(spec)

@@ -1,104 +1,158 @@
 """The process that starts the agent, and starts it again.
 
-    python -m sockmon.sources.agent_launcher PARENT SOCKET ARGV
-
     sockmon (gives up its privileges) ── socket ── sockmon-launch ── agent, or ssh to one
 
 The screen gives up its privileges, so an agent that it started itself would have none. The launcher keeps those
-that sockmon was started with, and takes two commands: start ARGV, and report how it ended. The launcher ends when
-the socket is closed, and the kernel kills the agent then, even if it is stopped.
+that sockmon was started with, and takes two commands: start the agent, and report how it ended. The launcher ends
+when the socket is closed, and the kernel kills the agent then, even if it is stopped.
 
-It imports little, because it runs as long as the screen, and has one thread, because PR_SET_PDEATHSIG belongs to a
-thread: see prctl(2)."""
+It is a fork of the screen before that has imported Textual. It imports what the agent of this machine needs, forks
+each agent, and starts the other processes of the screen once (`also`). It runs nothing of them itself: the memory
+of what it has imported stays as it was, and all of them share it. It has one thread, because PR_SET_PDEATHSIG
+belongs to a thread: see prctl(2)."""
 
 from __future__ import annotations
 
+import fcntl
 import json
+import logging
 import os
+import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
-from sockmon.own_process import end_with_parent, set_name
+from sockmon.own_process import end_with_parent, set_name, start_forked, wait
+
+log = logging.getLogger(__name__)
 
 START, STATUS = b"start", b"status"
 MAX_ANSWER_BYTES = 4096
 PIPES = 3
 """Descriptors that come with the answer to START: stdin, stdout and stderr of the agent."""
+LoadAgent = Callable[[], Callable[[], int]]
+"""Imports the agent of this machine, and returns what runs it and returns its exit code."""
+StartOthers = Callable[[], object]
+"""Starts the other processes that keep the privilege."""
 _GRACE_SECONDS = 1.0
 
 
 class Launcher:
     """Answers commands one after the other; has at most one agent."""
 
-    def __init__(self, screen: socket.socket, argv: Sequence[str]) -> None:
+    def __init__(self, screen: socket.socket, agent: LoadAgent | Sequence[str], also: StartOthers) -> None:
+        """`agent`: the agent of this machine, or the command line of ssh."""
         self._screen = screen
-        self._argv = argv
-        self._agent: subprocess.Popen[bytes] | None = None
+        self._agent = agent
+        self._also: StartOthers | None = also
+        self._run: Callable[[], int] | None = None
+        self._pid = 0
 
     def run(self) -> None:
         """Serve until the other side of the socket is closed."""
         while command := self._screen.recv(len(STATUS)):
             if command == START:
                 self._start()
+                # After the agent, for whose first sample the screen waits.
+                if self._also is not None:
+                    self._also()
+                    self._also = None
             else:
                 self._send(self._status())
-        with suppress(subprocess.TimeoutExpired):
-            if self._agent is not None:
-                self._agent.wait(_GRACE_SECONDS)
+        if self._pid:
+            wait(self._pid, _GRACE_SECONDS)
 
     def _start(self) -> None:
         self._status()
+        pipes: list[int] = []
         try:
-            # Safe, because there is no other thread. In a new session, so that Ctrl-C goes only to the screen.
-            self._agent = subprocess.Popen(
-                self._argv,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-                preexec_fn=partial(end_with_parent, os.getpid()),
-            )
+            for _ in range(PIPES):
+                pipes += os.pipe()
+            stdin, to_agent, from_agent, stdout, errors, stderr = pipes
+            self._pid = self._start_agent((stdin, stdout, stderr))
+            # Only the screen may hold the pipes, so that the agent's stdin ends when the screen closes it.
+            self._send({"pid": self._pid}, to_agent, from_agent, errors)
         except OSError as error:
             self._send({"errno": error.errno})
-            return
-        pipes = [pipe for pipe in (self._agent.stdin, self._agent.stdout, self._agent.stderr) if pipe]
-        self._send({"pid": self._agent.pid}, *(pipe.fileno() for pipe in pipes))
-        # Only the screen may hold the pipes, so that the agent's stdin ends when the screen closes it.
-        for pipe in pipes:
-            pipe.close()
+        finally:
+            for each in pipes:
+                os.close(each)
+
+    def _start_agent(self, streams: Sequence[int]) -> int:
+        """Start the agent and return its process id; raise OSError if it cannot be started."""
+        if isinstance(self._agent, Sequence):
+            return _start_command(partial(_become_agent, os.getpid()), self._agent, streams)
+        if self._run is None:
+            # Here, so that the next agent needs no file, and shares the memory too.
+            self._run = self._agent()
+        return start_forked(partial(_run_agent, os.getpid(), self._run), streams)
 
     def _status(self) -> dict[str, object]:
         """Return how the agent ended; kill it if it does not end."""
-        agent, self._agent = self._agent, None
-        if agent is None:
+        pid, self._pid = self._pid, 0
+        if not pid:
             return {"code": None}
-        try:
-            return {"code": agent.wait(_GRACE_SECONDS)}
-        except subprocess.TimeoutExpired:
-            agent.kill()
-            agent.wait()
-            return {"code": None}
+        code = wait(pid, _GRACE_SECONDS)
+        if code is None:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        return {"code": code}
 
     def _send(self, answer: dict[str, object], *descriptors: int) -> None:
         socket.send_fds(self._screen, [json.dumps(answer).encode()], descriptors)
 
 
-def main() -> None:
-    """Serve the screen that started this process."""
-    parent, number, *argv = sys.argv[1:]
+def _become_agent(launcher: int) -> None:
+    """Let this process end with the launcher, in a new session, so that Ctrl-C goes only to the screen."""
+    os.setsid()
+    end_with_parent(launcher)
+
+
+def _run_agent(launcher: int, run: Callable[[], int]) -> None:
+    _become_agent(launcher)
+    os._exit(run())
+
+
+def _start_command(prepare: Callable[[], object], argv: Sequence[str], streams: Sequence[int]) -> int:
+    """Fork a process that becomes `argv`; return its process id, raise OSError if that cannot be executed."""
+    reader, writer = os.pipe()
+
+    def execute() -> None:
+        prepare()
+        # The pipe ends with the start of the program.
+        fcntl.fcntl(writer, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+        # Python ignores them, and a program would inherit that.
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
+        try:
+            os.execvp(argv[0], list(argv))
+        except OSError as error:
+            os.write(writer, b"%d" % (error.errno or 0))
+
+    try:
+        pid = start_forked(execute, streams, [writer])
+    finally:
+        os.close(writer)
+        with open(reader, "rb") as failed:
+            code = failed.read()
+    if code:
+        os.waitpid(pid, 0)
+        raise OSError(int(code), os.strerror(int(code)))
+    return pid
+
+
+def serve(parent: int, screen: socket.socket, agent: LoadAgent | Sequence[str], also: StartOthers) -> None:
+    """Be the launcher of the screen that has the process id `parent`."""
     set_name("sockmon-launch")
     # In another process group of the same session, so that Ctrl-C does not reach it. If it is stopped when the
     # screen ends, the kernel wakes it (setpgid(2), orphaned process groups), whatever user the screen runs as.
     with suppress(PermissionError):
         os.setpgid(0, 0)
-    end_with_parent(int(parent))
-    with socket.socket(fileno=int(number)) as screen, suppress(OSError, KeyboardInterrupt):
-        Launcher(screen, argv).run()
-
-
-if __name__ == "__main__":
-    main()
+    end_with_parent(parent)
+    try:
+        Launcher(screen, agent, also).run()
+    except (OSError, KeyboardInterrupt):
+        log.debug("the screen has ended")
+    except Exception:
+        log.exception("the launcher ended")

@@ -7,20 +7,21 @@ import logging
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import msgspec
 
 from sockmon.errors import BadRecording, SockmonError, SourceLost, reported
 from sockmon.model.detail import Request, SetInterval, WatchNetns
 from sockmon.model.snapshot import Snapshot
-from sockmon.sources import Event, Interruption, ssh
-from sockmon.sources.agent_launcher import MAX_ANSWER_BYTES, PIPES, START, STATUS
+from sockmon.own_process import start_forked
+from sockmon.sources import Event, Interruption, agent_launcher, ssh
+from sockmon.sources.agent_launcher import MAX_ANSWER_BYTES, PIPES, START, STATUS, LoadAgent, StartOthers
 from sockmon.sources.lines import Descriptor
 from sockmon.sources.recording_damage import Damage
 from sockmon.sources.wire import Hello, encode, read_stream
@@ -40,13 +41,33 @@ _EXHAUSTED = {
 }
 
 
+class Others(NamedTuple):
+    """The other processes that the launcher starts."""
+
+    start: StartOthers
+    descriptors: Sequence[int]
+    """What `start` needs; they stay open in this process."""
+
+
+NO_OTHERS = Others(lambda: None, ())
+
+
 class AgentProcess:
     """An agent with its three pipes. It is started again when it ends, and it ends when this process ends."""
 
     live = True
 
-    def __init__(self, argv: Sequence[str], title: str, name: str = "agent", remote: bool = False) -> None:
-        """Start the launcher of `argv`; `name` is the name of the process in messages, `ssh` or `agent`."""
+    def __init__(
+        self,
+        agent: LoadAgent | Sequence[str],
+        title: str,
+        name: str = "agent",
+        remote: bool = False,
+        others: Others = NO_OTHERS,
+    ) -> None:
+        """Start the launcher of `agent`, which starts `others` too.
+
+        `name` is the name of the process in messages, `ssh` or `agent`."""
         self.title = title
         self.remote = remote
         self._name = name
@@ -62,13 +83,11 @@ class AgentProcess:
         self.pid = 0
         """The process id of the launcher, which ends after its agent."""
         self._launcher, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        module = "sockmon.sources.agent_launcher"
-        command = [sys.executable, "-I", "-m", module, str(os.getpid()), str(theirs.fileno())]
-        no_streams = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in range(3)]
         try:
-            with theirs:
-                theirs.set_inheritable(True)
-                self.pid = os.posix_spawn(sys.executable, [*command, *argv], os.environ, file_actions=no_streams)
+            with theirs, open(os.devnull, "r+b", buffering=0) as nothing:
+                launch = partial(agent_launcher.serve, os.getpid(), theirs, agent, others.start)
+                keep = [theirs.fileno(), *others.descriptors]
+                self.pid = start_forked(launch, [nothing.fileno()] * 3, keep)
             self._launcher.send(START)
         except OSError as error:
             self._launcher.close()
@@ -241,13 +260,12 @@ def _reason_of_end(name: str, code: int | None, stderr_tail: bytes) -> _AgentEnd
     return _AgentEnded(f"{name} exited (status {code})" + (f": {lines[-1]}" if lines else ""), hint)
 
 
-def local_agent(interval: float, netns: str | None) -> AgentProcess:
-    """Start the agent of this machine, in an interpreter that ignores the environment."""
-    argv = [sys.executable, "-I", "-m", "sockmon", "agent", "--attached", "--interval", str(interval)]
-    return AgentProcess(argv + (["--netns", netns] if netns is not None else []), "live")
+def local_agent(load: LoadAgent, others: Others = NO_OTHERS) -> AgentProcess:
+    """Start the agent of this machine."""
+    return AgentProcess(load, "live", others=others)
 
 
-def ssh_agent(spec: str, interval: float) -> AgentProcess:
+def ssh_agent(spec: str, interval: float, others: Others = NO_OTHERS) -> AgentProcess:
     """Start the agent of another machine; raise Misuse if `spec` is not a valid `ssh://` address."""
     address = ssh.parse(spec)
-    return AgentProcess(ssh.command(address, interval), address.title, "ssh", remote=True)
+    return AgentProcess(ssh.command(address, interval), address.title, "ssh", remote=True, others=others)

@@ -10,17 +10,17 @@ import logging
 import os
 import select
 import signal
-import subprocess
-import sys
 import termios
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
 
+from sockmon.own_process import start_forked
 from sockmon.ui import tty_restorer
-from sockmon.ui.tty_restorer import GIVEN_BACK, LEAVING, TAKEN, encode_modes
+from sockmon.ui.tty_restorer import GIVEN_BACK, LEAVING, TAKEN
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,8 @@ _SCREEN_FD = 2
 """Textual draws on standard error."""
 _LEAVE_SECONDS = 1.8
 """Time that an orderly end may take; two seconds are promised."""
+_START_SECONDS = 5.0
+"""Time in which the restorer starts, even on a busy host; it has started long before Textual is imported."""
 _SIGNALS = (
     *(signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGINT, signal.SIGABRT),
     *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF),
@@ -39,37 +41,53 @@ _SIGNALS = (
 class Terminal:
     """The modes of the terminal before the screen, and the process that restores them if this one cannot."""
 
-    def __init__(self, children: Sequence[int] = (), terminal: int = 0) -> None:
-        """Save the modes of `terminal`, and start the process with the privileges of now: it kills `children` that
-        outlive the screen, and they may have kept their privileges."""
+    def __init__(self, terminal: int = 0) -> None:
+        """Save the modes of `terminal`."""
         self._terminal = terminal
         self._before: list[Any] | None = None
         self._code: int | None = None
-        self._pipe = -1
-        self._process: subprocess.Popen[bytes] | None = None
+        self._pipe = self._ready = -1
+        self._its_ends: tuple[int, ...] = ()
+        self._pid = 0
         try:
             self._before = termios.tcgetattr(terminal)
+            self._make_pipes()
         except termios.error:
             return
-        try:
-            self._start(children)
         except OSError as error:
             log.warning("a killed screen will leave the terminal as it is: no process to restore it: %s", error)
 
-    def _start(self, children: Sequence[int]) -> None:
-        # Its standard input is the pipe, so the terminal gets another number.
-        terminal = os.dup(self._terminal)
-        argv = [sys.executable, "-I", "-S", tty_restorer.__file__, str(terminal), encode_modes(self._before or [])]
+    def _make_pipes(self) -> None:
+        words, self._pipe = os.pipe()
+        self._ready, ready = os.pipe()
+        # Its standard input is a pipe, so the terminal gets another number.
+        self._its_ends = words, ready, os.dup(self._terminal)
+
+    @property
+    def its_ends(self) -> Sequence[int]:
+        """The descriptors that a process needs to call `start_restorer`."""
+        return self._its_ends
+
+    def start_restorer(self, children: Sequence[int]) -> None:
+        """Start the process that restores the terminal, with the privileges of now.
+
+        It kills `children` that outlive the screen, and they may have kept their privileges."""
+        if not self._its_ends:
+            return
+        words, ready, terminal = self._its_ends
+        restore = partial(tty_restorer.run, terminal, self._before or [], children, ready)
         try:
-            # Popen closes what the child is not given, and closes our end in all children that come later. In a
-            # session of its own no signal of this terminal reaches it, nor one for the whole process group.
-            self._process = subprocess.Popen(
-                [*argv, *map(str, children)], stdin=subprocess.PIPE, pass_fds=[terminal], start_new_session=True
-            )
+            start_forked(restore, (words, terminal, terminal), [terminal, ready])
+        except OSError as error:
+            log.warning("a killed screen will leave the terminal as it is: no process to restore it: %s", error)
         finally:
-            os.close(terminal)
-        assert self._process.stdin is not None
-        self._pipe = self._process.stdin.fileno()
+            self.close_its_ends()
+
+    def close_its_ends(self) -> None:
+        """Close what only the restorer may hold, so that it reads the end of this process."""
+        for each in self._its_ends:
+            os.close(each)
+        self._its_ends = ()
 
     @contextmanager
     def restored_at_end(self) -> Iterator[None]:
@@ -81,6 +99,7 @@ class Terminal:
         for number in _SIGNALS:
             signal.signal(number, self._on_signal)
         threading.Thread(target=_exit_on_hangup, args=(self._terminal,), daemon=True, name="terminal").start()
+        self._wait_for_restorer()
         self._signal_restorer(TAKEN)
         try:
             yield
@@ -91,10 +110,10 @@ class Terminal:
     def begin_exit(self, code: int) -> None:
         """Begin an orderly exit with `code`; exit at once after _LEAVE_SECONDS, whatever hangs."""
         self._code = code
-        if self._process is not None:
+        if self._pid:
             # It may be stopped, and it is the one that kills stopped children.
             with suppress(OSError):
-                self._process.send_signal(signal.SIGCONT)
+                os.kill(self._pid, signal.SIGCONT)
         self._signal_restorer(LEAVING)
         signal.setitimer(signal.ITIMER_REAL, _LEAVE_SECONDS)
 
@@ -118,6 +137,12 @@ class Terminal:
     def resumed(self) -> None:
         """Record that the screen has the terminal again."""
         self._signal_restorer(TAKEN)
+
+    def _wait_for_restorer(self) -> None:
+        """Wait until the restorer has started, because from now on the terminal may need it."""
+        with suppress(OSError, ValueError):
+            if self._ready >= 0 and select.select([self._ready], [], [], _START_SECONDS)[0]:
+                self._pid = int(os.read(self._ready, 32) or 0)
 
     def _signal_restorer(self, word: bytes) -> None:
         with suppress(OSError):

@@ -1,14 +1,13 @@
 """Process sockmon-tty: restores the terminal when the screen is killed, and kills children that the screen leaves.
 
-    sockmon ─┬─ sockmon agent, or ssh
+    sockmon ─┬─ sockmon-launch          (keeps the privilege, and starts the agent or ssh)
              ├─ sockmon-helper          (keeps the privilege)
              └─ sockmon-tty             (this process)
 
 The screen holds the only write end of the pipe on its stdin and sends single bytes: TAKEN, GIVEN_BACK and LEAVING.
 The pipe ends when the screen ends, for any reason. No handler of the screen runs on SIGKILL, SIGSEGV or an
-out-of-memory kill, so only another process can do this. It runs as a separate script
-(`python -I -S tty_restorer.py TERMINAL MODES PID…`) with six modules of the standard library: a fork of the screen
-would need 7 MB of private memory once Textual is loaded; this needs 3.
+out-of-memory kill, so only another process can do this. It is a fork of the screen before that has imported
+Textual, and shares its memory with the launcher and the helper.
 """
 
 from __future__ import annotations
@@ -16,9 +15,11 @@ from __future__ import annotations
 import os
 import select
 import signal
-import sys
 import termios
 import time
+from collections.abc import Sequence
+
+from sockmon.own_process import set_name
 
 TAKEN, GIVEN_BACK, LEAVING = b"+", b"-", b"q"
 RESET = (
@@ -34,20 +35,6 @@ WRITE_SECONDS = 1.0
 GRACE_SECONDS = 0.8
 """Seconds that the children have to exit once their stdin is closed."""
 _IGNORED = ("HUP", "INT", "QUIT", "TERM", "PIPE", "USR1", "USR2", "TSTP", "TTIN", "TTOU", "ABRT", "ALRM")
-
-
-def encode_modes(modes: list[object]) -> str:
-    """Return what `termios.tcgetattr` gave as one word."""
-    *flags, characters = modes
-    # VMIN and VTIME are numbers outside of canonical mode.
-    codes = [each if isinstance(each, int) else bytes(each)[0] for each in characters]  # type: ignore[attr-defined]
-    return ",".join(map(str, [*flags, *codes]))
-
-
-def decode_modes(text: str) -> list[object]:
-    """Return the modes of `encode_modes`, for `termios.tcsetattr`."""
-    numbers = [int(part) for part in text.split(",")]
-    return [*numbers[:6], [bytes([code]) for code in numbers[6:]]]
 
 
 def write_reset(terminal: int) -> None:
@@ -84,7 +71,7 @@ def _restore(terminal: int, output: int, modes: list[object]) -> None:
         return
 
 
-def _open_children(pids: list[int]) -> dict[int, int]:
+def _open_children(pids: Sequence[int]) -> dict[int, int]:
     """Return a pidfd for each pid: unlike a pid it is never reused."""
     handles = {}
     for pid in pids:
@@ -109,21 +96,21 @@ def _end_children(handles: dict[int, int]) -> None:
             continue
 
 
-def main() -> None:
-    """Wait until the screen ends, then restore the terminal and end the children."""
-    terminal, modes = int(sys.argv[1]), decode_modes(sys.argv[2])
+def run(terminal: int, modes: list[object], pids: Sequence[int], ready: int) -> None:
+    """Wait until the screen ends, then restore the `modes` of `terminal`, and end the children `pids`.
+
+    Write our process id to the pipe `ready` when the screen may be killed."""
+    # In a session of its own no signal of this terminal reaches it, nor one for the whole process group.
+    os.setsid()
     for name in _IGNORED:
         signal.signal(getattr(signal, f"SIG{name}"), signal.SIG_IGN)
-    try:
-        with open("/proc/self/comm", "w") as comm:
-            comm.write("sockmon-tty")
-    except OSError:
-        pass
-    children = _open_children([int(pid) for pid in sys.argv[3:]])
+    set_name("sockmon-tty")
+    children = _open_children(pids)
     try:
         output = open_terminal(terminal)
     except OSError:
         output = terminal
+    os.write(ready, b"%d" % os.getpid())
     word = GIVEN_BACK
     while got := os.read(0, 1):
         if got == LEAVING:
@@ -133,7 +120,3 @@ def main() -> None:
     if word == TAKEN:
         _restore(terminal, output, modes)
     _end_children(children)
-
-
-if __name__ == "__main__":
-    main()

@@ -18,7 +18,7 @@ from sockmon.model.helper_protocol import (
     ResolveHold,
 )
 from sockmon.model.transaction import State
-from sockmon.tuning.helper.client import HelperClient, start_helper
+from sockmon.tuning.helper.client import HelperClient, open_helper
 
 TIMEOUT = 60.0
 A = TypeVar("A", bound=Answer)
@@ -69,7 +69,8 @@ class HelperSession:
 @contextmanager
 def helper_session(root: str, netns: str | None = None) -> Iterator[HelperSession]:
     """Start a helper, which ends with the block."""
-    helper = start_helper(netns, root)
+    helper = open_helper(netns, root)
+    helper.start()
     try:
         yield HelperSession(helper)
     finally:

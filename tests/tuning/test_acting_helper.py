@@ -22,7 +22,8 @@ from sockmon.model.helper_protocol import (
     ResolveHold,
 )
 from sockmon.tuning.acting import signals, sockets
-from sockmon.tuning.helper.client import HelperClient, HelperConfig
+from sockmon.tuning.helper.client import HelperClient
+from sockmon.tuning.helper.config import HelperConfig
 from sockmon.tuning.planning.undo import require_values
 from tests.netns import inside
 from tests.tuning.acting_targets import Connections, confirm, error_of, key_of, refusal, signal_to, sleeper
@@ -59,8 +60,7 @@ VALID_AND_WRONG = (
 
 def send(screen: HelperSession, line: bytes) -> str:
     """Send a line as it is; return the message of the failure."""
-    pipe = screen.helper._process.stdin
-    assert pipe is not None
+    pipe = screen.helper.child.stdin
     os.set_blocking(pipe.fileno(), True)
     pipe.write(line + b"\n")
     pipe.flush()
@@ -99,7 +99,7 @@ def our_processes() -> None:
         held = screen.ask(Apply(plan(), LONG_HOLD), ChangeResult).transaction
         guard = guard_pid(root)
         watchdog = int(Path(f"/proc/{guard}/stat").read_text().rpartition(")")[2].split()[1])
-        for pid in (screen.helper.pid, guard, watchdog):
+        for pid in (screen.helper.child.pid, guard, watchdog):
             shown = screen.ask(PrepareAction(signal_to(pid, "KILL")), PreparedAction)
             assert (shown.refused, shown.token) == (signals.OURS, "")
         assert screen.state_after(ResolveHold("revert", held.id)) == "reverted"
@@ -116,13 +116,13 @@ def no_descriptor() -> None:
         close = PrepareAction(CloseSockets(netns_inode(), (key_of(client),)))
         stop = PrepareAction(signal_to(pid, "STOP"))
         shown = screen.ask(close, PreparedAction)
-        limits = resource.prlimit(screen.helper.pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(screen.helper.pid, resource.RLIMIT_NOFILE, (0, limits[1]))
+        limits = resource.prlimit(screen.helper.child.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(screen.helper.child.pid, resource.RLIMIT_NOFILE, (0, limits[1]))
         failed = screen.ask(confirm(shown), ActionResult).transaction
         assert (failed.state, error_of(client)) == ("refused", 0)
         assert any("open files" in each or "descriptor" in each for each in failed.messages)
         assert "open files" in screen.ask(stop, RequestFailed).message
-        resource.prlimit(screen.helper.pid, resource.RLIMIT_NOFILE, limits)
+        resource.prlimit(screen.helper.child.pid, resource.RLIMIT_NOFILE, limits)
         for action in (close, stop):
             again = screen.ask(action, PreparedAction)
             assert screen.ask(confirm(again), ActionResult).transaction.state == "done"
@@ -136,6 +136,7 @@ def test_r3_without_a_free_descriptor_nothing_is_done_and_later_it_is() -> None:
 
 def test_what_the_config_forbids_the_helper_refuses(tmp_path: Path) -> None:
     helper = HelperClient(HelperConfig(str(tmp_path), ACTOR, None, cannot_act="the config file does not allow it"))
+    helper.start()
     try:
         screen = HelperSession(helper)
         with sleeper() as pid:

@@ -70,7 +70,9 @@ def process_names() -> list[str]:
         assert screen.state_after(Apply(plan(), LONG_HOLD)) == "holding"
         guard = guard_pid(root)
         watchdog = int(Path(f"/proc/{guard}/stat").read_text().rpartition(")")[2].split()[1])
-        names = [Path(f"/proc/{pid}/comm").read_text().strip() for pid in (screen.helper.pid, watchdog, guard)]
+        names = [
+            Path(f"/proc/{pid}/comm").read_text().strip() for pid in (screen.helper.child.pid, watchdog, guard)
+        ]
         assert screen.state_after(ResolveHold("revert", "")) == "reverted"
         return names
 
@@ -100,7 +102,7 @@ def _tuning_processes(root: str) -> list[str]:
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
             command = path.read_bytes().replace(b"\0", b" ").decode()
-            found += [command] if "sockmon.tuning" in command and root in command else []
+            found += [command] if command.startswith("sockmon-") and root in command else []
     return found
 
 
@@ -152,7 +154,7 @@ def helper_dies() -> list[str]:
     with old_values() as root:
         with helper_session(root) as first:
             held = first.ask(Apply(plan(), LONG_HOLD), ChangeResult).transaction
-            os.kill(first.helper.pid, signal.SIGKILL)
+            os.kill(first.helper.child.pid, signal.SIGKILL)
             first.read_to_end()
             assert eventually(lambda: not first.helper.ask(GetHistory()))
         assert values() == NEW
@@ -171,8 +173,7 @@ def test_t4_a_pending_change_outlives_a_killed_helper() -> None:
 def junk() -> list[str]:
     said = []
     with old_values() as root, helper_session(root) as screen:
-        pipe = screen.helper._process.stdin
-        assert pipe is not None
+        pipe = screen.helper.child.stdin
         for line in (
             b"",
             b"\xff\xfe\0",

@@ -39,6 +39,7 @@ from tests.tuning.sample_change import (
     write,
 )
 from tests.tuning.test_crashes import lasting
+from tests.tuning.test_transaction import PAIR
 
 pytestmark = pytest.mark.usefixtures("needs_userns")
 
@@ -60,12 +61,7 @@ def _processes(root: str) -> list[int]:
     for name in filter(str.isdigit, os.listdir("/proc")):
         with suppress(OSError):
             argv = Path("/proc", name, "cmdline").read_bytes().split(b"\0")
-            # The process that we start ends as soon as it has started the watchdog.
-            if (
-                b"sockmon.tuning.transaction.guard_watchdog" in argv
-                and os.fsencode(root) in argv
-                and _parent(name) != os.getpid()
-            ):
+            if argv[0] in PAIR and os.fsencode(root) in argv:
                 found.append(int(name))
     return sorted(found)
 

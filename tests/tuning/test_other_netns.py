@@ -16,7 +16,7 @@ from sockmon.kernel.identity import netns_inode
 from sockmon.model.helper_protocol import Answer, ReadSettings, RequestFailed, SettingsRead
 from sockmon.model.plan import NetnsTarget, Plan, Setting
 from sockmon.model.transaction import Transaction
-from sockmon.tuning.helper.client import HelperConfig
+from sockmon.tuning.helper.config import HelperConfig
 from sockmon.tuning.helper.server import HelperServer
 from sockmon.tuning.transaction.client import decide
 from sockmon.tuning.transaction.control_socket import serve_until_decided

@@ -60,17 +60,16 @@ def old_values() -> Iterator[str]:
             assert eventually(lambda: not guard_processes(root))
 
 
+PAIR = (b"sockmon-watch", b"sockmon-guard")
+
+
 def guard_processes(root: str) -> list[int]:
     """Return the pids of the watchdogs and guards of `root`."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
             argv = path.read_bytes().split(b"\0")
-            found += (
-                [int(path.parent.name)]
-                if b"sockmon.tuning.transaction.guard_watchdog" in argv and root.encode() in argv
-                else []
-            )
+            found += [int(path.parent.name)] if argv[0] in PAIR and root.encode() in argv else []
     return found
 
 

@@ -3,81 +3,62 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 
 import msgspec
 
 from sockmon.errors import TuningError
 from sockmon.model.helper_protocol import Answer, Request
-from sockmon.model.transaction import Actor
+from sockmon.own_process import PipedChild
+from sockmon.tuning.helper.config import HelperConfig
 from sockmon.tuning.helper.pipes import end_child, send_line
 from sockmon.tuning.transaction.actor import current_actor
 from sockmon.tuning.transaction.confinement import state_root
-from sockmon.tuning.transaction.daemonize import clean_environment
 
 _ANSWER_DECODER = msgspec.json.Decoder(Answer)
 
 
-class HelperConfig(msgspec.Struct, frozen=True):
-    """What the helper is started with."""
-
-    root: str
-    actor: Actor
-    """The user at the screen: the helper has no terminal, and under sudo the screen changes its user later."""
-    netns: str | None
-    """The network namespace that the screen shows; None: our own."""
-    cannot_apply: str = ""
-    """The reason why no change can be applied, if that was known at the start."""
-    cannot_act: str = ""
-    """The reason why nothing may be closed, deleted or signalled; empty if it may."""
-    ssh_connection: str = ""
-    """SSH_CONNECTION of the screen: the connection that carries its terminal."""
-
-
 class HelperClient:
-    """Two pipes to the helper, which ends when this process does, even if that is killed."""
+    """A fork with two pipes, the helper, which ends when this process does, even if that is killed."""
 
     def __init__(self, config: HelperConfig) -> None:
-        """Start the helper; raise TuningError if that fails."""
-        argv = [sys.executable, "-I", "-m", "sockmon.tuning.helper.server", msgspec.json.encode(config).decode()]
+        """Make its pipes; raise TuningError if that fails."""
         try:
-            # A session of its own: Ctrl-C at the terminal is for the screen.
-            self._process = subprocess.Popen(
-                argv,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=clean_environment(),
-                start_new_session=True,
-            )
+            self.child = PipedChild()
         except OSError as error:
             raise TuningError(f"the helper could not be started: {error.strerror}") from error
-        self.pid = self._process.pid
+        self._config = config
+
+    def start(self) -> int:
+        """Start the helper with the privileges of now, and return its process id; raise OSError if that fails."""
+        # Imported here, in the launcher, so that the screen has no code that changes the system.
+        from sockmon.tuning.helper.server import run
+
+        return self.child.start(partial(run, self._config))
 
     def ask(self, request: Request) -> bool:
         """Send a request; return False if the helper has ended."""
-        return send_line(self._process, msgspec.json.encode(request) + b"\n")
+        return send_line(self.child, msgspec.json.encode(request) + b"\n")
 
     def answers(self) -> Iterator[Answer]:
         """Yield an answer to each request, in their order, and HelperStatus between them; end when the helper
         does."""
-        assert self._process.stdout is not None
-        with self._process.stdout as lines, suppress(OSError, msgspec.DecodeError):
+        with self.child.stdout as lines, suppress(OSError, msgspec.DecodeError):
             for line in lines:
                 yield _ANSWER_DECODER.decode(line)
 
     def close(self) -> None:
         """End the helper, but not a pending change; safe to call twice."""
-        end_child(self._process)
+        end_child(self.child)
 
 
-def start_helper(netns: str | None = None, root: str = "/", cannot_act: str = "") -> HelperClient:
-    """Start the helper with our present privileges, for a screen that shows the namespace `netns` (None: our own).
+def open_helper(netns: str | None = None, root: str = "/", cannot_act: str = "") -> HelperClient:
+    """Return the connection to a helper for a screen that shows the namespace `netns` (None: our own).
 
-    `cannot_act`: why nothing may be closed, deleted or signalled. Raise TuningError if the start fails."""
+    It has to be started with the privilege that it needs. `cannot_act`: why nothing may be
+    closed, deleted or signalled. Raise TuningError if the pipes cannot be made."""
     cannot = ""
     try:
         root = state_root(root)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import select
-import subprocess
+import signal
 import time
 from contextlib import suppress
+from typing import BinaryIO
+
+from sockmon.own_process import PipedChild
 
 GRACE_SECONDS = 0.4
 """Time for a child to end after its stdin is closed."""
@@ -14,15 +17,14 @@ SEND_SECONDS = 1.0
 """Time for a child to read, if its pipe has no room for a request."""
 
 
-def send_line(process: subprocess.Popen[bytes], line: bytes) -> bool:
+def send_line(child: PipedChild, line: bytes) -> bool:
     """Write a request to the child's stdin; return False if the child has ended, or does not read.
 
     If only a part could be written, the pipe is closed: the next request would be read as the rest of this one."""
-    assert process.stdin is not None
     end, sent = time.monotonic() + SEND_SECONDS, 0
     try:
         # Not through Python's buffer, which close() would have to write first.
-        pipe = process.stdin.fileno()
+        pipe = child.stdin.fileno()
         os.set_blocking(pipe, False)
         while sent < len(line):
             try:
@@ -34,20 +36,27 @@ def send_line(process: subprocess.Popen[bytes], line: bytes) -> bool:
     except (OSError, ValueError):
         return False
     if 0 < sent < len(line):
-        process.stdin.close()
+        child.stdin.close()
     return sent == len(line)
 
 
-def end_child(process: subprocess.Popen[bytes]) -> None:
+def end_child(child: PipedChild) -> None:
     """Close the child's stdin, which ends it; kill it if it has not ended after GRACE_SECONDS.
 
-    A child with more privileges than we have kept cannot be killed from here; `sockmon-tty` ends it."""
-    assert process.stdin is not None
+    If another process is its parent, or it has more privileges than we have kept, `sockmon-tty` ends it."""
     with suppress(OSError):
-        process.stdin.close()
-    try:
-        process.wait(GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
+        child.stdin.close()
+    if not child.pid:
+        _wait_for_end_of(child.stdout)
+    elif child.wait(GRACE_SECONDS) is None:
         with suppress(PermissionError):
-            process.kill()
-            process.wait(GRACE_SECONDS)
+            os.kill(child.pid, signal.SIGKILL)
+            child.wait(GRACE_SECONDS)
+
+
+def _wait_for_end_of(pipe: BinaryIO) -> None:
+    """Wait until the other side has closed the pipe, for GRACE_SECONDS at most; another thread may read it."""
+    with suppress(OSError, ValueError):
+        ended = select.poll()
+        ended.register(pipe, 0)
+        ended.poll(1000 * GRACE_SECONDS)

@@ -1,11 +1,11 @@
-"""The helper, the process that keeps root for the screen: `python -m sockmon.tuning.helper.server CONFIG`.
+"""The helper, the process that keeps root for the screen.
 
     sockmon             the screen; it gives up root
-      │ starts it before that; requests on its stdin, answers and status on its stdout (model/helper_protocol.py)
+      │ forks it before that; requests on its stdin, answers and status on its stdout (model/helper_protocol.py)
       v
     sockmon-helper      this process, in a session of its own: reads, recovers, and acts (tuning/acting); writes no
       │                 setting
-      │ starts a spare pair for the next change, and later sends it the plan (transaction/prespawn.py)
+      │ forks a spare pair for the next change, and later sends it the plan (transaction/prespawn.py)
       v
     sockmon-watch ──forks──> sockmon-guard      the one writer; guard_watchdog.py draws these two
 
@@ -18,7 +18,6 @@ from __future__ import annotations
 import logging
 import os
 import select
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -55,7 +54,7 @@ from sockmon.text import sanitize
 from sockmon.tunables import BY_KEY
 from sockmon.tuning.acting.actions import Actions
 from sockmon.tuning.boot.forecast import boot_forecasts
-from sockmon.tuning.helper.client import HelperConfig
+from sockmon.tuning.helper.config import HelperConfig
 from sockmon.tuning.helper.status import StatusMonitor
 from sockmon.tuning.helper.sysctl_reader import SysctlReader, is_limit, read_in
 from sockmon.tuning.planning.plan import settable_sysctls
@@ -262,11 +261,10 @@ def _send(answer: Answer | None) -> None:
         text = text[os.write(1, text) :]
 
 
-def main() -> None:
-    """Serve the screen that started this process."""
-    config = msgspec.json.decode(sys.argv[1], type=HelperConfig)
+def run(config: HelperConfig) -> None:
+    """Serve the screen that has forked this process, and end."""
     daemonize()
-    set_name("sockmon-helper")
+    set_name("sockmon-helper", config.root)
     # Not SIGKILL: a request that has begun is finished first.
     continue_with_parent()
     log.start("helper", config.root)
@@ -276,8 +274,3 @@ def main() -> None:
         _log.debug("the screen has ended")
     except Exception:
         _log.exception("the helper ended")
-    os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

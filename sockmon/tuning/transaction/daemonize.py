@@ -6,6 +6,7 @@ import ctypes
 import os
 import resource
 import signal
+import time
 from contextlib import suppress
 
 from sockmon import log
@@ -14,7 +15,6 @@ _PR_SET_DUMPABLE = 4
 _MCL_CURRENT, _MCL_ONFAULT = 1, 4
 _IGNORED = ("HUP", "INT", "QUIT", "TERM", "PIPE", "USR1", "USR2", "TSTP", "TTIN", "TTOU", "ALRM")
 _OOM_SCORE_ADJ = b"-900"
-_MAX_DESCRIPTORS = 1 << 16
 
 _libc = ctypes.CDLL(None)
 
@@ -26,13 +26,17 @@ def clean_environment() -> dict[str, str]:
 
 
 def daemonize() -> None:
-    """Leave the caller's session, directory and descriptors but the standard ones; ignore the signals that a
-    terminal or a plain kill sends; write no core, and allow no other process to trace this one."""
+    """Leave the caller's session, environment and directory; ignore the signals that a terminal or a plain kill
+    sends; write no core, and allow no other process to trace this one."""
     if os.getpid() != os.getsid(0):
         os.setsid()
+    environment = clean_environment()
+    os.environ.clear()
+    os.environ.update(environment)
+    # The time zone was that of the caller.
+    time.tzset()
     os.umask(0o077)
     os.chdir("/")
-    os.closerange(3, _MAX_DESCRIPTORS)
     for name in _IGNORED:
         signal.signal(getattr(signal, f"SIG{name}"), signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

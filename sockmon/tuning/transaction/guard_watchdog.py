@@ -1,9 +1,7 @@
 """The watchdog and the guard, the two processes of a change.
 
-    python -m sockmon.tuning.transaction.guard_watchdog ROOT
-
     sockmon-helper, or `sockmon tune apply`
-      │ starts this program, and waits only for its first process, which forks and ends (prespawn.py)
+      │ forks, and waits only for that first process, which forks again and ends (prespawn.py)
       v
     sockmon-watch        the watchdog: a session of its own, child of process 1
       │ forks, and waits for the guard
@@ -26,7 +24,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import sys
 from contextlib import suppress
 
 import msgspec
@@ -56,14 +53,13 @@ class ApplyOrder(msgspec.Struct, frozen=True):
     hold: float
 
 
-def main() -> None:
-    """Become the watchdog, fork the guard, and recover from the journal if the guard fails."""
-    root = sys.argv[1]
+def start_pair(root: str) -> None:
+    """Fork the watchdog, which forks the guard, and recovers from the journal if the guard fails; end."""
     # The caller waits for this process only.
     if os.fork():
         os._exit(0)
     daemonize()
-    set_name("sockmon-watch")
+    set_name("sockmon-watch", root)
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 2)
     log.start("watchdog", root)
@@ -103,7 +99,7 @@ def _run_guard(root: str, nothing: int) -> None:
     code = 1
     try:
         os.setsid()
-        set_name("sockmon-guard")
+        set_name("sockmon-guard", root)
         line = _read_order() if _report_ready() else b""
         if not line:
             os._exit(0)
@@ -158,7 +154,3 @@ def _recover(root: str) -> list[Transaction]:
 def _report(transaction: Transaction) -> None:
     with suppress(OSError):
         os.write(1, msgspec.json.encode(transaction) + b"\n")
-
-
-if __name__ == "__main__":
-    main()

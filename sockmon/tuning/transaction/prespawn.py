@@ -4,10 +4,8 @@ change can still be made and is still rolled back."""
 from __future__ import annotations
 
 import select
-import subprocess
-import sys
 from contextlib import suppress
-from typing import IO
+from functools import partial
 
 import msgspec
 
@@ -15,9 +13,9 @@ from sockmon import free_tasks
 from sockmon.errors import TuningError
 from sockmon.model.plan import Plan
 from sockmon.model.transaction import Actor, Transaction
+from sockmon.own_process import PipedChild
 from sockmon.tuning.transaction.confinement import state_root
-from sockmon.tuning.transaction.daemonize import clean_environment
-from sockmon.tuning.transaction.guard_watchdog import MAX_ORDER_BYTES, ApplyOrder
+from sockmon.tuning.transaction.guard_watchdog import MAX_ORDER_BYTES, ApplyOrder, start_pair
 
 
 class PrespawnedGuard:
@@ -25,15 +23,9 @@ class PrespawnedGuard:
 
     def __init__(self, root: str = "/") -> None:
         """Start them without waiting until they are ready; raise TuningError if the first cannot be started."""
-        argv = [sys.executable, "-I", "-m", "sockmon.tuning.transaction.guard_watchdog", state_root(root)]
         try:
-            self._process = subprocess.Popen(
-                argv,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=clean_environment(),
-            )
+            self._child = PipedChild()
+            self._child.start(partial(start_pair, state_root(root)))
         except OSError as error:
             raise TuningError(f"the guard could not be started: {error.strerror}", free_tasks.HINT) from error
         self._ready_line = b""
@@ -43,9 +35,9 @@ class PrespawnedGuard:
         """Whether they can take an order; waits until they have started."""
         if not self._ready_line:
             self._ready_line = self._read_line()
-            self._process.wait()
+            self._child.wait()
         # They write nothing more before an order: if there is something to read, it is the end of the pipe.
-        return bool(self._ready_line) and not select.select([self._stdout], [], [], 0)[0]
+        return bool(self._ready_line) and not select.select([self._child.stdout], [], [], 0)[0]
 
     def carry_out(self, plan: Plan, actor: Actor, hold: float) -> Transaction:
         """Send the order, and return the transaction; raise TuningError if there is no answer. May be called
@@ -55,7 +47,7 @@ class PrespawnedGuard:
         order = msgspec.json.encode(ApplyOrder(plan, actor, hold)) + b"\n"
         if len(order) > MAX_ORDER_BYTES:
             raise TuningError(f"the plan has {len(order):,} bytes; at most {MAX_ORDER_BYTES:,} are allowed")
-        with suppress(BrokenPipeError), self._stdin as pipe:
+        with suppress(BrokenPipeError), self._child.stdin as pipe:
             pipe.write(order)
         try:
             return msgspec.json.decode(self._read_line(), type=Transaction)
@@ -66,22 +58,12 @@ class PrespawnedGuard:
     def close(self) -> None:
         """Close the pipes: without an order both processes end, a pending change stays with its guard."""
         with suppress(OSError):
-            self._stdin.close()
-        self._stdout.close()
-        self._process.poll()
+            self._child.stdin.close()
+        self._child.stdout.close()
+        self._child.wait(0)
 
     def _read_line(self) -> bytes:
         try:
-            return self._stdout.readline()
+            return self._child.stdout.readline()
         except OSError:
             return b""
-
-    @property
-    def _stdin(self) -> IO[bytes]:
-        assert self._process.stdin is not None
-        return self._process.stdin
-
-    @property
-    def _stdout(self) -> IO[bytes]:
-        assert self._process.stdout is not None
-        return self._process.stdout
