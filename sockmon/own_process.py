@@ -35,6 +35,7 @@ def start_forked(work: Callable[[], object], streams: Sequence[int], keep: Colle
         return pid
     code = 1
     try:
+        gc.enable()
         _take_descriptors(streams, keep)
         work()
         code = 0

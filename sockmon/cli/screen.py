@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -27,6 +28,8 @@ def open_screen(
     if spec and netns:
         raise click.UsageError("--netns cannot be combined with --from")
     console.require_terminal()
+    # Imports leave next to no garbage, and each collection would walk over all that they have made.
+    gc.disable()
     from sockmon import privileges
     from sockmon.kernel.processes.rlimits import AGENT_DESCRIPTORS, SCREEN_DESCRIPTORS, require_descriptors
     from sockmon.sources import open_source
@@ -49,9 +52,11 @@ def open_screen(
         terminal.start_restorer([])
     actor = current_actor()
     privileges.drop()
-    with terminal.restored_at_end():
-        from sockmon.ui.run import run
+    from sockmon.ui.run import run
 
+    gc.freeze()
+    gc.enable()
+    with terminal.restored_at_end():
         shown = netns or ""
         code = run(source, theme, interval, read_only, story, helper, no_helper_reason, terminal, actor, shown)
     # A normal exit would first remove the signal handlers; the timer that bounds the exit would then kill us.
