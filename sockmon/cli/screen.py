@@ -52,6 +52,8 @@ def open_screen(
         terminal.start_restorer([])
     actor = current_actor()
     privileges.drop()
+    # asyncio of Textual then does without it, and without 1.2 MB: nothing of the screen speaks TLS.
+    sys.modules["ssl"] = None  # type: ignore[assignment]
     from sockmon.ui.run import run
 
     gc.freeze()
