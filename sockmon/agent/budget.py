@@ -10,6 +10,10 @@ from typing import Generic, NamedTuple, TypeVar
 from sockmon.agent.part import to_missing
 from sockmon.kernel.netlink import Incremental
 
+FIRST_RUN_PARTS = 10
+"""Runs over which the cost of the first one is spread: it fills caches, so the second should not wait for all of
+it, but it is paid like any other."""
+
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -40,6 +44,8 @@ class BudgetedTask(Generic[T_co]):
         self._started = float("-inf")
         self._spent = 0.0
         self._wait = 0.0
+        self._first_part = 0.0
+        """A part of the cost of the first run, in seconds of processor time."""
 
     @property
     def value(self) -> T_co | None:
@@ -82,9 +88,14 @@ class BudgetedTask(Generic[T_co]):
             self._end_run(missing.reason if own else f"{missing.reader}: {missing.reason}")
         self._spent += time.process_time() - begin
         if self._steps is None:
-            # The first run fills caches, so its cost is not that of the next ones.
-            spent = self._spent if self.runs > 1 else 0.0
-            self._wait = max(self.budget.min_interval, spent / self.budget.share)
+            self._wait = max(self.budget.min_interval, self._cost() / self.budget.share)
+
+    def _cost(self) -> float:
+        """Return what the last run has to pay: its own cost, and a part of that of the first one."""
+        if self.runs == 1:
+            self._first_part = self._spent / FIRST_RUN_PARTS
+            return self._first_part
+        return self._spent + (self._first_part if self.runs <= FIRST_RUN_PARTS else 0.0)
 
     def _end_run(self, reason: str | None) -> None:
         self._steps, self.reason = None, reason
