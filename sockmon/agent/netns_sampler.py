@@ -19,6 +19,7 @@ from sockmon.agent.queue_samples import QueueSamples
 from sockmon.agent.snat_ranges import SnatRanges
 from sockmon.agent.source_addresses import SourceAddressReader
 from sockmon.agent.tcp_queue_sampler import TcpQueueSampler, udp_readers
+from sockmon.agent.unchanged import UnlessUnchanged
 from sockmon.errors import Forbidden, NotPresent, ReadError
 from sockmon.kernel import conntrack, netstat, sockstat, sysctl, transmit_queues
 from sockmon.kernel.namespace_handle import NetnsHandle
@@ -31,6 +32,7 @@ from sockmon.kernel.sockets.listeners import listeners, unix_listeners
 from sockmon.kernel.sockets.tcp_states import count_states, states
 from sockmon.kernel.sockets.udp_buffers import UdpBufferRow
 from sockmon.kernel.sockets.udp_ports import UdpPortUse, udp_ports
+from sockmon.kernel.tcp_activity import read_segments
 from sockmon.model.snapshot import (
     Conntrack,
     DatagramQueue,
@@ -50,6 +52,8 @@ from sockmon.port_lists import count_in
 
 STATES, OWNERS, UDP = Budget(0.005, 0.9), Budget(0.002, 0.9), Budget(0.002, 0.9)
 """0.9 s is a little less than the usual interval, so that a cheap task runs for each Snapshot."""
+QUIET_STATES_SECONDS = 5.0
+"""Age from which on states are dumped again although no segment has moved: half-open connections expire."""
 TABLE, SNAT = Budget(0.0015, 2.0), Budget(0.0015, 2.0)
 FILLING_TABLE = Budget(0.01, 2.0)
 """For a table that is half full: who fills it belongs to the evidence of an alarm."""
@@ -87,7 +91,10 @@ class NetnsSampler:
         self.samples = QueueSamples()
         self.ports = PortSampler(handle, owners)
         self.tcp_queues = TcpQueueSampler(handle, owners)
-        self.states = BudgetedTask("states", lambda: count_states(handle.scan_socket), STATES)
+        counted = UnlessUnchanged(
+            lambda: read_segments(handle), lambda: count_states(handle.scan_socket), QUIET_STATES_SECONDS
+        )
+        self.states = BudgetedTask("states", counted.steps, STATES)
         self.owner_search = BudgetedTask("owners", self._search_owners, OWNERS)
         self.queue_task = BudgetedTask("unix queues", self._sample_queues, QUEUES)
         self.udp = BudgetedTask("udp ports", self._scan_udp, UDP)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from sockmon.agent.budget import Budget, BudgetedTask
+from sockmon.agent.unchanged import UnlessUnchanged
 from sockmon.errors import ReadError
 from sockmon.kernel import sockstat
 from sockmon.kernel.namespace_handle import NetnsHandle
@@ -20,10 +21,13 @@ from sockmon.kernel.sockets.port_groups import PortGroups, port_groups
 from sockmon.kernel.sockets.port_probe import DISABLED
 from sockmon.kernel.sockets.port_ranges import usable
 from sockmon.kernel.sockets.tcp_states import time_wait_families
+from sockmon.kernel.tcp_activity import read_opened
 from sockmon.model.snapshot import BoundSource, Missing, Ports
 from sockmon.port_lists import count_in, last_tried
 
 BUDGET = Budget(0.003, 0.9)
+QUIET_SECONDS = 30.0
+"""Age from which on it is scanned again although no socket was opened or closed: one may have been bound."""
 MAX_OWNED_GROUPS = 5
 """Groups of which the owners are looked up for a Snapshot; those of a smaller group are part of its details."""
 
@@ -44,12 +48,13 @@ class PortSampler:
     """Scans the ephemeral range of the namespace `handle`."""
 
     def __init__(self, handle: NetnsHandle, owners: Owners) -> None:
-        self.task = BudgetedTask("ports", self._scan, BUDGET)
+        scan = UnlessUnchanged(lambda: read_opened(handle), self._scan, QUIET_SECONDS)
+        self.task = BudgetedTask("ports", scan.steps, BUDGET)
         self._handle = handle
         self._owners = owners
         self._owned: Ports | None = None
         self._owned_stamp: tuple[object, object] = (None, None)
-        """When the ports and the owners of `_owned` were read."""
+        """The scan of `_owned`, and when the owners were read."""
 
     @property
     def time_wait_families(self) -> tuple[int, int] | None:
@@ -71,19 +76,20 @@ class PortSampler:
             missing.append(Missing("ports", "this kernel does not show bound, unconnected sockets"))
         if found.grouped.unanswered:
             missing.append(Missing("ports", _UNANSWERED))
-        stamp = (self.task.at, self._owners.at)
-        if stamp != self._owned_stamp:
+        stamp = (found, self._owners.at)
+        if stamp[0] is not self._owned_stamp[0] or stamp[1] != self._owned_stamp[1]:
             self._owned_stamp = stamp
             owners = self._owners.count_groups(found.grouped.inodes[:MAX_OWNED_GROUPS])
             groups = found.grouped.groups
             owned = [replace(group, owners=tuple(own)) for group, own in zip(groups, owners, strict=False)]
             self._owned = replace(
                 found.ports,
-                at=self.task.at,
                 groups=(*owned, *groups[MAX_OWNED_GROUPS:]),
                 sources=self._bound_sources(found.grouped),
                 lost_owners=tuple(self._owners.count(found.grouped.bound.small_inodes)[:MAX_OWNED_GROUPS]),
             )
+        if self._owned is not None and self._owned.at != self.task.at:
+            self._owned = replace(self._owned, at=self.task.at)
         return self._owned
 
     def _bound_sources(self, grouped: PortGroups) -> tuple[BoundSource, ...]:
