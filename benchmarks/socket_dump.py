@@ -1,101 +1,102 @@
-"""What a socket dump costs: sockmon's readers beside a bare recv loop and the usual tools, on the same sockets.
-
-    python benchmarks/socket_dump.py [PAIRS] [ROUNDS]
-
-Opens PAIRS (20,000) loopback connections, so twice as many sockets, in a private network namespace; every case
-runs once a round; printed are medians of CPU time (user and system, children included) and their ratios.
-"""
+"""Counting sockets: sockmon's readers, a bare recv loop, and the usual tools, on the same sockets."""
 
 from __future__ import annotations
 
-import os
 import re
-import resource
-import signal
 import socket
-import statistics
-import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from benchmarks.benchmark import Benchmark, Run
+from benchmarks.measure import Case, Command, in_turn
+from benchmarks.row import Row, times_faster
+from sockmon.kernel import netlink, sockstat
+from sockmon.kernel.sockets import sock_diag
+from sockmon.kernel.sockets.listeners import listeners
+from sockmon.kernel.sockets.port_groups import port_groups
+from sockmon.kernel.sockets.tcp_queues import tcp_queues
+from sockmon.kernel.sockets.tcp_states import count_states, states
 
-from sockmon.kernel import netlink, sockstat  # noqa: E402
-from sockmon.kernel.sockets import sock_diag  # noqa: E402
-from sockmon.kernel.sockets.listeners import listeners  # noqa: E402
-from sockmon.kernel.sockets.port_groups import port_groups  # noqa: E402
-from sockmon.kernel.sockets.tcp_queues import tcp_queues  # noqa: E402
-from sockmon.kernel.sockets.tcp_states import count_states, states  # noqa: E402
-from tests.netns import enter  # noqa: E402
-
-Case = Callable[[], object]
-
-
-def main() -> None:
-    """Build the load, run every case in turn, print the table."""
-    given = [int(argument) for argument in sys.argv[1:3]]
-    pairs, rounds = given + [20_000, 7][len(given) :]
-    enter(user_namespace=os.geteuid() != 0)
-    holders = hold(pairs)
-    try:
-        report(measure(cases(), rounds), 2 * pairs)
-    finally:
-        for pid in holders:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-
-
-def hold(pairs: int) -> list[int]:
-    """Processes that hold the connections, as many of them as the descriptor limit asks for."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    each = min(hard // 2 - 100, 20_000)
-    return [_holder(min(each, pairs - start)) for start in range(0, pairs, each)]
+LOW, HIGH = 32_768, 60_999
+"""The default range of ephemeral ports: one end of each connection, so half of the sockets, has such a port."""
+TENTH = LOW + (HIGH - LOW) // 10
+SLOW_SECONDS = 20.0
+"""How long a rival may take that needs minutes for a million sockets."""
+GROUPS = (
+    'ss -tanH | awk \'{split($4, l, ":"); if (l[2] >= 32768) c[l[1] " " $5]++} END {for (g in c) print g, c[g]}\''
+)
+PSUTIL = "import psutil; psutil.net_connections('tcp')"
+PYROUTE2 = (
+    "from pyroute2 import DiagSocket\nwith DiagSocket() as diag:\n diag.bind()\n"
+    " list(diag.get_sock_stats(family=2))"
+)
+GOALS = {"10k": (10, None, None), "100k": (20, 5, 15), "1m": (25, 5, 15), "tw": (None, None, None)}
+"""Goals against `ss | awk` in each state: of the state table, of port groups if half match, if 5 % match."""
 
 
-def _holder(pairs: int) -> int:
-    ready, done = os.pipe()
-    pid = os.fork()
-    if pid:
-        os.close(done)
-        if os.read(ready, 1) != b"1":
-            raise SystemExit("could not open the connections")
-        os.close(ready)
-        return pid
-    listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
-    held = []
-    for _ in range(pairs):
-        held.append(socket.create_connection(listener.getsockname()))
-        held.append(listener.accept()[0])
-    os.write(done, b"1")
-    while True:
-        signal.pause()
+def measure(run: Run) -> Iterator[Row]:
+    """Yield processor milliseconds of each case, and how many times faster ours are."""
+    rows = in_turn(_ours() | _theirs(), run.rounds(3 if run.state == "1m" else 5))
+    # They need seconds to minutes, so once is enough.
+    rows |= in_turn(_slow(run), 1)
+    yield from rows.values()
+    table, half, few = GOALS[run.state]
+    yield times_faster("states-ss", "state table, faster than `ss | awk`", rows["states"], rows["ss"], table)
+    yield times_faster(
+        "half-ss", "port groups, half match, faster than `ss | awk`", rows["half"], rows["groups"], half
+    )
+    yield times_faster(
+        "few-ss", "port groups, 5 % match, faster than `ss | awk`", rows["few"], rows["groups"], few
+    )
+    yield times_faster("queues-ss", "queues, faster than `ss -m | awk`", rows["queues"], rows["ss-queues"])
+    for id, rival in (("netstat", "netstat"), ("psutil", "psutil"), ("pyroute2", "pyroute2"), ("ss-p", "ss -p")):
+        yield times_faster(f"states-{id}", f"state table, faster than {rival}", rows["states"], rows[id])
 
 
-def cases() -> dict[str, Case]:
-    """What is compared, by name."""
+def _ours() -> dict[str, tuple[str, Case | Command]]:
     diag = netlink.open_netlink()
     return {
-        "bare recv loop, full dump": lambda: netlink.run(
-            sock_diag.tcp(diag, sock_diag.EVERY_STATE, lambda block, stride: None)
-        ),
-        "exact state table": lambda: exact(diag),
-        "ss -tanH | awk, states": lambda: shell("ss -tanH | awk '{c[$1]++} END {for (s in c) print s, c[s]}'"),
-        "port groups, half match": lambda: grouped(diag, 32768, 60999),
-        "port groups, 5 % match": lambda: grouped(diag, 32768, 32768 + 28232 // 10),
-        "queues and memory of all": lambda: netlink.run(tcp_queues(diag)),
-        "ss -tanmH | awk, queues": lambda: shell("ss -tanmH | awk '{r += $2; s += $3} END {print r, s}'"),
-        "ss -tanH | awk, groups": lambda: shell(
-            'ss -tanH | awk \'{split($4, l, ":"); if (l[2] >= 32768) c[l[1] " " $5]++}'
-            " END {for (g in c) print g, c[g]}'"
-        ),
+        "loop": ("bare loop: receive every socket, do nothing", lambda: _receive_all(diag)),
+        "states": ("sockmon: exact table of states", lambda: exact_states(diag)),
+        "half": ("sockmon: port groups, half of the sockets match", lambda: _groups(diag, HIGH)),
+        "few": ("sockmon: port groups, 5 % match", lambda: _groups(diag, TENTH)),
+        "queues": ("sockmon: queues and memory of all sockets", lambda: netlink.run(tcp_queues(diag))),
     }
 
 
-def exact(diag: socket.socket) -> object:
-    """Counters, listeners and the rare states: the table that the screen shows."""
+def _theirs() -> dict[str, tuple[str, Case | Command]]:
+    return {
+        "ss-s": ("`ss -s`: totals only", Command("ss", "ss -s")),
+        "ss": (
+            "`ss -tanH | awk`: states",
+            Command("ss", "ss -tanH | awk '{c[$1]++} END {for (s in c) print s, c[s]}'"),
+        ),
+        "groups": ("`ss -tanH | awk`: port groups", Command("ss", GROUPS)),
+        "ss-queues": (
+            "`ss -tanmH | awk`: queues",
+            Command("ss", "ss -tanmH | awk '{r += $2; s += $3} END {print r, s}'"),
+        ),
+        "netstat": ("`netstat -tan`", Command("netstat", "netstat -tan")),
+    }
+
+
+def _slow(run: Run) -> dict[str, tuple[str, Case | Command]]:
+    python = f"{sys.executable} -c"
+    seconds = run.seconds(SLOW_SECONDS)
+    return {
+        "psutil": ("psutil.net_connections", Command(sys.executable, f'{python} "{PSUTIL}"', seconds)),
+        "pyroute2": ("pyroute2 DiagSocket", Command(sys.executable, f'{python} "{PYROUTE2}"', seconds)),
+        "ss-p": ("`ss -tanpH`: with owners", Command("ss", "ss -tanpH", seconds)),
+    }
+
+
+def _receive_all(diag: socket.socket) -> None:
+    netlink.run(sock_diag.tcp(diag, sock_diag.EVERY_STATE, lambda block, stride: None))
+
+
+def exact_states(diag: socket.socket) -> object:
+    """Return what the screen shows: counters, listeners and the rare states."""
     snmp = Path("/proc/net/snmp").read_text()
     names, values = re.findall(r"^Tcp: (.*)$", snmp, re.MULTILINE)
     established = int(dict(zip(names.split(), values.split(), strict=True))["CurrEstab"])
@@ -105,61 +106,22 @@ def exact(diag: socket.socket) -> object:
     return states(netlink.run(count_states(diag)), own, established, netlink.run(listeners(diag)))
 
 
-def grouped(diag: socket.socket, low: int, high: int) -> object:
-    """The groups of local ports, listeners left out."""
+def _groups(diag: socket.socket, high: int) -> object:
+    """Return the groups of local ports up to `high`, listeners left out."""
     listening = [each.port for each in netlink.run(listeners(diag))]
-    return netlink.run(port_groups(diag, low, high, (), listening, time_wait=False))
+    return netlink.run(port_groups(diag, LOW, high, (), listening, time_wait=False))
 
 
-def shell(command: str) -> object:
-    """The output of a shell command."""
-    return subprocess.run(["sh", "-c", command], stdout=subprocess.PIPE, check=True).stdout
-
-
-def net_connections() -> object:
-    """psutil's table of all sockets: slow enough to run once."""
-    import psutil
-
-    return len(psutil.net_connections("tcp"))
-
-
-def measure(named: dict[str, Case], rounds: int) -> dict[str, float]:
-    """Median CPU milliseconds of each case, interleaved."""
-    taken: dict[str, list[float]] = {name: [] for name in named}
-    for _ in range(rounds):
-        for name, case in named.items():
-            taken[name].append(spent(case))
-    medians = {name: statistics.median(times) for name, times in taken.items()}
-    return {**medians, "psutil.net_connections (once)": spent(net_connections)}
-
-
-def spent(case: Case) -> float:
-    """CPU milliseconds of one run."""
-    before = _cpu()
-    case()
-    return 1000 * (_cpu() - before)
-
-
-def _cpu() -> float:
-    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
-
-
-def report(medians: dict[str, float], sockets: int) -> None:
-    """Print milliseconds, and every case as a multiple of the bare loop."""
-    floor = medians["bare recv loop, full dump"]
-    print(f"{sockets} sockets, CPU time, medians")
-    for name, milliseconds in medians.items():
-        print(f"  {name:32} {milliseconds:10.1f} ms {milliseconds / floor:8.2f} × bare loop")
-    for ours, theirs in (
-        ("exact state table", "ss -tanH | awk, states"),
-        ("port groups, half match", "ss -tanH | awk, groups"),
-        ("port groups, 5 % match", "ss -tanH | awk, groups"),
-        ("queues and memory of all", "ss -tanmH | awk, queues"),
-        ("exact state table", "psutil.net_connections (once)"),
-    ):
-        print(f"  {ours} is {medians[theirs] / medians[ours]:.1f} × faster than {theirs}")
-
-
-if __name__ == "__main__":
-    main()
+BENCHMARK = Benchmark(
+    name="socket_dump",
+    title="Counting sockets",
+    text="The processor time of one answer, user and system, on the same sockets. The bare loop asks the"
+    " kernel for every socket and does nothing with it: a program that reads every socket cannot be"
+    " faster. sockmon is faster than the loop where it reads the kernel's counters, and only those"
+    " sockets that the counters do not cover.\n\nThe load has a hash table of sockets of its own, as"
+    " large as that of the host (Linux 6.1), so that sockets of other programs on this machine do not"
+    " count.",
+    states=("10k", "100k", "tw", "1m"),
+    measure=measure,
+    base="loop",
+)

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from benchmarks import page, results
 from docs.faults import faults
 from sockmon.ceilings import CEILINGS, Ceiling
 from sockmon.ceilings.sections import sections, unit_and_scope
@@ -291,6 +292,12 @@ def _anchor(key: str) -> str:
     return next(row.key for row in TUNABLES if key in row.keys)
 
 
+def performance() -> str:
+    """Return the page of the last run of the benchmarks."""
+    found = results.load()
+    return page.page(found) if found else page.INTRODUCTION
+
+
 DOCUMENTS = {
     "ceilings.md": ceilings,
     "check.schema.json": schema,
@@ -300,6 +307,7 @@ DOCUMENTS = {
     "guides.md": guides,
     "metrics.md": metrics,
     "keys.md": keys,
+    "performance.md": performance,
     "filter.md": filter_line,
     "tunables.md": tunables,
 }
