@@ -8,7 +8,7 @@ ARGS ?=
 JOBS ?= $(shell echo $$((2 * $$(nproc))))
 UV_LOCK = $(BIN)/uv pip compile -q --universal --python-version 3.10 --generate-hashes --no-annotate --no-header
 
-.PHONY: help run test check lint format lock labs docs screenshots bench clean
+.PHONY: help run test check lint format lock labs docs screenshots bench soak counts clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,8 +45,14 @@ docs: $(VENV)/.dev ## write the generated pages of docs/ again
 screenshots: $(VENV)/.dev ## draw the pictures of screenshots/ again
 	$(BIN)/python -m screenshots.make $(ARGS)
 
-bench: $(VENV)/.dev ## measure; the figures of the README come from here
+bench: $(VENV)/.dev ## measure beside other tools (a quarter of an hour), and write docs/performance.md
 	$(BIN)/python -m benchmarks $(ARGS)
+
+soak: $(VENV)/.dev ## run the screen for 30 minutes on a host that changes: is its memory flat?
+	$(BIN)/python -m benchmarks.soak $(ARGS)
+
+counts: $(VENV)/.dev ## accept what a sample costs now: tests/work/counted.json
+	$(BIN)/python -m tests.work
 
 clean: ## remove the virtual environment and all caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache snapshot_report.html
