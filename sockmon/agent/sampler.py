@@ -26,7 +26,7 @@ from sockmon.kernel.namespaces.names import NamespaceNames
 from sockmon.kernel.namespaces.state_files import StateFiles
 from sockmon.kernel.netlink import Incremental
 from sockmon.kernel.netns import open_current
-from sockmon.kernel.processes.acceptors import read_acceptors
+from sockmon.kernel.processes.acceptors import AcceptorReader
 from sockmon.kernel.processes.attribution import Attribution
 from sockmon.kernel.processes.epoll_inotify import WatchCounter
 from sockmon.kernel.processes.locked_memory import LockedMemoryReader
@@ -123,6 +123,7 @@ class Sampler:
         self._watch_task = BudgetedTask("watches", self._count_watches, WATCHES)
         locked = LockedMemoryReader(self.table, self.owners)
         self._locked_task = BudgetedTask("locked memory", lambda: locked.steps(self.rows(), boottime()), LOCKED)
+        self._acceptors = AcceptorReader(self.table)
         self._acceptor_task = BudgetedTask("acceptors", self._read_acceptors, ACCEPTORS)
         self.limit_origins = LimitOrigins()
         self._origin_task = BudgetedTask("limit origins", lambda: self.limit_origins.steps(self.rows()), ORIGINS)
@@ -376,7 +377,7 @@ class Sampler:
 
     def _read_acceptors(self) -> Incremental[None]:
         """Read who accepts on the listeners, with the epoll sets that were read last."""
-        found = yield from read_acceptors(self._holders(), self._watch_counts.members, self.table.proc)
+        found = yield from self._acceptors.steps(self._holders(), self._watch_counts.members)
         for netns in self.netns:
             netns.acceptors = found
 

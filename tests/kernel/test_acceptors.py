@@ -12,7 +12,7 @@ import pytest
 
 from sockmon.agent.listener_owners import with_holders
 from sockmon.kernel.netlink import run
-from sockmon.kernel.processes.acceptors import Acceptors, read_acceptors
+from sockmon.kernel.processes.acceptors import AcceptorReader, Acceptors
 from sockmon.kernel.processes.epoll_inotify import WatchCounter
 from sockmon.kernel.processes.process_table import ProcessTable
 from sockmon.kernel.processes.socket_owners import Owners
@@ -63,7 +63,7 @@ def read(table: ProcessTable, pids: list[int], inode: int) -> tuple[tuple[Owner,
         held = owners.holders_of({inode})
         counter = WatchCounter(table.proc)
         run(counter.steps(owners.watching_processes(), rows, 5.0, wanted=held))
-        return held[inode], run(read_acceptors(held, counter.members, table.proc))
+        return held[inode], run(AcceptorReader(table).steps(held, counter.members))
     finally:
         owners.close()
 
