@@ -104,6 +104,18 @@ def read_cheap_parts(
     return CheapParts(now, sockets, counted, settings, listening, tracking)
 
 
+def same_values(parts: CheapParts, before: CheapParts) -> bool:
+    """Return whether no part differs, but for its age; equal ones are the same object, see `_read`."""
+    pairs = (
+        (parts.sockets, before.sockets),
+        (parts.counted, before.counted),
+        (parts.settings, before.settings),
+        (parts.listening, before.listening),
+        (parts.tracking, before.tracking),
+    )
+    return all(now.value is old.value and now.missing == old.missing for now, old in pairs)
+
+
 def _read(before: Part[T] | None, now: float, reader: str, read: Callable[[list[Missing]], T | None]) -> Part[T]:
     """Return what was read, as the object of `before` if it is equal: comparing it again then costs nothing."""
     missing: list[Missing] = []

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from sockmon.agent.budget import Budget, BudgetedTask
 from sockmon.agent.netns_sampler import NetnsSampler
-from sockmon.agent.watched_netns import WatchedNetns
+from sockmon.agent.watched_netns import FRESH_SECONDS, WatchedNetns
 from sockmon.kernel.namespace_handle import NetnsHandle
 from sockmon.kernel.namespaces.discovery import FoundNetns, NetnsInodes, find_namespaces
 from sockmon.kernel.namespaces.lookup import distinct_names
@@ -30,8 +30,10 @@ from sockmon.model.snapshot import OTHER_NETNS, Missing, Netns, OtherNetns, Proc
 SEARCH, VISITS = Budget(0.002, 1.5), Budget(0.015, 0.9)
 DUMP_SHARE = 0.01
 """Share of a processor of all dumps of the other namespaces together."""
+QUIET_VISITS, MAX_QUIET_SECONDS = 20.0, 15.0
+"""Visits a second to namespaces in which nothing moves, but each of them is visited after so many seconds."""
 MAX_WATCHED = 1000
-TASKS_SECONDS = 2.0
+TASKS_SECONDS = 5.0
 """Time for which the list of needed dumps holds if no visit changes it."""
 RETRY_SECONDS = 60.0
 """Time after which a namespace that could not be entered is tried again."""
@@ -211,10 +213,11 @@ class NetnsWatch:
 
     def _visit_all(self) -> Incremental[None]:
         """Visit all, those that were not visited for the longest time first."""
+        quiet_seconds = min(max(len(self._watched) / QUIET_VISITS, FRESH_SECONDS), MAX_QUIET_SECONDS)
         every = sorted(self._watched.values(), key=lambda each: each.parts.at if each.parts else 0.0)
         for watched in every:
             # It may have been dropped since the start of this round, or visited for another reason.
-            if self._watched.get(watched.place.inode) is watched and not watched.is_fresh(_now()):
+            if self._watched.get(watched.place.inode) is watched and not watched.is_fresh(_now(), quiet_seconds):
                 self._visit(watched)
                 yield
 

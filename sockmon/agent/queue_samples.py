@@ -63,6 +63,11 @@ class QueueSamples:
         """Return whether a queue was half full in a sample that still counts: the next ones are worth more."""
         return self._half_full_at >= time.monotonic() - WINDOW_SECONDS
 
+    @property
+    def has_full(self) -> bool:
+        """Return whether a queue was full in a sample that still counts."""
+        return any(self._full.values())
+
     def add_to(self, listener: Listener) -> Listener:
         """Return `listener` with how often it was full."""
         inode = listener.inode

@@ -6,11 +6,12 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from time import CLOCK_BOOTTIME, clock_gettime
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from sockmon.agent.budget import BudgetedTask
-from sockmon.agent.cheap_parts import CheapParts, read_cheap_parts
+from sockmon.agent.cheap_parts import CheapParts, read_cheap_parts, same_values
 from sockmon.agent.dump_needs import PARTS, SMALL, TABLE, needed_parts
 from sockmon.agent.netns_sampler import NetnsSampler
 from sockmon.kernel.namespace_handle import SOCKETS, NetnsHandle
@@ -32,6 +33,15 @@ VISIT_SECONDS = 0.25
 """Processor time of one small dump during a visit, at most."""
 
 
+class _Made(NamedTuple):
+    """What a Snapshot has of a namespace, and what it was made of."""
+
+    parts: CheapParts
+    stamp: object
+    netns: Netns
+    missing: tuple[Missing, ...]
+
+
 class WatchedNetns:
     """A namespace that this process can enter."""
 
@@ -51,7 +61,12 @@ class WatchedNetns:
         self.chosen = False
         """Whether somebody looks: it is sampled as fully as our own."""
         self._needed_until: dict[str, float] = {}
-        self._made: tuple[object, Netns, tuple[Missing, ...]] | None = None
+        self._tasks = (*self.sampler.tasks, *self.sampler.late_tasks)
+        self._quiet = False
+        """Whether the last visit has found what the one before had."""
+        self._dumping = False
+        """Whether a dump was asked for when the tasks were last listed: it may not have ended."""
+        self._made: _Made | None = None
 
     def close(self) -> None:
         """Release everything; safe to call twice."""
@@ -79,9 +94,10 @@ class WatchedNetns:
             handle.release_files()
             handle.release_sockets()
 
-    def is_fresh(self, now: float) -> bool:
-        """Return whether a visit would find nothing new."""
-        return self.parts is not None and now - self.parts.at < FRESH_SECONDS
+    def is_fresh(self, now: float, quiet_seconds: float) -> bool:
+        """Return whether it need not be visited yet: for `quiet_seconds` if the last visit found nothing new."""
+        valid = quiet_seconds if self._quiet and not self.chosen else FRESH_SECONDS
+        return self.parts is not None and now - self.parts.at < valid
 
     def visit(self, now: float, every: bool = False) -> bool:
         """Enter it and read what is cheap; return whether other dumps are needed than before. `every`: also what
@@ -89,6 +105,7 @@ class WatchedNetns:
         handle, before = self.sampler.handle, self.parts
         with self._inside():
             self.parts = read_cheap_parts(handle, self.sampler.read_listeners, now, before, every)
+        self._quiet = before is not None and same_values(self.parts, before)
         needed = self.dumped(now)
         for part in needed_parts(self.parts, before):
             self._needed_until[part] = now + NEEDED_SECONDS
@@ -118,7 +135,7 @@ class WatchedNetns:
     @property
     def active(self) -> bool:
         """Return whether a dump of it has started and not ended."""
-        return any(task.active for task in (*self.sampler.tasks, *self.sampler.late_tasks))
+        return any(task.active for task in self._tasks)
 
     def needed(self, now: float) -> frozenset[str]:
         """Return the parts that have to be dumped."""
@@ -135,6 +152,8 @@ class WatchedNetns:
         if self.chosen:
             return [*self.sampler.tasks, *self.sampler.late_tasks]
         needed, sampler = self.needed(now), self.sampler
+        if not (needed - SMALL or self._dumping):
+            return []
         every: dict[str, BudgetedTask[object]] = {
             "states": sampler.states,
             "ports": sampler.ports.task,
@@ -143,6 +162,7 @@ class WatchedNetns:
             TABLE: sampler.table,
         }
         found = [task for part, task in every.items() if part in needed or task.active]
+        self._dumping = bool(found)
         return [*found, *sampler.port_tasks] if {"ports", "snat"} & needed else found
 
     def sample(self, missing: list[Missing]) -> Netns | None:
@@ -154,26 +174,32 @@ class WatchedNetns:
             )
         if self.parts is None:
             return None
-        now = clock_gettime(CLOCK_BOOTTIME)
-        needed = self.needed(now)
+        parts, made = self.parts, self._made
+        needed = self.needed(clock_gettime(CLOCK_BOOTTIME))
         stamp = (
-            self.parts.at,
-            self._owners.at if self.dumped(now) or self.sampler.has_unowned else None,
+            self._owners.at if needed - SMALL or self.sampler.has_unowned else None,
             self.sampler.handle.name,
             self.processes,
             self.pid,
             self.pids,
             needed,
-            tuple((task.at, task.reason) for task in (*self.sampler.tasks, *self.sampler.late_tasks)),
+            sum(task.runs for task in self._tasks),
         )
-        if self._made is None or self._made[0] != stamp:
+        if made is None or made.stamp != stamp or not self._is_as_before(parts, made.parts):
             own: list[Missing] = []
-            found = self._described(self.sampler.sample_of(self.parts, own), needed)
-            if self._made is not None:
-                found = _same_objects(found, self._made[1])
-            self._made = (stamp, found, tuple(dict.fromkeys(own)))
-        missing += self._made[2]
-        return self._made[1]
+            found = self._described(self.sampler.sample_of(parts, own), needed)
+            if made is not None:
+                found = _same_objects(found, made.netns)
+            made = _Made(parts, stamp, found, tuple(dict.fromkeys(own)))
+        elif made.parts is not parts:
+            made = made._replace(parts=parts, netns=replace(made.netns, at=parts.at))
+        self._made = made
+        missing += made.missing
+        return made.netns
+
+    def _is_as_before(self, parts: CheapParts, before: CheapParts) -> bool:
+        """Return whether the last visit has found what the one before has."""
+        return parts is before or (same_values(parts, before) and not self.sampler.samples.has_full)
 
     def _described(self, found: Netns, needed: frozenset[str]) -> Netns:
         """Return `found` without the parts that are not needed: their last dump may be old."""
