@@ -35,7 +35,9 @@ def describe(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno:
         name = errno.errorcode.get(error.errno, str(error.errno))
         return f"cannot be read: {error.strerror} ({name})"
-    return sanitize(f"failed: {type(error).__name__}: {error}", _MAX_CHARS - len(_SEE_LOG)) + _SEE_LOG
+    # An agent that was sent over ssh has no log.
+    see_log = _SEE_LOG if logging.getLogger().hasHandlers() else ""
+    return sanitize(f"failed: {type(error).__name__}: {error}", _MAX_CHARS - len(_SEE_LOG)) + see_log
 
 
 def _line(error: Exception) -> int:

@@ -104,6 +104,21 @@ def observe_once(netns: str | Sequence[str] | None = None, watch: float = 0.0, o
         return with_missing(assessment, refused)
 
 
+def report_of_samples(snapshots: Iterable[Snapshot]) -> Report:
+    """Return the Report at the end of the complete samples of another host, with the levels that are set here, as
+    `current_report` does without `watch`; raise BadRecording if there is none, or none can be assessed."""
+    levels, refused = configured_levels()
+    assessor = HostAssessor(levels=levels)
+    started, last = 0.0, None
+    for snapshot in snapshots:
+        started = started or snapshot.wall
+        last = _assessed(assessor, snapshot, "its sample")
+    if last is None:
+        raise BadRecording("no sample of it came")
+    report = without_quiet(with_missing(last, refused).report, last.snapshot)
+    return without_movement(report, last.snapshot.wall - started)
+
+
 def configured_levels() -> tuple[LevelRules, list[Missing]]:
     """Return the levels that the user has set, and what is refused of them: there the defaults apply."""
     try:

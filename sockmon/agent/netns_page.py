@@ -19,6 +19,7 @@ from sockmon.kernel.netlink import Incremental
 from sockmon.kernel.netns_rules.child import MAX_SECONDS
 from sockmon.model.host import Missing
 from sockmon.model.netns_rules import NetnsDetail, NetnsQuery
+from sockmon.sources.push import OWN_DESCRIPTORS
 
 READER = "namespace"
 MODULE = "sockmon.kernel.netns_rules.child"
@@ -61,9 +62,8 @@ def answer_netns(handle: NetnsHandle | None, query: NetnsQuery) -> Incremental[N
 def _start(handle: NetnsHandle, query: NetnsQuery) -> subprocess.Popen[bytes]:
     namespace = () if handle.ours else (netns_descriptor(handle.route),)
     try:
-        argv = [sys.executable, "-I", "-m", MODULE, str(os.getpid()), str(query.inode), *map(str, namespace)]
         return subprocess.Popen(
-            argv,
+            [*_command(), str(os.getpid()), str(query.inode), *map(str, namespace)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -72,6 +72,15 @@ def _start(handle: NetnsHandle, query: NetnsQuery) -> subprocess.Popen[bytes]:
     finally:
         for descriptor in namespace:
             os.close(descriptor)
+
+
+def _command() -> list[str]:
+    """Return the argv of MODULE: from where this process has its code, which is its memory if it was sent here."""
+    place = sys.path[0]
+    if not place.startswith(OWN_DESCRIPTORS):
+        return [sys.executable, "-I", "-m", MODULE]
+    code = f"import runpy,sys;sys.path.insert(0,sys.argv.pop(1));runpy.run_module({MODULE!r},run_name='__main__')"
+    return [sys.executable, "-I", "-c", code, place.replace("self", str(os.getpid()), 1)]
 
 
 def _read(child: subprocess.Popen[bytes]) -> Incremental[bytes]:

@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 @click.option("--auth-file", metavar="FILE", help="A token, or USER:PASSWORD, on the first line.")
 @click.option("--ca-file", metavar="FILE", help="Certificates that the server's certificate is checked with.")
 @click.option("--tenant", metavar="NAME", help="The tenant of Mimir or Cortex (X-Scope-OrgID).")
+@click.option(
+    "--push",
+    is_flag=True,
+    help="Send what samples a HOST to it, which needs python3 alone; nothing of it stays there.",
+)
 @click.option("--json", "json_", is_flag=True, help="Print JSON.")
 def fleet(
     hosts: tuple[str, ...],
@@ -39,11 +44,13 @@ def fleet(
     auth_file: str | None,
     ca_file: str | None,
     tenant: str | None,
+    push: bool,
     json_: bool,
 ) -> None:
     """Print the hosts of a fleet, the one that reaches a limit first at the top.
 
-    With --prometheus the hosts are those that it scrapes; otherwise `sockmon check` runs on each HOST over ssh."""
+    With --prometheus the hosts are those that it scrapes; otherwise `sockmon check` runs on each HOST over ssh, or
+    what is sent there with --push."""
     from sockmon.document import json_text
     from sockmon.fleet.prometheus import server
     from sockmon.fleet.reading import from_prometheus, over_ssh
@@ -52,10 +59,12 @@ def fleet(
         raise click.UsageError("name hosts (ssh://HOST ...), or a server (--prometheus URL)")
     if not prometheus and (matchers or auth_file or ca_file or tenant):
         raise click.UsageError("--match, --auth-file, --ca-file and --tenant need --prometheus")
+    if push and not hosts:
+        raise click.UsageError("--push needs hosts (ssh://HOST ...)")
     found = (
         from_prometheus(server(prometheus, auth_file, ca_file, tenant), matchers)
         if prometheus
-        else over_ssh(hosts)
+        else over_ssh(hosts, pushed=push)
     )
     click.echo(json_text(found) if json_ else as_text(found), color=True)
     sys.stdout.flush()

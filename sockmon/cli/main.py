@@ -43,6 +43,11 @@ from sockmon.errors import Misuse, SockmonError, TuningError
 @usage.interval_option
 @click.option("--theme", metavar="NAME", help="Use this theme: the name of a file in themes/, without .toml.")
 @click.option("--read-only", is_flag=True, help="Disable all changes.")
+@click.option(
+    "--push",
+    is_flag=True,
+    help="With --from ssh://HOST: send the agent to HOST, which needs python3 alone; nothing of it stays there.",
+)
 @click.option("--debug", is_flag=True, help="Write everything to the log, not only warnings and faults.")
 @click.option("--story", hidden=True, help="Show this text above the board: what happens, and what to watch.")
 @click.version_option(__version__, message="%(version)s")
@@ -54,6 +59,7 @@ def sockmon(
     interval: float | None,
     theme: str | None,
     read_only: bool,
+    push: bool,
     debug: bool,
     story: str | None,
 ) -> None:
@@ -67,8 +73,8 @@ def sockmon(
     if context.invoked_subcommand is None:
         from sockmon.cli.screen import open_screen
 
-        open_screen(source, netns, interval, theme, read_only, story or "")
-    elif source or netns or interval or theme or read_only or story:
+        open_screen(source, netns, interval, theme, read_only, story or "", push)
+    elif source or netns or interval or theme or read_only or story or push:
         raise click.UsageError(
             f"put options after the command: sockmon {context.invoked_subcommand} ...\n"
             "the options before it are for the screen"

@@ -22,11 +22,19 @@ if TYPE_CHECKING:
 
 
 def open_screen(
-    spec: str | None, netns: str | None, interval: float | None, theme: str | None, read_only: bool, story: str
+    spec: str | None,
+    netns: str | None,
+    interval: float | None,
+    theme: str | None,
+    read_only: bool,
+    story: str,
+    pushed: bool = False,
 ) -> NoReturn:
     """Show the screen on the source `spec` and exit with its code; raise SockmonError if it cannot start."""
     if spec and netns:
         raise click.UsageError("--netns cannot be combined with --from")
+    if pushed and not (spec and spec.startswith("ssh://")):
+        raise click.UsageError("--push needs --from ssh://HOST")
     console.require_terminal()
     # Imports leave next to no garbage, and each collection would walk over all that they have made.
     gc.disable()
@@ -47,7 +55,7 @@ def open_screen(
         console.reopen_tty_as_stdin()
     terminal = Terminal()
     # These processes keep the privilege that they need; the screen, which shows foreign text, keeps none.
-    source = recording or _start_children(spec, interval or 1.0, netns, helper, terminal)
+    source = recording or _start_children(spec, interval or 1.0, netns, pushed, helper, terminal)
     if recording is not None:
         terminal.start_restorer([])
     actor = current_actor()
@@ -66,7 +74,12 @@ def open_screen(
 
 
 def _start_children(
-    spec: str | None, interval: float, netns: str | None, helper: HelperClient | None, terminal: Terminal
+    spec: str | None,
+    interval: float,
+    netns: str | None,
+    pushed: bool,
+    helper: HelperClient | None,
+    terminal: Terminal,
 ) -> Source:
     """Start the launcher, which starts the agent, or ssh to one, the helper and the terminal's restorer."""
     from sockmon.cli.agent import load
@@ -81,7 +94,7 @@ def _start_children(
         terminal.start_restorer(pids)
 
     others = Others(start, [*(helper.child.its_ends if helper else ()), *terminal.its_ends])
-    source = ssh_agent(spec, interval, others) if spec else local_agent(partial(load, interval, netns), others)
+    source = ssh_agent(spec, interval, others, pushed) if spec else local_agent(partial(load, interval, netns), others)
     terminal.close_its_ends()
     if helper is not None:
         helper.child.close_its_ends()

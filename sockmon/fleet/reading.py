@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import time
@@ -11,12 +12,16 @@ from datetime import datetime, timezone
 
 import msgspec
 
-from sockmon.errors import Misuse
+from sockmon.errors import BadRecording, Misuse, reported
 from sockmon.fleet import ranking
 from sockmon.fleet.hosts import Fleet, FleetHost, HostLimit, limit_order, ranked, worst
 from sockmon.fleet.prometheus import Server
 from sockmon.model.report import Report
-from sockmon.sources.ssh import SCHEME, Address, parse, remote
+from sockmon.model.snapshot import Snapshot
+from sockmon.observe import report_of_samples
+from sockmon.sources import push, ssh
+from sockmon.sources.ssh import SCHEME, Address, parse
+from sockmon.sources.wire import read_stream
 from sockmon.text import sanitize
 
 MAX_PARALLEL = 16
@@ -43,11 +48,12 @@ def from_prometheus(server: Server, matchers: Sequence[str] = (), trends: bool =
     return _fleet(server.name, ranking.hosts(answers, rows))
 
 
-def over_ssh(specs: Sequence[str], command: str = "sockmon") -> Fleet:
-    """Return the verdict of each host; one that cannot be read is a host with the reason."""
+def over_ssh(specs: Sequence[str], command: str = "sockmon", pushed: bool = False) -> Fleet:
+    """Return the verdict of each host; one that cannot be read is a host with the reason. `pushed`: the agent is
+    sent to each host, and its samples are judged here."""
     addresses = [parse(spec) if spec.startswith(SCHEME) else _no_address(spec) for spec in specs]
     with ThreadPoolExecutor(MAX_PARALLEL) as pool:
-        found = list(pool.map(lambda address: _check(address, command), addresses))
+        found = list(pool.map(lambda address: _host(address, command, pushed), addresses))
     return _fleet("ssh", found)
 
 
@@ -60,23 +66,43 @@ def _fleet(source: str, hosts: Sequence[FleetHost]) -> Fleet:
     return Fleet(1, source, now, worst(hosts), ranked(hosts))
 
 
-def _check(address: Address, command: str) -> FleetHost:
+def _host(address: Address, command: str, pushed: bool) -> FleetHost:
     name = address.name
-    words = remote(address, [command, "check", "--json"])
     try:
-        done = subprocess.run(
-            words, stdin=subprocess.DEVNULL, capture_output=True, timeout=CHECK_SECONDS, check=False
-        )
-        report = msgspec.json.decode(done.stdout, type=Report)
+        done = _run(address, command, pushed)
+        report = _pushed_report(done.stdout) if pushed else msgspec.json.decode(done.stdout, type=Report)
     except subprocess.TimeoutExpired:
         return _failed(name, f"no report within {CHECK_SECONDS:.0f} s")
     except FileNotFoundError:
         return _failed(name, "ssh is not installed here")
-    except msgspec.MsgspecError:
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
-        reason = sanitize(lines[-1], 200) if lines else f"exit code {done.returncode}, and no report"
-        return _failed(name, reason)
+    except (msgspec.MsgspecError, BadRecording) as error:
+        if isinstance(error, BadRecording) and done.returncode == 0:
+            return _failed(name, error.message)
+        return _failed(name, _reason(done, push.NOT_FOUND_HINT if pushed else ssh.NOT_FOUND_HINT))
     return host_of(name, report)
+
+
+def _run(address: Address, command: str, pushed: bool) -> subprocess.CompletedProcess[bytes]:
+    words = push.command(address) if pushed else ssh.remote(address, [command, "check", "--json"])
+    parcel = push.parcel([push.SAMPLES]) if pushed else b""
+    return subprocess.run(words, input=parcel, capture_output=True, timeout=CHECK_SECONDS, check=False)
+
+
+def _pushed_report(stream: bytes) -> Report:
+    lines = read_stream(io.BytesIO(stream).read, "the output of the agent")
+    return report_of_samples(line for line in lines if isinstance(line, Snapshot))
+
+
+def _reason(done: subprocess.CompletedProcess[bytes], not_found_hint: str) -> str:
+    """Return what the other side or ssh wrote last, or the error that sockmon wrote there."""
+    lines = [
+        text for line in done.stderr.decode(errors="replace").splitlines() if (text := sanitize(line.strip(), 200))
+    ]
+    if error := reported(lines):
+        return "; ".join(filter(None, error))
+    if done.returncode == ssh.NOT_FOUND and lines:
+        return f"{lines[-1]}; {not_found_hint}"
+    return lines[-1] if lines else f"exit code {done.returncode}, and no report"
 
 
 def _failed(name: str, reason: str) -> FleetHost:

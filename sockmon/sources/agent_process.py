@@ -20,7 +20,7 @@ from sockmon.errors import BadRecording, SockmonError, SourceLost, reported
 from sockmon.model.detail import Request, SetInterval, WatchNetns
 from sockmon.model.snapshot import Snapshot
 from sockmon.own_process import start_forked
-from sockmon.sources import Event, Interruption, agent_launcher, ssh
+from sockmon.sources import Event, Interruption, agent_launcher, push, ssh
 from sockmon.sources.agent_launcher import MAX_ANSWER_BYTES, PIPES, START, STATUS, LoadAgent, StartOthers
 from sockmon.sources.lines import Descriptor
 from sockmon.sources.recording_damage import Damage
@@ -64,17 +64,22 @@ class AgentProcess:
         name: str = "agent",
         remote: bool = False,
         others: Others = NO_OTHERS,
+        parcel: bytes = b"",
     ) -> None:
         """Start the launcher of `agent`, which starts `others` too.
 
-        `name` is the name of the process in messages, `ssh` or `agent`."""
+        `name` is the name of the process in messages, `ssh` or `agent`; `parcel` goes to its stdin before any
+        request."""
         self.title = title
         self.remote = remote
         self._name = name
+        self._parcel = parcel
         self._closed = threading.Event()
         self._lock = threading.Lock()
         """Held while `_stdin` or `_stream` changes: `ask` and `close` come from another thread."""
         self._stdin = -1
+        self._takes_requests = False
+        """False while the parcel is sent."""
         self._stream: Descriptor | None = None
         self._interval: SetInterval | None = None
         self._watched = WatchNetns(0)
@@ -150,7 +155,8 @@ class AgentProcess:
         code = self._answer()[0].get("code")
         if unusable and (not stream.ended or not code):
             raise _AgentEnded(unusable.message, unusable.hint)
-        raise _reason_of_end(self._name, code, stderr_tail)
+        not_found_hint = push.NOT_FOUND_HINT if self._parcel else ssh.NOT_FOUND_HINT
+        raise _reason_of_end(self._name, code, stderr_tail, not_found_hint)
 
     def _started(self) -> Descriptor:
         """Return the output of the agent that was just started."""
@@ -172,16 +178,25 @@ class AgentProcess:
             self._stdin, self._stream = stdin, stream
         if self._closed.is_set():
             stream.stop()
+        if self._parcel:
+            stream.send(stdin, self._parcel, self._take_requests)
+        else:
+            self._take_requests()
+        return stream
+
+    def _take_requests(self) -> None:
+        """Let requests through from now on, those first that hold for each agent."""
+        with self._lock:
+            self._takes_requests = True
         if self._interval is not None:
             self.ask(self._interval)
         if self._watched.netns:
             self.ask(self._watched)
-        return stream
 
     def _close_stream(self, stream: Descriptor) -> None:
         with self._lock:
             os.close(self._stdin)
-            self._stdin, self._stream = -1, None
+            self._stdin, self._stream, self._takes_requests = -1, None, False
         stream.close()
 
     def _command(self, command: bytes) -> None:
@@ -209,7 +224,7 @@ class AgentProcess:
         if isinstance(request, WatchNetns):
             self._watched = request
         with self._lock, suppress(OSError):
-            if self._stdin >= 0:
+            if self._takes_requests:
                 # Shorter than PIPE_BUF, so it is written completely or not at all.
                 os.write(self._stdin, encode(request))
                 return True
@@ -241,7 +256,7 @@ class _AgentEnded(Exception):
         """True if no other agent can be started."""
 
 
-def _reason_of_end(name: str, code: int | None, stderr_tail: bytes) -> _AgentEnded:
+def _reason_of_end(name: str, code: int | None, stderr_tail: bytes, not_found_hint: str) -> _AgentEnded:
     """Return why an agent ended: the signal, or the error and the hint that it wrote to stderr."""
     if code is None:
         return _AgentEnded(f"{name} closed its output and was killed")
@@ -256,7 +271,7 @@ def _reason_of_end(name: str, code: int | None, stderr_tail: bytes) -> _AgentEnd
     if error := reported(lines):
         message, hint = error
         return _AgentEnded(f"{name} exited: {message}", hint, message)
-    hint = "install sockmon on that host, in the PATH of ssh commands" if name == "ssh" and code == 127 else ""
+    hint = not_found_hint if name == "ssh" and code == ssh.NOT_FOUND else ""
     return _AgentEnded(f"{name} exited (status {code})" + (f": {lines[-1]}" if lines else ""), hint)
 
 
@@ -265,7 +280,10 @@ def local_agent(load: LoadAgent, others: Others = NO_OTHERS) -> AgentProcess:
     return AgentProcess(load, "live", others=others)
 
 
-def ssh_agent(spec: str, interval: float, others: Others = NO_OTHERS) -> AgentProcess:
-    """Start the agent of another machine; raise Misuse if `spec` is not a valid `ssh://` address."""
+def ssh_agent(spec: str, interval: float, others: Others = NO_OTHERS, pushed: bool = False) -> AgentProcess:
+    """Start the agent of another machine; raise Misuse if `spec` is not a valid `ssh://` address.
+    `pushed`: send the agent there, instead of starting the one that is installed."""
     address = ssh.parse(spec)
-    return AgentProcess(ssh.command(address, interval), address.title, "ssh", remote=True, others=others)
+    command = push.command(address) if pushed else ssh.command(address, interval)
+    parcel = push.parcel([str(interval)]) if pushed else b""
+    return AgentProcess(command, address.title, "ssh", remote=True, others=others, parcel=parcel)

@@ -37,6 +37,9 @@ class Descriptor:
         self._number = number
         self._errors = errors
         self._stderr_tail = b""
+        self._input = -1
+        self._unsent = memoryview(b"")
+        self._when_sent: Callable[[], None] = lambda: None
         self.ended = False
         """True once the other side has closed it."""
         self._closing = threading.Lock()
@@ -47,6 +50,12 @@ class Descriptor:
         if errors is not None:
             os.set_blocking(errors, False)
 
+    def send(self, number: int, data: bytes, when_sent: Callable[[], None]) -> None:
+        """Write `data` to the non-blocking descriptor `number`, the stdin of the same process, while `read` waits,
+        and then call `when_sent`: a process that takes in much may have to be read meanwhile."""
+        self._input, self._unsent, self._when_sent = number, memoryview(data), when_sent
+        self._poll.register(number, select.POLLOUT)
+
     def read(self, size: int) -> bytes:
         """Return the next bytes, at most `size`; empty at the end of the stream and after `stop`."""
         while True:
@@ -55,6 +64,8 @@ class Descriptor:
                 return b""
             if self._errors in ready:
                 self._read_stderr()
+            if self._input in ready:
+                self._send_piece()
             if self._number in ready:
                 with suppress(BlockingIOError):
                     data = os.read(self._number, size)
@@ -66,6 +77,21 @@ class Descriptor:
         while self._errors is not None and self._read_stderr():
             pass
         return self._stderr_tail
+
+    def _send_piece(self) -> None:
+        """Write what fits into the pipe; stop if the process has closed it, whose end is then read."""
+        try:
+            self._unsent = self._unsent[os.write(self._input, self._unsent) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._poll.unregister(self._input)
+            self._input = -1
+            return
+        if not self._unsent:
+            self._poll.unregister(self._input)
+            self._input = -1
+            self._when_sent()
 
     def _read_stderr(self) -> bool:
         """Read one piece of stderr; return False if there is nothing to read."""

@@ -13,6 +13,9 @@ from sockmon.text import sanitize
 SCHEME = "ssh://"
 SILENCE_SECONDS = 15
 """Seconds without an answer of the other host after which ssh ends."""
+NOT_FOUND = 127
+"""The exit code of a shell that does not find the command."""
+NOT_FOUND_HINT = "install sockmon on that host, in the PATH of ssh commands, or use --push"
 _HINT = "write ssh://HOST, ssh://USER@HOST:PORT or ssh://[IPV6]:PORT"
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
 """A name, an alias of ssh_config or an IPv4 address; ssh cannot take it for an option."""

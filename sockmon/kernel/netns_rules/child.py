@@ -53,6 +53,8 @@ class _Reading:
             return read()
         except ReadError as error:
             self.missing.append(Missing(error.reader, error.message))
+        except ImportError as error:
+            self.missing.append(Missing(name, f"{error.name} is not installed on this host"))
         except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
             self.missing.append(Missing(name, f"{type(error).__name__}: {error}"))
         return None

@@ -299,7 +299,7 @@ def _read_memory(pid: int) -> tuple[int, int]:
 def _psutil_reason(error: Exception, what: str) -> str:
     """Return why psutil could not do `what`; an error of another kind goes to the log."""
     if isinstance(error, ImportError):
-        return FAULTS.note("process facts", error)
+        return f"{error.name} is not installed on this host"
     import psutil
 
     if isinstance(error, psutil.AccessDenied):

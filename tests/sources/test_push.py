@@ -1,0 +1,216 @@
+"""`--push`: the agent on a host that has python3 alone, over a real sshd, and what stays there: nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sockmon.model.conntrack_flows import Flow, FlowQuery, FlowsQuery, FlowTuple
+from sockmon.model.detail import ProcessQuery, Request, SetInterval, WatchNetns
+from sockmon.model.socket_list import SocketListQuery, StopSocketList
+from sockmon.sources import push
+from sockmon.sources.wire import decode, encode
+from sockmon.sources.wire_netns import SnapshotWriter
+from tests.netns import child_environment
+from tests.snapshots import process, snapshot
+from tests.sshd import Server, alive, until
+from tests.terminal import on_terminal
+
+PYTHON = shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable
+"""Another Python than that of the tests, if there is one: it has none of our packages."""
+RECORDINGS = Path(__file__).parents[2] / "sockmon/labs/recordings"
+
+PURE = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from sockmon.model.detail import Request
+from sockmon.sources.wire import decode, decode_request, encode
+import msgspec
+assert msgspec.__file__.startswith(sys.argv[1]), msgspec.__file__
+for line in sys.stdin.buffer:
+    kind, _, rest = line.partition(b" ")
+    try:
+        found = decode(rest) if kind == b"line" else decode_request(rest)
+        sys.stdout.buffer.write(encode(found))
+    except Exception as error:
+        sys.stdout.buffer.write(type(error).__name__.encode() + b"\\n")
+"""
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> str:
+    path = tmp_path / "agent.zip"
+    path.write_bytes(zlib.decompress(push.archive()))
+    return str(path)
+
+
+def through_pure(archive: str, lines: list[bytes]) -> list[bytes]:
+    """Return what the pure encoding makes of lines that it decodes: `line JSON` or `request JSON`."""
+    done = subprocess.run(
+        [PYTHON, "-I", "-c", PURE, archive], input=b"\n".join(lines), capture_output=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.splitlines()
+
+
+def test_documents_are_the_same_without_msgspec(archive: str) -> None:
+    lines = [line for path in sorted(RECORDINGS.glob("*.jsonl")) for line in path.read_bytes().splitlines()[:2]]
+    lines += [encode(SnapshotWriter().line(snapshot(0.0, process(), process(pid=7, fds=None)))).strip()]
+    for ours, pure in zip(lines, through_pure(archive, [b"line " + line for line in lines]), strict=True):
+        expected = encode(decode(ours)).strip()
+        assert decode(pure) == decode(expected)
+        assert json.loads(pure) == json.loads(expected)
+
+
+REQUESTS: list[Request] = [
+    ProcessQuery(7, 99),
+    SetInterval(0.5),
+    WatchNetns(4026531833),
+    StopSocketList(),
+    FlowsQuery(1),
+    SocketListQuery(1),
+    FlowQuery(
+        Flow(1, 4, "tcp", 6, FlowTuple("10.0.0.1", "10.0.0.2", 1, 2), FlowTuple("10.0.0.2", "10.0.0.1", 2, 1), 8)
+    ),
+]
+
+
+def test_requests_are_the_same_without_msgspec_and_bad_ones_are_refused(archive: str) -> None:
+    good = [encode(each).strip() for each in REQUESTS]
+    bad = [
+        b"{",
+        b"[]",
+        b"null",
+        b'{"focus":"x"}',
+        b'{"focus":"process","pid":"7","start":1}',
+        b'{"focus":"process"}',
+    ]
+    found = through_pure(archive, [b"request " + line for line in (*good, *bad)])
+    assert [json.loads(line) for line in found[: len(good)]] == [json.loads(line) for line in good]
+    assert found[len(good) :] == [b"BadRecording"] * len(bad)
+
+
+def run(server: Server, *words: str) -> tuple[int, str]:
+    environment = child_environment() | {"PATH": server.path}
+    command = [sys.executable, "-m", "sockmon", *words]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def fleet(server: Server, *words: str) -> dict[str, Any]:
+    """Return the one host of `sockmon fleet`."""
+    _, text = run(server, "fleet", "--json", *words, server.spec)
+    (host,) = json.loads(text)["hosts"]
+    return dict(host)
+
+
+def nothing_left(server: Server, home: Path) -> bool:
+    return not server.agents() and not list((home / "empty").iterdir())
+
+
+def test_a_fleet_without_sockmon_has_its_verdicts(server: Server, tmp_path: Path) -> None:
+    assert fleet(server)["state"] == "live"
+    (tmp_path / "sockmon").unlink()
+    host = fleet(server, "--push")
+    assert host["state"] == "live"
+    assert host["limits"][0]["ratio"] > 0
+    assert nothing_left(server, tmp_path)
+    bare = fleet(server)
+    assert "not found; install sockmon on that host" in bare["reason"]
+    assert "--push" in bare["reason"]
+
+
+def test_the_screen_of_a_host_without_sockmon(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "sockmon").unlink()
+    with on_terminal("--from", server.spec, "--push", variables={"PATH": server.path}) as terminal:
+        terminal.until(f"{server.title} 1 s")
+        (agent,) = server.agents()
+        os.kill(agent, signal.SIGKILL)
+        terminal.until("ssh exited")
+        assert not list((tmp_path / "empty").iterdir())
+        terminal.until(f"{server.title} 1 s")
+        # Nothing can be changed there: it has no helper, and what was sent has no code for it.
+        terminal.press("t")
+        terminal.until("another host")
+        (agent,) = server.agents()
+        terminal.process.kill()
+        until(lambda: not alive(agent))
+        assert nothing_left(server, tmp_path)
+
+
+def test_what_can_change_a_host_is_not_sent(archive: str) -> None:
+    import zipfile
+
+    rooms = {name.split("/")[1] for name in zipfile.ZipFile(archive).namelist() if name.startswith("sockmon/")}
+    assert not rooms & {"tuning", "ui", "cli", "sandbox", "labs", "experiments", "export"}
+
+
+OLD = """#!/bin/sh
+exec {python} -I -c 'import sys
+sys.version_info = (3, 9, 2, "final", 0)
+exec(sys.argv[1])' "$3"
+"""
+ABSENT = """#!/bin/sh
+echo "sh: 1: python3: not found" >&2
+exit 127
+"""
+
+
+@pytest.mark.parametrize(
+    ("python3", "words", "reason"),
+    [
+        (OLD.replace("exec", "PATH=/nowhere exec", 1), ("--push",), "is Python 3.9.2"),
+        (ABSENT, ("--push",), "python3: not found; install Python 3.10 or newer on that host"),
+    ],
+)
+def test_a_python_that_is_old_or_absent_is_named(
+    server: Server, tmp_path: Path, python3: str, words: tuple[str, ...], reason: str
+) -> None:
+    shim = tmp_path / "python3"
+    shim.write_text(python3.format(python=PYTHON))
+    shim.chmod(0o700)
+    assert reason in fleet(server, *words)["reason"]
+    with on_terminal("--from", server.spec, *words, variables={"PATH": server.path}) as terminal:
+        assert terminal.end() == 1
+        assert reason.split(";")[0] in terminal.screen()
+
+
+def test_a_newer_python_next_to_an_old_one_is_found(server: Server, tmp_path: Path) -> None:
+    for name, text in (("python3", OLD), ("python3.40", f'#!/bin/sh\nexec {PYTHON} "$@"\n')):
+        (tmp_path / name).write_text(text.format(python=PYTHON))
+        (tmp_path / name).chmod(0o700)
+    assert fleet(server, "--push")["state"] == "live"
+
+
+@pytest.mark.parametrize("words", [(), ("--push",)])
+def test_a_host_key_that_has_changed_is_refused(server: Server, tmp_path: Path, words: tuple[str, ...]) -> None:
+    port = server.spec.rpartition(":")[2]
+    (tmp_path / "known").write_text(f"[127.0.0.1]:{port} {(tmp_path / 'user.pub').read_text()}")
+    assert "Host key verification failed" in fleet(server, *words)["reason"]
+    with on_terminal("--from", server.spec, *words, variables={"PATH": server.path}) as terminal:
+        assert terminal.end() == 1
+        assert "Host key verification failed" in terminal.screen()
+
+
+@pytest.mark.parametrize(
+    "words", [("--push",), ("--push", "--from", "file"), ("fleet", "--push", "--prometheus", "x")]
+)
+def test_there_must_be_a_host_to_push_to(words: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "sockmon", *words],
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 64
+    assert "--push needs" in done.stderr
