@@ -81,7 +81,10 @@ def false_ssh(folder: Path) -> str:
     ssh = folder / "bin" / "ssh"
     ssh.parent.mkdir()
     ours = " ".join(map(shlex.quote, SOCKMON))
-    ssh.write_text(f'#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done\nshift 3\nexec {ours} "$@"\n')
+    ssh.write_text(
+        '#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done\nshift 2\n'
+        f'[ "$1" = sockmon ] || exec sh -c "$*"\nshift\nexec {ours} "$@"\n'
+    )
     ssh.chmod(0o755)
     return str(ssh.parent)
 
@@ -343,7 +346,9 @@ TABLE = [
     Entry(r"sockmon record incident\.jsonl", recording),
     Entry(r"sockmon --from incident\.jsonl", screen()),
     Entry(
-        r"sockmon --from ssh://web-1", screen("ssh web-1"), "with an ssh that runs the other host's command here"
+        r"sockmon --from ssh://web-1( --push)?",
+        screen("ssh web-1"),
+        "with an ssh that runs the other host's command here",
     ),
     Entry(r"sudo \.venv/bin/sockmon", screen(), "without sudo; tests/test_logins.py starts it with the real one"),
     Entry(r"sudo \.venv/bin/sockmon tune .+", as_root, "without sudo, as root of a private namespace"),

@@ -8,16 +8,21 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 import zlib
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from sockmon.errors import SourceLost
+from sockmon.fleet.hosts import FleetHost
+from sockmon.fleet.reading import over_ssh
 from sockmon.model.conntrack_flows import Flow, FlowQuery, FlowsQuery, FlowTuple
 from sockmon.model.detail import ProcessQuery, Request, SetInterval, WatchNetns
 from sockmon.model.socket_list import SocketListQuery, StopSocketList
 from sockmon.sources import push
+from sockmon.sources.agent_process import ssh_agent
 from sockmon.sources.wire import decode, encode
 from sockmon.sources.wire_netns import SnapshotWriter
 from tests.netns import child_environment
@@ -99,34 +104,38 @@ def test_requests_are_the_same_without_msgspec_and_bad_ones_are_refused(archive:
     assert found[len(good) :] == [b"BadRecording"] * len(bad)
 
 
-def run(server: Server, *words: str) -> tuple[int, str]:
-    environment = child_environment() | {"PATH": server.path}
-    command = [sys.executable, "-m", "sockmon", *words]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
-    return done.returncode, done.stdout + done.stderr
-
-
-def fleet(server: Server, *words: str) -> dict[str, Any]:
+def host_of(server: Server, pushed: bool) -> FleetHost:
     """Return the one host of `sockmon fleet`."""
-    _, text = run(server, "fleet", "--json", *words, server.spec)
-    (host,) = json.loads(text)["hosts"]
-    return dict(host)
+    return over_ssh([server.spec], pushed=pushed).hosts[0]
+
+
+def why_no_stream(server: Server, pushed: bool) -> str:
+    """Return message and hint with which `--from` ends."""
+    with closing(ssh_agent(server.spec, 1.0, pushed)) as source, pytest.raises(SourceLost) as caught:
+        list(source.lines())
+    return f"{caught.value.message}; {caught.value.hint}"
 
 
 def nothing_left(server: Server, home: Path) -> bool:
     return not server.agents() and not list((home / "empty").iterdir())
 
 
-def test_a_fleet_without_sockmon_has_its_verdicts(server: Server, tmp_path: Path) -> None:
-    assert fleet(server)["state"] == "live"
+@pytest.fixture
+def found_ssh(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The `ssh` of this process is that of the server."""
+    monkeypatch.setenv("PATH", server.path)
+
+
+def test_a_fleet_has_its_verdicts_with_and_without_sockmon(
+    server: Server, found_ssh: None, tmp_path: Path
+) -> None:
+    installed = host_of(server, pushed=False)
     (tmp_path / "sockmon").unlink()
-    host = fleet(server, "--push")
-    assert host["state"] == "live"
-    assert host["limits"][0]["ratio"] > 0
+    sent = host_of(server, pushed=True)
+    assert {installed.state, sent.state} == {"live"}
+    assert sent.labels == installed.labels
+    assert sent.nearest is not None
     assert nothing_left(server, tmp_path)
-    bare = fleet(server)
-    assert "not found; install sockmon on that host" in bare["reason"]
-    assert "--push" in bare["reason"]
 
 
 def test_the_screen_of_a_host_without_sockmon(server: Server, tmp_path: Path) -> None:
@@ -148,8 +157,6 @@ def test_the_screen_of_a_host_without_sockmon(server: Server, tmp_path: Path) ->
 
 
 def test_what_can_change_a_host_is_not_sent(archive: str) -> None:
-    import zipfile
-
     rooms = {name.split("/")[1] for name in zipfile.ZipFile(archive).namelist() if name.startswith("sockmon/")}
     assert not rooms & {"tuning", "ui", "cli", "sandbox", "labs", "experiments", "export"}
 
@@ -160,45 +167,36 @@ sys.version_info = (3, 9, 2, "final", 0)
 exec(sys.argv[1])' "$3"
 """
 ABSENT = """#!/bin/sh
-echo "sh: 1: python3: not found" >&2
+echo "sh: 1: $(basename $0): not found" >&2
 exit 127
+"""
+NEWER = """#!/bin/sh
+exec {python} "$@"
 """
 
 
-@pytest.mark.parametrize(
-    ("python3", "words", "reason"),
-    [
-        (OLD.replace("exec", "PATH=/nowhere exec", 1), ("--push",), "is Python 3.9.2"),
-        (ABSENT, ("--push",), "python3: not found; install Python 3.10 or newer on that host"),
-    ],
-)
-def test_a_python_that_is_old_or_absent_is_named(
-    server: Server, tmp_path: Path, python3: str, words: tuple[str, ...], reason: str
-) -> None:
-    shim = tmp_path / "python3"
-    shim.write_text(python3.format(python=PYTHON))
-    shim.chmod(0o700)
-    assert reason in fleet(server, *words)["reason"]
-    with on_terminal("--from", server.spec, *words, variables={"PATH": server.path}) as terminal:
-        assert terminal.end() == 1
-        assert reason.split(";")[0] in terminal.screen()
-
-
-def test_a_newer_python_next_to_an_old_one_is_found(server: Server, tmp_path: Path) -> None:
-    for name, text in (("python3", OLD), ("python3.40", f'#!/bin/sh\nexec {PYTHON} "$@"\n')):
+def test_each_fault_of_the_other_side_is_named(server: Server, found_ssh: None, tmp_path: Path) -> None:
+    def put(name: str, text: str) -> None:
         (tmp_path / name).write_text(text.format(python=PYTHON))
         (tmp_path / name).chmod(0o700)
-    assert fleet(server, "--push")["state"] == "live"
 
+    def named(reason: str, pushed: bool) -> None:
+        assert reason in host_of(server, pushed).reason
+        assert reason in why_no_stream(server, pushed)
 
-@pytest.mark.parametrize("words", [(), ("--push",)])
-def test_a_host_key_that_has_changed_is_refused(server: Server, tmp_path: Path, words: tuple[str, ...]) -> None:
+    put("sockmon", ABSENT)
+    named("sockmon: not found; install sockmon on that host, in the PATH of ssh commands, or use --push", False)
+    put("python3", ABSENT)
+    named("python3: not found; install Python 3.10 or newer on that host", True)
+    put("python3", OLD.replace("exec", "PATH=/nowhere exec", 1))
+    named("python3 on that host is Python 3.9.2 (", True)
+    put("python3", OLD)
+    put("python3.40", NEWER)
+    assert host_of(server, pushed=True).state == "live"
     port = server.spec.rpartition(":")[2]
     (tmp_path / "known").write_text(f"[127.0.0.1]:{port} {(tmp_path / 'user.pub').read_text()}")
-    assert "Host key verification failed" in fleet(server, *words)["reason"]
-    with on_terminal("--from", server.spec, *words, variables={"PATH": server.path}) as terminal:
-        assert terminal.end() == 1
-        assert "Host key verification failed" in terminal.screen()
+    for pushed in (False, True):
+        named("Host key verification failed", pushed)
 
 
 @pytest.mark.parametrize(
