@@ -5,7 +5,7 @@
 
 The line of code (`push_loader`) checks its Python, reads the archive into memory without a name (memfd_create(2)),
 and imports the agent from there. So no file is written on the other host, and nothing is left when the process
-ends, however it ends. The archive has whole rooms, none of which changes the system, and `pure_msgspec` in place of
+ends, however it ends. The archive has whole rooms, none of which changes the system, and `pure_msgspec` instead of
 msgspec; psutil and pyroute2 are used if that host has them.
 """
 
