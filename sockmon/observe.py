@@ -105,8 +105,9 @@ def observe_once(netns: str | Sequence[str] | None = None, watch: float = 0.0, o
 
 
 def report_of_samples(snapshots: Iterable[Snapshot]) -> Report:
-    """Return the Report at the end of the complete samples of another host, with the levels that are set here, as
-    `current_report` does without `watch`; raise BadRecording if there is none, or none can be assessed."""
+    """Return the Report at the end of the samples that `agent.pushed` takes of another host, with the levels that
+    are set here, as `current_report` does without `watch`; raise BadRecording if there is none, or none can be
+    assessed."""
     levels, refused = configured_levels()
     assessor = HostAssessor(levels=levels)
     started, last = 0.0, None

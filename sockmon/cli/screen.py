@@ -94,7 +94,9 @@ def _start_children(
         terminal.start_restorer(pids)
 
     others = Others(start, [*(helper.child.its_ends if helper else ()), *terminal.its_ends])
-    source = ssh_agent(spec, interval, others, pushed) if spec else local_agent(partial(load, interval, netns), others)
+    source = (
+        ssh_agent(spec, interval, others, pushed) if spec else local_agent(partial(load, interval, netns), others)
+    )
     terminal.close_its_ends()
     if helper is not None:
         helper.child.close_its_ends()

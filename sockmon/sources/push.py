@@ -22,7 +22,7 @@ from sockmon.sources.ssh import Address, remote
 
 NOT_FOUND_HINT = f"install Python 3.{push_loader.OLDEST_MINOR} or newer on that host, in the PATH of ssh commands"
 SAMPLES = "samples"
-"""The word that asks for two complete samples, instead of an interval."""
+"""The word that asks for the samples of one report, instead of an interval."""
 OWN_DESCRIPTORS = "/proc/self/fd/"
 """Where an agent that was sent finds its code."""
 _ROOMS = ("agent", "kernel", "model", "sources", "tunables")

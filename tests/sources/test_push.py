@@ -111,7 +111,7 @@ def host_of(server: Server, pushed: bool) -> FleetHost:
 
 def why_no_stream(server: Server, pushed: bool) -> str:
     """Return message and hint with which `--from` ends."""
-    with closing(ssh_agent(server.spec, 1.0, pushed)) as source, pytest.raises(SourceLost) as caught:
+    with closing(ssh_agent(server.spec, 1.0, pushed=pushed)) as source, pytest.raises(SourceLost) as caught:
         list(source.lines())
     return f"{caught.value.message}; {caught.value.hint}"
 
@@ -141,11 +141,11 @@ def test_a_fleet_has_its_verdicts_with_and_without_sockmon(
 def test_the_screen_of_a_host_without_sockmon(server: Server, tmp_path: Path) -> None:
     (tmp_path / "sockmon").unlink()
     with on_terminal("--from", server.spec, "--push", variables={"PATH": server.path}) as terminal:
-        terminal.until(f"{server.title} 1 s")
-        (agent,) = server.agents()
-        os.kill(agent, signal.SIGKILL)
+        terminal.until(" usable ")
+        os.kill(server.agents()[0], signal.SIGKILL)
         terminal.until("ssh exited")
         assert not list((tmp_path / "empty").iterdir())
+        until(lambda: bool(server.agents()))
         terminal.until(f"{server.title} 1 s")
         # Nothing can be changed there: it has no helper, and what was sent has no code for it.
         terminal.press("t")
