@@ -334,8 +334,8 @@ class NetnsSampler:
         return TransmitQueues(at, found) if found is not None and at is not None else None
 
     def _scan_table(self) -> Incremental[conntrack.Table]:
-        if not self._table_size("conntrack table"):
-            # The kernel would walk the buckets of the whole host.
+        if not self._table_size("conntrack table") and self.table.value is not None:
+            # Once it was permitted: the kernel would walk the buckets of the whole host.
             return conntrack.EMPTY
         return (yield from conntrack.read_table(self.handle))
 
