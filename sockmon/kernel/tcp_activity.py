@@ -18,11 +18,12 @@ _OPENED = ("Tcp.ActiveOpens", "Tcp.PassiveOpens")
 
 
 def read_segments(handle: NetnsHandle) -> Hashable:
-    """Return what differs as soon as a segment is sent or received, or a socket opened or closed, of IPv6 too;
+    """Return what differs as soon as a segment is sent or received, or a connection begins or ends, of IPv6 too;
     None if it cannot be read. What only expires, such as a half-open connection, does not show."""
     try:
         _, _, tcp = handle.read("net/snmp").partition(b"\nTcp: ")
-        return tcp.partition(b"\nUdp: ")[0], handle.read("net/sockstat")
+        own, _ = sockstat.parse(handle.read("net/sockstat"), None, None)
+        return tcp.partition(b"\nUdp: ")[0], own.tcp_inuse, own.time_wait
     except ReadError:
         return None
 
@@ -32,10 +33,10 @@ def read_opened(handle: NetnsHandle) -> Hashable:
     ephemeral ports; None if it cannot be read. A socket that is only bound, later than it was opened, does not
     show."""
     try:
-        # Not the allocated and orphaned ones: these are numbers of the whole host.
-        own, _ = sockstat.parse(handle.read("net/sockstat"), None, None)
+        own, shared = sockstat.parse(handle.read("net/sockstat"), None, None)
         counters = netstat.parse(handle.read("net/snmp"), "Tcp")
         opened = tuple(counters.get(name) for name in _OPENED)
-        return *opened, own.used, own.tcp_inuse, own.time_wait, port_ranges.read(handle)
+        # That of the whole host is the only number that has those that are not connected.
+        return *opened, own.tcp_inuse, own.time_wait, shared.tcp_allocated, port_ranges.read(handle)
     except ReadError:
         return None
