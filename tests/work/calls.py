@@ -35,8 +35,9 @@ class CallCounter:
 
 
 def of_package(calls: Counter[tuple[str, str]], package: str) -> int:
-    """Return the calls in the files of one package."""
-    return sum(count for (file, _), count in calls.items() if f"/{package}/" in file)
+    """Return the calls in the files of one package, which is imported."""
+    (folder,) = sys.modules[package].__path__
+    return sum(count for (file, _), count in calls.items() if file.startswith(f"{folder}/"))
 
 
 def of_function(calls: Counter[tuple[str, str]], file: str, name: str) -> int:

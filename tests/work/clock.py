@@ -20,6 +20,8 @@ class VirtualClock:
         self.sleeps = 0
         self.ends: float | None = None
         """When EndOfRun is raised; None: never."""
+        self.on_sleep: Callable[[], object] = lambda: None
+        """What happens on the host while the program sleeps."""
         self.stopped = False
         """True: time does not pass, and a program that sleeps waits for what other threads do."""
         self._offset = 0.0
@@ -33,7 +35,7 @@ class VirtualClock:
         time.monotonic = time.perf_counter = self.now
         time.time = lambda: self._wall + self._offset
         # Work costs nothing, so a budget never delays it.
-        time.process_time = lambda: 0.0
+        time.process_time = time.thread_time = lambda: 0.0
         time.clock_gettime = lambda clock: (
             self._clocks[clock] + self._offset if clock in self._clocks else real(clock)
         )
@@ -47,6 +49,7 @@ class VirtualClock:
         """Let time pass."""
         self.sleeps += 1
         self._offset += seconds
+        self.on_sleep()
         if self.ends is not None and self.now() >= self.ends:
             raise EndOfRun
 

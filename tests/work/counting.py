@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -79,12 +83,23 @@ def count_agent() -> tuple[dict[str, float], dict[str, float]]:
             raise LabUnavailable("the processes of this host cannot be left out: /proc cannot be mounted")
         trace = Path(folder, "trace")
         tracing = [strace, "-f", "-qq", "-e", "signal=none", "-o", str(trace)] if strace else []
-        counts: dict[str, float] = json.loads(_output(lab.command([*tracing, *program])))
+        with _stopped(lab.pid):
+            counts: dict[str, float] = json.loads(_output(lab.command([*tracing, *program])))
         calls = system_calls(trace.read_text(errors="replace")) if strace else Counter[str]()
     if calls:
         counts["system calls"] = sum(calls.values()) / agent_work.COUNTED
     named = {name: round(total / agent_work.COUNTED, 1) for name, total in sorted(calls.items())}
     return {f"agent: {name}": round(number, 1) for name, number in counts.items()}, named
+
+
+@contextmanager
+def _stopped(pid: int) -> Iterator[None]:
+    """Stop the first process of the host: it wakes up by the real time, and a process that has run is read again."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def system_calls(trace: str) -> Counter[str]:
