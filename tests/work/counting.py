@@ -94,7 +94,7 @@ def count_agent() -> tuple[dict[str, float], dict[str, float]]:
 
 @contextmanager
 def _stopped(pid: int) -> Iterator[None]:
-    """Stop the first process of the host: it wakes up by the real time, and a process that has run is read again."""
+    """Stop the first process of the host: it wakes up by real time, and a process that has run is read again."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
