@@ -24,15 +24,20 @@ for _number, _default in (
 
 HERE = Path(__file__).parent
 PURE = (
-    *("assess", "fleet", "tunables", "ui", "sources/test_wire.py", "test_text.py"),
+    *("assess", "fleet", "guides", "tunables", "ui", "sources/test_wire.py", "test_text.py"),
     *("export/test_metrics.py", "export/test_rules.py", "export/test_web.py"),
     *("kernel/test_netlink.py", "kernel/test_netstat.py", "kernel/test_port_ranges.py", "kernel/test_softnet.py"),
     *("tuning/test_naming.py", "tuning/test_not_advised.py", "tuning/test_plan.py"),
-    *("test_docs.py", "test_faults.py", "test_format.py", "test_misuse.py", "test_plain_english.py"),
+    *("test_docs.py", "test_facts.py", "test_faults.py", "test_format.py", "test_log_lines.py", "test_misuse.py"),
+    *("test_plain_english.py", "test_port_lists.py"),
 )
-"""Folders and files of tests that do the same for every user: data in, words, pictures or an exit code out."""
-REAL = ("ui/test_on_a_terminal.py", "ui/test_experiment_screen.py", "ui/test_settings.py")
-"""Files in these folders that start sockmon, which reads the kernel."""
+"""Folders and files of tests that do the same for every user: data in, words, pictures or an exit code out; and
+the guides, which walk through labs in a user namespace whose root everyone is."""
+REAL = (
+    *("guides/test_as_an_ordinary_user.py", "guides/test_guide_verb.py", "guides/test_kept_walks.py"),
+    *("ui/test_on_a_terminal.py", "ui/test_experiment_screen.py", "ui/test_settings.py"),
+)
+"""Files in these folders that depend on who runs them: they read the kernel or files of that user."""
 PRIVILEGE = {"root_only", "unprivileged_only", "sees_everyone", "needs_userns", "needs_nft"}
 """Fixtures of tests that are not pure, wherever they are."""
 
