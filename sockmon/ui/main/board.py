@@ -63,9 +63,7 @@ class Board(Frame):
         self.acknowledged = Acknowledged()
         self._rows, self._needed_at = MIN_FOLDED_ROWS, 0.0
         self._height: int | None = None
-
-    def compose(self) -> ComposeResult:
-        yield Table(
+        self.table = Table(
             self._columns(160),
             lambda row: row.identity,
             id="readings",
@@ -75,7 +73,11 @@ class Board(Frame):
             flex=MIN_SUBJECT_CELLS,
             filterable=Filterable(READING, self._filter_values),
         )
-        yield TextLine(id="fold")
+        self.fold_line = TextLine(id="fold")
+
+    def compose(self) -> ComposeResult:
+        yield self.table
+        yield self.fold_line
 
     def show(self, view: View) -> None:
         """Draw the readings of a View."""
@@ -83,7 +85,7 @@ class Board(Frame):
         self._view = view
         self.acknowledged.update(view.whole)
         self._fold_to(view)
-        table: Table[Reading] = self.query_one("#readings", Table)
+        table = self.table
         table.empty = "no readings"
         if before is not self.several:
             table.choose_columns_again()
@@ -105,7 +107,7 @@ class Board(Frame):
             Text("  ").join(note for note in (*notes, all_hint(len(table.rows))) if note.plain),
             self.size.width,
         )
-        self.query_one("#fold", TextLine).show(line)
+        self.fold_line.show(line)
 
     def _counts(self, readings: Sequence[Reading]) -> Text:
         """Return `✖ 1 hit  ▲ 2 warning  ✔ 1 acknowledged  ● 5 ok`, the worst first, each in its colour."""
@@ -147,7 +149,7 @@ class Board(Frame):
 
     def on_resize(self) -> None:
         """Draw again: a folded board has no titles, and another part fits."""
-        self.query_one("#readings", Table).heading = not self._folded
+        self.table.heading = not self._folded
         self.call_after_refresh(self._show_again)
 
     def _show_again(self) -> None:

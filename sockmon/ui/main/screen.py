@@ -22,7 +22,6 @@ from sockmon.model.report import Reading
 from sockmon.model.severity import ALARMS
 from sockmon.ui import keys
 from sockmon.ui.context import app_context
-from sockmon.ui.filtering.filter import Filter
 from sockmon.ui.main.board import Board
 from sockmon.ui.main.header import CLOCK_WIDTH, StreamStatus, banner, clock, header_line
 from sockmon.ui.main.panes import PANES, Pane, View
@@ -77,27 +76,34 @@ class MainScreen(Screen[None]):
         """Inode of the network namespace that the panes show; 0: of all."""
         self._alarm_focused = False
         """Whether the focus was moved to the board once; later it stays where the user moves it."""
+        # What is drawn at each sample is kept here: a query looks at each widget.
+        self._header, self._banner, self._note = (TextLine(id=name) for name in ("header", "banner", "note"))
+        # The clock is a widget of its own: on an idle screen it is all that is sent.
+        self._clock = TextLine(id="clock")
+        self._board = Board()
+        self._panes = {pane.NAME: pane() for pane in PANES}
+        self._filter_line = FilterLine()
+        self._composed = False
 
     def compose(self) -> ComposeResult:
-        sockets, processes, ports, conntrack, namespaces = (pane() for pane in PANES)
+        sockets, processes, ports, conntrack, namespaces = self._panes.values()
         with Horizontal(id="top"):
-            yield TextLine(id="header")
-            # The clock is a widget of its own: on an idle screen it is all that is sent.
-            yield TextLine(id="clock")
-        yield TextLine(id="banner")
+            yield self._header
+            yield self._clock
+        yield self._banner
         if self._lab_intro:
             yield TextLine(id="lab-scenario")
             yield TextLine(id="lab-hint")
-        yield Board()
+        yield self._board
         with Horizontal(id="tabs"):
             for pane in PANES:
                 yield Tab(pane)
-            yield TextLine(id="note")
+            yield self._note
         with Vertical(id="panes"):
             yield Horizontal(sockets, processes, classes="row")
             yield Horizontal(ports, conntrack, classes="row", id="lower")
             yield Horizontal(namespaces, classes="row", id="namespaces-row")
-        yield FilterLine()
+        yield self._filter_line
         yield Static("The terminal is too small.\nsockmon needs 50 × 12.", id="small", markup=False)
         yield Footer(show_command_palette=False)
 
@@ -122,12 +128,12 @@ class MainScreen(Screen[None]):
         first = spaces[0] if spaces else None
         if len(spaces) > 1 and self._chosen:
             if chosen := find_netns(assessment.snapshot, self._chosen):
-                return View(assessment.of(chosen.inode), chosen, self._filter, assessment, chosen=True)
+                return View(assessment.of(chosen.inode), chosen, self._filter_line.filter, assessment, chosen=True)
             name = self._view.netns.name if self._view and self._view.netns else "this network namespace"
             app_context(self).show_message(f"{name} is not sampled any more: the panes show all namespaces")
             self._chosen = 0
             app_context(self).ask(WatchNetns(0))
-        return View(assessment, first, self._filter, assessment)
+        return View(assessment, first, self._filter_line.filter, assessment)
 
     def _choose(self, inode: int) -> None:
         """Let the panes show one network namespace, which the agent then samples fully; 0: all."""
@@ -145,7 +151,7 @@ class MainScreen(Screen[None]):
         if alarmed and not self._alarm_focused:
             self._alarm_focused = True
             if not app_context(self).key_was_pressed:
-                self.query_one("#readings", Table).focus()
+                self._board.table.focus()
 
     @property
     def chosen_netns(self) -> int:
@@ -163,24 +169,23 @@ class MainScreen(Screen[None]):
 
     def answer(self, detail: Detail) -> None:
         """Pass the answer to the panes: one of them may have asked."""
-        for pane in self.query(Pane):
+        for pane in self._panes.values():
             pane.answer(detail)
 
     def show_status(self, status: StreamStatus) -> None:
         """Show the state of the stream."""
         self._status = status
-        if not self.query("#clock"):
+        if not self._clock.is_mounted:
             # Lines inside containers are mounted last.
             return
         snapshot = self._view.whole.snapshot if self._view else None
         chosen = self._view.netns if self._view and self._view.chosen else None
         line = header_line(snapshot, status, self.size.width - CLOCK_WIDTH, chosen)
-        self.query_one("#header", TextLine).show(line)
-        self.query_one("#clock", TextLine).show(clock(snapshot))
+        self._header.show(line)
+        self._clock.show(clock(snapshot))
         warning = banner(snapshot, status)
-        strip = self.query_one("#banner", TextLine)
-        strip.set_class(bool(warning), "-shown")
-        strip.show(Text(warning))
+        self._banner.set_class(bool(warning), "-shown")
+        self._banner.show(Text(warning))
 
     def _draw_soon(self) -> None:
         """Draw once after the next layout."""
@@ -191,24 +196,30 @@ class MainScreen(Screen[None]):
     def _draw(self) -> None:
         self._drawing = False
         # A screen that is being closed has lost its panes already.
-        if self._view is None or not self.query(Board):
+        if self._view is None or not self._board.is_attached:
             return
         # A sample may come before the widgets are composed, and after the end of a recording no other follows.
-        if not self.query("#fold") or not all(pane.query(Table) for pane in self.query(Pane)):
+        if not self._is_composed():
             self._draw_soon()
             return
         if self._lab_intro:
             scenario, _, hint = self._lab_intro.partition("\n")
             self.query_one("#lab-scenario", TextLine).show(Text.assemble((scenario, "muted")))
             self.query_one("#lab-hint", TextLine).show(Text.assemble(("→ ", "faint"), (hint, "accent")))
-        self.query_one(Board).show(self._view)
-        for pane in self.query(Pane):
+        self._board.show(self._view)
+        for pane in self._panes.values():
             if pane.region or self._current == pane.NAME:
                 pane.name_place(pane.place(self._view))
                 pane.show(self._view)
-        strip = self.query_one("#note", TextLine)
-        strip.show(self.query_one(f"#{self._current}", Pane).note_within(strip.content_size.width))
+        self._note.show(self._panes[self._current].note_within(self._note.content_size.width))
         self._focus_first_alarm(self._view.whole)
+
+    def _is_composed(self) -> bool:
+        """Return whether all that is drawn is mounted: tables inside of panes are mounted last."""
+        if not self._composed:
+            drawn = [self._board.table, self._board.fold_line, *(pane.tables[-1] for pane in self._panes.values())]
+            self._composed = all(widget.is_mounted for widget in drawn)
+        return self._composed
 
     def on_resize(self, event: Resize) -> None:
         if self._status:
@@ -225,7 +236,7 @@ class MainScreen(Screen[None]):
 
     def _mark_current(self) -> None:
         self.set_class(self._current == NamespacesPane.NAME, "-fifth")
-        for pane in self.query(Pane):
+        for pane in self._panes.values():
             current = self._current == pane.NAME
             pane.set_class(current, "-current")
             self.query_one(f"#tab-{pane.NAME}", Tab).set_class(current, "-current")
@@ -239,10 +250,10 @@ class MainScreen(Screen[None]):
             app_context(self).show_message("there is one network namespace, which all panes show", "information")
             return
         self.remove_class("-board")
-        self.query_one(Board).apply_fold()
+        self._board.apply_fold()
         self._current = name
         self._mark_current()
-        tables = self.query_one(f"#{name}", Pane).query(Table)
+        tables = self._panes[name].query(Table)
         next((each for each in tables if each.count), tables.first()).focus()
 
     def action_process_states(self) -> None:
@@ -261,7 +272,7 @@ class MainScreen(Screen[None]):
             return
         if self._single_pane:
             names = [pane.NAME for pane in PANES if pane is not NamespacesPane or self.has_class("-several")]
-            from_board = self.query_one("#readings", Table).has_focus and not self.has_class("-board")
+            from_board = self._board.table.has_focus and not self.has_class("-board")
             self.action_pane(names[(names.index(self._current) + step * (not from_board)) % len(names)])
         elif step > 0:
             self.focus_next(Table)
@@ -270,7 +281,7 @@ class MainScreen(Screen[None]):
 
     def _next_in_pane(self, step: int) -> bool:
         """Focus the next table of a pane that has several below each other; return False if there is none."""
-        tables = self.query_one(f"#{self._current}", Pane).tables_in_turn()
+        tables = self._panes[self._current].tables_in_turn()
         if self.focused not in tables:
             return False
         at = tables.index(self.focused) + step
@@ -293,13 +304,13 @@ class MainScreen(Screen[None]):
 
     def action_zoom(self) -> None:
         """Show the current pane alone, or all panes again; of the sockets pane open the list of all sockets."""
-        pane = self.query_one(f"#{self._current}", Pane)
+        pane = self._panes[self._current]
         if isinstance(pane, SocketsPane) and app_context(self).source.live and not self.has_class("-zoom"):
             app_context(self).open(pane.every_socket)
             return
         self.remove_class("-board")
         self.toggle_class("-zoom")
-        if self.query_one("#readings", Table).has_focus:
+        if self._board.table.has_focus:
             self.query_one(f"#{self._current} Table", Table).focus()
         self._draw_soon()
 
@@ -308,8 +319,8 @@ class MainScreen(Screen[None]):
         self.remove_class("-zoom")
         self.toggle_class("-board")
         whole = self.has_class("-board")
-        self.query_one(Board).apply_fold()
-        (self.query_one("#readings", Table) if whole else self.query_one(f"#{self._current} Table", Table)).focus()
+        self._board.apply_fold()
+        (self._board.table if whole else self.query_one(f"#{self._current} Table", Table)).focus()
         self._draw_soon()
 
     def back(self) -> bool:
@@ -329,14 +340,6 @@ class MainScreen(Screen[None]):
         return False
 
     # Filter
-
-    @property
-    def _filter_line(self) -> FilterLine:
-        return self.query_one(FilterLine)
-
-    @property
-    def _filter(self) -> Filter:
-        return self._filter_line.filter if self.query(FilterLine) else Filter()
 
     def action_filter(self) -> None:
         """Open the filter line."""
@@ -383,7 +386,7 @@ class MainScreen(Screen[None]):
         if reading is None or self._view is None:
             app.show_message("no alarm under the cursor: move it to an alarm of the board", "information")
             return
-        taken = self.query_one(Board).acknowledged.toggle(reading, self._view.whole)
+        taken = self._board.acknowledged.toggle(reading, self._view.whole)
         text = "acknowledged until it gets worse or ends" if taken else "no longer acknowledged"
         subject = subject_in(reading, self._view.has_several)
         app.show_message(f"{TITLES[reading.ceiling]} {subject}: {text}", "information")

@@ -124,11 +124,11 @@ class HoldApp(App[None]):
         if not self.screen_stack or not self.screen.is_mounted:
             return
         hold = self.helper_session.hold
-        bars = self.screen.query(HoldBar)
-        if hold.shown and not bars:
-            self.screen.mount(HoldBar(hold, keys.effective(self.keys)))
-        for bar in bars:
+        bar = next((child for child in self.screen.children if isinstance(child, HoldBar)), None)
+        if bar is not None:
             bar.draw()
+        elif hold.shown:
+            self.screen.mount(HoldBar(hold, keys.effective(self.keys)))
         if hold.pending or hold.ended:
             self._countdown.resume()
         else:

@@ -84,12 +84,12 @@ class ConntrackPane(Pane):
 
     NAME, TITLE, NUMBER = "conntrack", "Conntrack", 4
 
-    def compose(self) -> ComposeResult:
+    def __init__(self) -> None:
+        super().__init__()
         self._view: View | None = None
         self._reading: Reading | None = None
-        yield TextLine(id="fill")
-        yield TextLine(id="losses")
-        yield Table(
+        self._fill, self._losses = TextLine(id="fill"), TextLine(id="losses")
+        self._entries = Table(
             columns(60),
             lambda line: line.name,
             id="entries",
@@ -97,9 +97,18 @@ class ConntrackPane(Pane):
             default_order="entries",
             filterable=Filterable(KNOWN, _filter_values),
         )
-        yield Tops(id="tops")
-        yield TextLine(id="entries-heading")
-        yield Trend(id="entries-trend")
+        self.tables = (self._entries,)
+        self._tops = Tops(id="tops")
+        self._heading = TextLine(id="entries-heading")
+        self._trend = Trend(id="entries-trend")
+
+    def compose(self) -> ComposeResult:
+        yield self._fill
+        yield self._losses
+        yield self._entries
+        yield self._tops
+        yield self._heading
+        yield self._trend
 
     def on_resize(self) -> None:
         """Another size has more or fewer lines for the plot."""
@@ -116,8 +125,7 @@ class ConntrackPane(Pane):
         conntrack = view.netns.conntrack if view.netns else None
         readings = view.assessment.report.readings
         self._reading = next((row for row in readings if row.ceiling == "conntrack-table"), None)
-        table: Table[EntryRow] = self.query_one("#entries", Table)
-        usage, losses = self.query_one("#fill", TextLine), self.query_one("#losses", TextLine)
+        table, usage, losses = self._entries, self._fill, self._losses
         if conntrack is None:
             why = view.missing("conntrack") or "not read yet"
             usage.show(Text.assemble(("? ", "sev-unknown"), why))
@@ -136,10 +144,6 @@ class ConntrackPane(Pane):
         notes = () if self._tops.display else self.filter_notes(view)
         self.set_note(*notes, _unreplied(conntrack), view.aged(conntrack.table_at))
 
-    @property
-    def _tops(self) -> Tops:
-        return self.query_one(Tops)
-
     def _show_tops(self, view: View, conntrack: Conntrack | None) -> int:
         """Show who fills the table, if this pane is zoomed; return the lines that it needs."""
         tops = conntrack.tops if conntrack else None
@@ -150,25 +154,23 @@ class ConntrackPane(Pane):
 
     def filter_notes(self, view: View) -> Iterator[Text]:
         """Yield the notes of the table of entries; those of the tops are in their frames."""
-        table = self.query_one("#entries", Table)
-        yield Text(table.listed.ignored_terms, "sev-warning")
-        yield Text(table.matching, "accent")
+        yield Text(self._entries.listed.ignored_terms, "sev-warning")
+        yield Text(self._entries.matching, "accent")
 
     def tables_in_turn(self) -> list[Widget]:
         """Return the table of entries, and the tops if they are shown."""
         if not self._tops.display:
             return []
-        return [self.query_one("#entries"), *(table for table in self._tops.query(TopTable) if table.display)]
+        return [self._entries, *(table for table in self._tops.query(TopTable) if table.display)]
 
     def _show_trend(self, view: View, conntrack: Conntrack | None, rows: int, tops_lines: int) -> None:
         """Use the lines that the tables leave empty for the entries over time, if there are enough of them."""
-        table, plot = self.query_one("#entries", Table), self.query_one("#entries-trend", Trend)
+        table, plot, heading = self._entries, self._trend, self._heading
         table_lines = max(rows, 1) + 1
         room = self.size.height - LINES_ABOVE_TABLE - table_lines - tops_lines - 1
         shown = conntrack is not None and room >= MIN_PLOT_LINES
         table.styles.height = min(table_lines, MAX_ENTRY_LINES) if tops_lines else table_lines if shown else None
         self._tops.styles.height = tops_lines if shown else "1fr"
-        heading = self.query_one("#entries-heading", TextLine)
         heading.display = plot.display = shown
         if conntrack is None or view.netns is None or not shown:
             return

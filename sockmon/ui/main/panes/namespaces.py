@@ -211,8 +211,9 @@ class NamespacesPane(Pane):
 
     NAME, TITLE, NUMBER = "namespaces", "Namespaces", 5
 
-    def compose(self) -> ComposeResult:
-        yield Table(
+    def __init__(self) -> None:
+        super().__init__()
+        self._table = Table(
             columns(160),
             lambda row: row.netns.inode,
             id="namespace-table",
@@ -221,13 +222,17 @@ class NamespacesPane(Pane):
             default_order="nearest limit",
             filterable=Filterable(NETNS, _filter_values),
         )
+        self.tables = (self._table,)
+
+    def compose(self) -> ComposeResult:
+        yield self._table
 
     def place(self, view: View) -> str:
         """Return nothing: it always shows all."""
         return ""
 
     def show(self, view: View) -> None:
-        table: Table[NamespaceRow] = self.query_one("#namespace-table", Table)
+        table = self._table
         table.empty = "one network namespace: all panes show it"
         table.set_filter(view.filter)
         table.show(namespace_rows(view) if view.has_several else ())

@@ -127,11 +127,13 @@ class Pane(Frame):
     def __init__(self) -> None:
         title = Content.assemble((f"{self.NUMBER}", "bold"), f" {self.TITLE}")
         super().__init__(title, id=self.NAME, classes="pane")
+        self.tables: tuple[Table[Any], ...] = ()
+        """The tables that are always there, from top to bottom."""
         self._place = ""
 
     def on_mount(self) -> None:
         super().on_mount()
-        for table in reversed(self.query(Table)):
+        for table in reversed(self.tables):
             self._name_order(table)
 
     @on(Table.Passed)
@@ -159,7 +161,7 @@ class Pane(Frame):
         """Name in the title the network namespaces that are shown; empty: there is only one."""
         if place != self._place:
             self._place = place
-            self._name_order(self.query(Table).first())
+            self._name_order(self.tables[0])
 
     def place(self, view: View) -> str:
         """Return which network namespaces are shown; empty if there is only one."""
@@ -185,13 +187,12 @@ class Pane(Frame):
 
     def filter_notes(self, view: View) -> Iterator[Text]:
         """Yield which terms of the filter the tables ignore, and how many rows match."""
-        tables = list(self.query(Table))
-        ignored = list(dict.fromkeys(table.listed.ignored_terms for table in tables if view.filter))
+        ignored = list(dict.fromkeys(table.listed.ignored_terms for table in self.tables if view.filter))
         if len(ignored) == 1:
             yield Text(ignored[0], "sev-warning")
         else:
-            for table in tables:
+            for table in self.tables:
                 if table.listed.ignored_terms:
                     yield Text(f"{table.id} {table.listed.ignored_terms}", "sev-warning")
-        if len(tables) == 1:
-            yield Text(tables[0].matching, "accent")
+        if len(self.tables) == 1:
+            yield Text(self.tables[0].matching, "accent")

@@ -87,9 +87,10 @@ class PortsPane(Pane):
 
     NAME, TITLE, NUMBER = "ports", "Ports", 3
 
-    def compose(self) -> ComposeResult:
-        yield TextLine(id="range")
-        yield Table(
+    def __init__(self) -> None:
+        super().__init__()
+        self._range = TextLine(id="range")
+        self._groups = Table(
             group_columns(80),
             _group_key,
             id="groups",
@@ -98,7 +99,7 @@ class PortsPane(Pane):
             default_order="used",
             filterable=Filterable(GROUP, _group_filter_values),
         )
-        yield Table(
+        self._queues = Table(
             queue_columns(80),
             _queue_key,
             id="queues",
@@ -107,19 +108,23 @@ class PortsPane(Pane):
             default_order="usage",
             filterable=Filterable(LISTENER, _listener_filter_values),
         )
+        self.tables = (self._groups, self._queues)
+
+    def compose(self) -> ComposeResult:
+        yield self._range
+        yield from self.tables
 
     def show(self, view: View) -> None:
         self._show_groups(view)
         self._show_queues(view)
-        filtered = self.query_one("#groups", Table).listed.filtered
+        filtered = self._groups.listed.filtered
         read = [netns.ports for netns in view.shown if netns.ports]
         oldest = min((ports.at for ports in read), default=None)
         rest = Text() if filtered else _groups_left_out(read)
         self.set_note(*self.filter_notes(view), rest, view.aged(oldest))
 
     def _show_groups(self, view: View) -> None:
-        table: Table[GroupRow] = self.query_one("#groups", Table)
-        summary = self.query_one("#range", TextLine)
+        table, summary = self._groups, self._range
         read = [netns for netns in view.shown if netns.ports]
         if not read and len(view.shown) <= 1:
             why = view.missing("ports", "sock_diag") or _why_unread(view)
@@ -133,7 +138,7 @@ class PortsPane(Pane):
         table.show(_group_rows(view, read))
 
     def _show_queues(self, view: View) -> None:
-        table: Table[ListenerRow] = self.query_one("#queues", Table)
+        table = self._queues
         read = [netns for netns in view.shown if netns.listeners is not None]
         if not read:
             table.empty = f"? {view.missing('listeners', 'sock_diag') or 'not read yet'}"

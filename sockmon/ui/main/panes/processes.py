@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -164,9 +164,7 @@ class ProcessesPane(Pane):
         self._matrix: StateMatrix | None = None
         """What is shown instead of the limits; None: the limits."""
         self._view: View | None = None
-
-    def compose(self) -> ComposeResult:
-        yield Table(
+        self._table: Table[Any] = Table(
             columns(80),
             _identity,
             id="process-table",
@@ -175,11 +173,15 @@ class ProcessesPane(Pane):
             default_order="headroom",
             filterable=Filterable(PROCESS, _filter_values),
         )
+        self.tables = (self._table,)
+
+    def compose(self) -> ComposeResult:
+        yield self._table
 
     def toggle_states(self) -> None:
         """Show a column for each TCP state, or the limits again."""
         self._matrix = None if self._matrix else StateMatrix()
-        table = self.query_one("#process-table", Table)
+        table = self._table
         table.listed.default_order = "sockets" if self._matrix else "headroom"
         # Rows of the other kind do not have these columns.
         table.show(())
@@ -195,7 +197,7 @@ class ProcessesPane(Pane):
         if self._matrix is None or self._view is None or not isinstance(detail, ProcessStatesDetail):
             return
         if self._matrix.take(detail):
-            self.query_one("#process-table", Table).show_columns(self._matrix.columns)
+            self._table.show_columns(self._matrix.columns)
         self.show(self._view)
 
     def show(self, view: View) -> None:
@@ -203,7 +205,7 @@ class ProcessesPane(Pane):
         if self._matrix:
             self._show_states(view, self._matrix)
             return
-        table: Table[ProcessRow] = self.query_one("#process-table", Table)
+        table: Table[ProcessRow] = self._table
         processes = view.assessment.snapshot.processes
         if processes is None:
             table.empty = view.missing("processes") or "not read yet"
@@ -217,7 +219,7 @@ class ProcessesPane(Pane):
         self.set_note(*self.filter_notes(view), coverage, view.aged(processes.owners_at))
 
     def _show_states(self, view: View, matrix: StateMatrix) -> None:
-        table: Table[StateRow] = self.query_one("#process-table", Table)
+        table: Table[StateRow] = self._table
         app = app_context(self)
         matrix.request(app, view)
         table.empty = matrix.why_empty(view)

@@ -91,16 +91,22 @@ class SocketsPane(Pane):
 
     NAME, TITLE, NUMBER = "sockets", "Sockets", 1
 
-    def compose(self) -> ComposeResult:
+    def __init__(self) -> None:
+        super().__init__()
         self._netns = 0
-        yield Table(
+        self._states = Table(
             columns(40),
             lambda row: row.name,
             id="states",
             columns_for=columns,
             filterable=Filterable(KNOWN, _filter_values),
         )
-        yield TextLine(id="opens")
+        self._opens = TextLine(id="opens")
+        self.tables = (self._states,)
+
+    def compose(self) -> ComposeResult:
+        yield self._states
+        yield self._opens
 
     @property
     def every_socket(self) -> SocketsPlace:
@@ -110,7 +116,7 @@ class SocketsPane(Pane):
     def show(self, view: View) -> None:
         # The list begins with what the numbers count.
         self._netns = view.netns.inode if view.netns and len(view.shown) == 1 else 0
-        table: Table[StateRow] = self.query_one("#states", Table)
+        table = self._states
         if view.netns is None:
             table.empty = view.missing("netns") or "no network namespace could be read"
             table.show(())
@@ -121,7 +127,7 @@ class SocketsPane(Pane):
             table.empty = view.missing("states", "sock_diag") or "not read yet"
         table.set_filter(view.filter)
         table.show(lines)
-        self.query_one("#opens", TextLine).show(_open_rates(view))
+        self._opens.show(_open_rates(view))
         age = view.aged(states.at if states else None)
         self.set_note(*self.filter_notes(view), _partial(view), age)
 
