@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import ChainMap, Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TypeVar, cast
 
 from msgspec.structs import fields, replace
 
@@ -21,8 +20,6 @@ from sockmon.model.report import Reading, Report
 from sockmon.model.severity import URGENCY
 from sockmon.model.snapshot import Missing, Netns, Snapshot
 
-K = TypeVar("K")
-V = TypeVar("V")
 HOST_CEILINGS = tuple(row for row in CEILINGS if not row.of_netns)
 NETNS_CEILINGS = tuple(row for row in CEILINGS if row.of_netns)
 OTHERS_MAX_OK = 1
@@ -147,18 +144,13 @@ def _joined(snapshot: Snapshot, host: Assessment, own: Assessment) -> Assessment
     return dataclasses.replace(
         own,
         snapshot=snapshot,
-        gauges=_both(own.gauges, host.gauges),
+        gauges={**host.gauges, **own.gauges},
         series={**host.series, **own.series},
         rates={**host.rates, **own.rates},
-        queries=_both(own.queries, host.queries),
+        queries={**host.queries, **own.queries},
         since={**host.since, **own.since},
         first_known=host.first_known | own.first_known,
     )
-
-
-def _both(own: Mapping[K, V], host: Mapping[K, V]) -> Mapping[K, V]:
-    """Return a view of two mappings, without a copy: a host has thousands of processes."""
-    return ChainMap(cast(dict[K, V], own), cast(dict[K, V], host))
 
 
 def _alone(snapshot: Snapshot, host: Assessment, own: Assessment) -> Assessment:

@@ -43,6 +43,8 @@ class TimeSeries:
 def resample(points: Sequence[Point], begin: float, end: float, count: int) -> list[float]:
     """Return `count` values (2 or more), evenly spaced in time from `begin` to `end`; `points` has at least
     one."""
+    if len(points) <= 2 and points[0].value == points[-1].value:
+        return [points[0].value] * count
     step = (end - begin) / (count - 1)
     return [value_at(points, begin + index * step) for index in range(count)]
 

@@ -72,6 +72,7 @@ class Board(Frame):
             row_span=reason_span,
             flex=MIN_SUBJECT_CELLS,
             filterable=Filterable(READING, self._filter_values),
+            shown=self._shown,
         )
         self.fold_line = TextLine(id="fold")
 
@@ -114,6 +115,19 @@ class Board(Frame):
         open_ = [row for row in readings if row not in self.acknowledged]
         taken = len(readings) - len(open_)
         return count_line(open_, f"{MARK} {taken} acknowledged" if taken else "")
+
+    def _shown(self, reading: Reading) -> object:
+        """Return what the columns show of a reading: not its evidence, which has other numbers each second."""
+        numbers = (reading.used, reading.limit, reading.ratio, reading.rate, reading.eta_seconds)
+        return (
+            *(reading.identity, reading.severity, numbers, reading.warning, reading.critical),
+            reason_span(reading),
+            reading in self.acknowledged,
+            self.tendency(reading),
+            self._owner(reading),
+            self.trend(reading).plain if self.table.shows("TREND") else "",
+            *(reading.netns and reading.netns.name, reading.name),
+        )
 
     def _filter_values(self, reading: Reading) -> RowValues:
         return reading_values(reading, self._view.whole) if self._view else {}
@@ -163,9 +177,14 @@ class Board(Frame):
     def subject(self, reading: Reading, owner: bool) -> Text:
         """Return the subject of the reading; of a port group with its largest owner, if it is known."""
         text = Text(reading.subject, alarm_style(reading))
+        found = self._owner(reading) if owner else ""
+        return text.append(f" {found}", alarm_style(reading) or "muted") if found else text
+
+    def _owner(self, reading: Reading) -> str:
+        """Return the largest owner of a port group; empty if it is not known."""
         query = self._view.whole.part_of(reading).queries.get(reading.key) if self._view else None
-        found = largest_owner(query, self._view.whole.snapshot) if self._view and owner else None
-        return text.append(f" {process_label(found)}", alarm_style(reading) or "muted") if found else text
+        found = largest_owner(query, self._view.whole.snapshot) if self._view else None
+        return process_label(found) if found else ""
 
     def subject_within(self, reading: Reading, room: int) -> Text:
         """Return the subject in `room` cells, behind its network namespace if there are several."""

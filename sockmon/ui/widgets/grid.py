@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, ClassVar, Generic
+from typing import Any, ClassVar, Generic, NamedTuple
 
 from rich.segment import Segment
 from rich.style import Style
@@ -20,6 +20,16 @@ from sockmon.ui.widgets.rows import Rows
 CURSOR = "▸"
 UNKNOWN_WIDTH = 10_000
 """Width until the first layout: all columns fit."""
+
+
+class _Line(NamedTuple):
+    """A line as it was drawn last."""
+
+    made_of: object
+    """What its cells depend on; None if that is not known."""
+    looks: object
+    """Its text and styles."""
+    strip: Strip
 
 
 class Grid(CursorList, Generic[Row]):
@@ -40,10 +50,12 @@ class Grid(CursorList, Generic[Row]):
         flex: int = 10,
         default_order: str = "",
         filterable: Filterable | None = None,
+        shown: Callable[[Row], object] | None = None,
     ) -> None:
         """`columns_for` returns the columns for a width; `row_span` may return one text for a row, which replaces
         its cells from the first of some columns on; `flex` is the minimum width of the column that takes the rest;
-        `default_order` names the order in which rows come; `filterable` is what the filter knows about them."""
+        `default_order` names the order in which rows come; `filterable` is what the filter knows about them;
+        `shown` returns all that the cells of a row depend on: a row is formatted again only if that differs."""
         super().__init__(id=id, classes=classes)
         self.columns = tuple(columns)
         self._columns_for = columns_for
@@ -56,13 +68,18 @@ class Grid(CursorList, Generic[Row]):
         """The rows that are shown, filtered and sorted."""
         self.cursor = 0
         self._cursor_key: Hashable | None = None
+        self._shown = shown
+        self.formatted = 0
+        """How many lines were formatted so far."""
         self._skip = 0
         """Number of columns scrolled away to the left."""
         self._column_layout = ColumnLayout(self.columns, UNKNOWN_WIDTH, flex)
+        self._visible: ColumnWidths[Row] = self._column_layout.view(0)
         self._lines: list[Strip] = []
         self._drawn_for: Any = None
         """What the lines depend on besides the rows; if it changes, all are drawn again."""
-        self._strips: dict[Hashable, tuple[Any, Strip]] = {}
+        self._drawn: dict[Hashable, _Line] = {}
+        """The visible lines by name."""
         self._base_style = Style()
 
     @property
@@ -85,7 +102,7 @@ class Grid(CursorList, Generic[Row]):
     def show_columns(self, columns_for: Callable[[int], Sequence[Column[Row]]]) -> None:
         """Show other columns, and sort by none that is gone."""
         self._columns_for = columns_for
-        self.columns = tuple(columns_for(self._drawable_size.width - self._gutter))
+        self.columns = tuple(columns_for(self.columns_width))
         if self.listed.column and not any(map(self.listed.is_sorted_by, self.columns)):
             self.listed.sort_by(None, None)
         # The columns are chosen with the next drawing.
@@ -128,26 +145,32 @@ class Grid(CursorList, Generic[Row]):
         """Return the visible lines; a line whose content is unchanged is the same object as before."""
         depends = self._draw_inputs()
         if depends != self._drawn_for:
-            self._strips = {}
+            self._drawn = {}
             self._drawn_for = depends
             # Textual needs as long for it as for a row, and it depends on theme and focus alone.
             self._base_style = self.rich_style
             self._choose_columns()
-        fresh: dict[Hashable, tuple[Any, Strip]] = {}
-        shown = self._column_layout.view(self._skip)
-        lines: list[Strip] = []
+        fresh: dict[Hashable, _Line] = {}
         for y in range(self.size.height):
-            name, cells, style = self._line_content(y, shown)
-            content = (style, *(signature(cell) for cell in cells))
-            old = self._strips.get(name)
-            line = old[1] if old and old[0] == content else self._strip(cells, shown, style)
-            fresh[name] = (content, line)
-            lines.append(line)
-        self._strips = fresh
-        return lines
+            name, made_of = self._line_inputs(y)
+            old = self._drawn.get(name)
+            if old is None or made_of is None or old.made_of != made_of:
+                fresh[name] = self._format(y, made_of, old)
+            else:
+                fresh[name] = old
+        self._drawn = fresh
+        return [line.strip for line in fresh.values()]
 
-    def _strip(self, cells: Cells, shown: ColumnWidths[Row], style: Style) -> Strip:
-        widths = [(column.align, width) for column, width in shown]
+    def _format(self, y: int, made_of: object, old: _Line | None) -> _Line:
+        """Return a line; its strip is that of the old line if that looks the same."""
+        self.formatted += 1
+        cells, style = self._line_content(y)
+        looks = (style, *(signature(cell) for cell in cells))
+        same = old is not None and old.looks == looks
+        return _Line(made_of, looks, old.strip if old is not None and same else self._strip(cells, style))
+
+    def _strip(self, cells: Cells, style: Style) -> Strip:
+        widths = [(column.align, width) for column, width in self._visible]
         mark = None
         if self._gutter:
             mark = Segment(CURSOR if style is not self._base_style else " ", style)
@@ -159,7 +182,7 @@ class Grid(CursorList, Generic[Row]):
         return int(self.app.native_ansi_color)
 
     def _choose_columns(self) -> None:
-        width = self._drawable_size.width - self._gutter
+        width = self.columns_width
         if self._columns_for:
             self.columns = tuple(self._columns_for(width))
             # The order stays, also if this width has no column for it.
@@ -167,22 +190,45 @@ class Grid(CursorList, Generic[Row]):
             self.listed.column = next(same, self.listed.column)
         self._column_layout = ColumnLayout(self.columns, width, self._flex, self.heading)
         self._skip = min(self._skip, self._column_layout.max_skip)
+        self._visible = self._column_layout.view(self._skip)
 
-    def _line_content(self, y: int, shown: ColumnWidths[Row]) -> tuple[Hashable, Cells, Style]:
-        """Return name, cells and style of a line; lines of the same name may reuse a strip."""
-        if self.heading and y == 0:
-            return "heading", self._titles(shown) if self.arranged else (), self._base_style
+    @property
+    def columns_width(self) -> int:
+        """The cells that the columns share."""
+        return self._drawable_size.width - self._gutter
+
+    def shows(self, title: str) -> bool:
+        """Return whether the column of that title is visible."""
+        return any(column.title == title for column, _ in self._visible)
+
+    def _line_inputs(self, y: int) -> tuple[Hashable, object]:
+        """Return the name of a line, and what it is made of besides `_draw_inputs`; None if that is not known."""
         index = y - self.heading + self.scroll_offset.y
+        if self.heading and y == 0:
+            sorted_by = self.listed.column.title if self.listed.column else ""
+            return "heading", (bool(self.arranged), sorted_by, self.listed.arrow)
         if not self.arranged and index == 0:
-            return "empty", (Text(self.why_empty, style="muted"),), self._base_style
+            return "empty", self.why_empty
         if index >= len(self.arranged):
-            return ("blank", y), (), self._base_style
-        return (y,), self._cells(self.arranged[index], shown), self._row_style(index)
+            return ("blank", y), ""
+        made_of = self._shown(self.arranged[index]) if self._shown else None
+        return (y,), made_of and (made_of, index == self.cursor)
 
-    def _cells(self, row: Row, shown: ColumnWidths[Row]) -> Cells:
+    def _line_content(self, y: int) -> tuple[Cells, Style]:
+        """Return the cells of a line and its style."""
+        index = y - self.heading + self.scroll_offset.y
+        if self.heading and y == 0:
+            return self._titles() if self.arranged else (), self._base_style
+        if not self.arranged and index == 0:
+            return (Text(self.why_empty, style="muted"),), self._base_style
+        if index >= len(self.arranged):
+            return (), self._base_style
+        return self._cells(self.arranged[index]), self._row_style(index)
+
+    def _cells(self, row: Row) -> Cells:
         titles, text = (self._row_span(row) if self._row_span else None) or ((), None)
         cells: list[Text | str] = []
-        for column, width in shown:
+        for column, width in self._visible:
             if text is not None and column.title in titles:
                 return (*cells, text)
             cells.append(column.cell(row, width))
@@ -196,9 +242,9 @@ class Grid(CursorList, Generic[Row]):
             return self._base_style + Style(bold=True, underline=True)
         return self._base_style + Style(bgcolor=self.get_component_rich_style("table--cursor").bgcolor)
 
-    def _titles(self, shown: ColumnWidths[Row]) -> Cells:
+    def _titles(self) -> Cells:
         cells: list[Text | str] = []
-        for column, width in shown:
+        for column, width in self._visible:
             chosen = self.listed.is_sorted_by(column)
             title = column.title[: width - 1] + self.listed.arrow if chosen else column.title
             style = "accent" if isinstance(column, HiddenMark) else "column-sorted" if chosen else "column"

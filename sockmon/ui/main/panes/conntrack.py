@@ -96,6 +96,7 @@ class ConntrackPane(Pane):
             columns_for=columns,
             default_order="entries",
             filterable=Filterable(KNOWN, _filter_values),
+            shown=lambda line: line,
         )
         self.tables = (self._entries,)
         self._tops = Tops(id="tops")

@@ -221,6 +221,7 @@ class NamespacesPane(Pane):
             flex=16,
             default_order="nearest limit",
             filterable=Filterable(NETNS, _filter_values),
+            shown=_shown,
         )
         self.tables = (self._table,)
 
@@ -244,6 +245,13 @@ class NamespacesPane(Pane):
         """Return the choice of this namespace, with the pane that shows its nearest limit."""
         pane = PANE_OF_CEILING.get(row.nearest.ceiling, "sockets") if row.nearest else "sockets"
         return ChooseNetns(row.netns.inode, pane)
+
+
+def _shown(row: NamespaceRow) -> object:
+    netns, nearest = row.netns, row.nearest
+    reading = nearest and (nearest.ceiling, nearest.severity, nearest.ratio, nearest.warning, nearest.critical)
+    numbers = (row.processes, _sockets_used(row), _entries(row), row.ports, netns.listeners is None, row.queue)
+    return netns.name, netns.runtime, netns.kind, numbers, reading, in_steps(row.age), row.chosen
 
 
 def _filter_values(row: NamespaceRow) -> RowValues:

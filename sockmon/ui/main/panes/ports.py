@@ -98,6 +98,7 @@ class PortsPane(Pane):
             flex=24,
             default_order="used",
             filterable=Filterable(GROUP, _group_filter_values),
+            shown=lambda row: (row.group, row.gauge, row.netns.name, row.named),
         )
         self._queues = Table(
             queue_columns(80),
@@ -107,6 +108,7 @@ class PortsPane(Pane):
             flex=18,
             default_order="usage",
             filterable=Filterable(LISTENER, _listener_filter_values),
+            shown=lambda row: (row.listener, row.gauge, row.netns.name, row.named),
         )
         self.tables = (self._groups, self._queues)
 

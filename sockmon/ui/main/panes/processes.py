@@ -172,6 +172,7 @@ class ProcessesPane(Pane):
             flex=14,
             default_order="headroom",
             filterable=Filterable(PROCESS, _filter_values),
+            shown=_shown,
         )
         self.tables = (self._table,)
 
@@ -232,6 +233,10 @@ class ProcessesPane(Pane):
         if isinstance(row, StateRow) and not row.pid:
             return Jump(row.meaning)
         return ProcessQuery(*_identity(row))
+
+
+def _shown(line: ProcessRow | StateRow) -> object:
+    return line if isinstance(line, StateRow) else (line.process, line.gauge)
 
 
 def _identity(line: ProcessRow | StateRow) -> tuple[int, int]:

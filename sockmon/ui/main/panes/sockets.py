@@ -74,15 +74,20 @@ def _family(value: int | None, line: StateRow) -> Text:
     return number(value, line.style) if line.families else Text(fmt.NOTHING, style="faint")
 
 
+def trend_cells(width: int) -> int:
+    """Return the cells of the trend in a table of that width."""
+    return max(width - NUMBER_CELLS, TREND_CELLS)
+
+
 def columns(width: int) -> tuple[Column[StateRow], ...]:
     """Return the columns for a table of that width; a wide one shows a longer trend instead of a gap."""
-    trend_cells = max(width - NUMBER_CELLS, TREND_CELLS)
+    cells = trend_cells(width)
     return (
         Column("TCP", 0, lambda row: Text(row.name, style=row.style)),
         Column("v4", 7, lambda row: _family(row.v4, row), lambda row: row.v4, "right"),
         Column("v6", 6, lambda row: _family(row.v6, row), lambda row: row.v6, "right", keep_when_narrow=False),
         Column("total", 7, lambda row: number(row.total, row.style), lambda row: row.total, "right"),
-        Column("trend", trend_cells, lambda row: row.trend(trend_cells), keep_when_narrow=False),
+        Column("trend", cells, lambda row: row.trend(cells), keep_when_narrow=False),
     )
 
 
@@ -100,6 +105,7 @@ class SocketsPane(Pane):
             id="states",
             columns_for=columns,
             filterable=Filterable(KNOWN, _filter_values),
+            shown=self._shown,
         )
         self._opens = TextLine(id="opens")
         self.tables = (self._states,)
@@ -130,6 +136,9 @@ class SocketsPane(Pane):
         self._opens.show(_open_rates(view))
         age = view.aged(states.at if states else None)
         self.set_note(*self.filter_notes(view), _partial(view), age)
+
+    def _shown(self, row: StateRow) -> object:
+        return row._replace(trend=_no_trend), row.trend(trend_cells(self._states.columns_width)).plain
 
     def target(self, row: StateRow) -> Jump:
         """Return the list of these sockets, and for a recording where their owners are."""
