@@ -43,6 +43,10 @@ class Assessment:
     parts: Mapping[int, Assessment] = field(default_factory=dict)
     """Of several, by inode: the limits of one namespace, without those of the host."""
 
+    gauges_by_query: Mapping[str, Mapping[DetailQuery, Gauge]] = field(default_factory=dict)
+    """Ceiling → the gauges of the subjects that have details, by their query. The same object as before if the
+    ceiling was not measured again."""
+
     def of(self, netns: int | ReadingNetns | None) -> Assessment:
         """Return the Assessment as if only this namespace, by its inode or as a Reading names it, were sampled;
         itself if there is no other one, or for None, which is the host."""
@@ -68,8 +72,7 @@ class Assessment:
 
     def gauge(self, ceiling: str, query: DetailQuery) -> Gauge | None:
         """Return its numbers; of listeners that share a port and an owner, those of the fullest queue."""
-        key = self.key(ceiling, query)
-        return self.gauges.get(key) if key else None
+        return self.gauges_by_query.get(ceiling, {}).get(query)
 
     def series_of(self, ceiling: str, query: DetailQuery) -> tuple[Point, ...]:
         """Return its last minutes; empty if the Report leaves it out."""

@@ -9,13 +9,14 @@ from sockmon.assess.assessment import Assessment, Key
 from sockmon.assess.counters import CountersByOrigin
 from sockmon.assess.eta import Trend, climb, recent_climb, slope
 from sockmon.assess.readings import MAX_OK_READINGS, readings_of, report_of
-from sockmon.assess.severity_rules import Verdict, judge, may_be_full_soon, previously_empty
+from sockmon.assess.severity_rules import Gauge, Verdict, judge, may_be_full_soon, previously_empty
 from sockmon.assess.time_series import Point, TimeSeries
 from sockmon.ceilings import CEILINGS, Ceiling
 from sockmon.ceilings.ceiling import Measure, Window
 from sockmon.ceilings.level_rules import LevelRules
 from sockmon.ceilings.measuring import unknown_measure
 from sockmon.fault_log import FAULTS
+from sockmon.model.detail import DetailQuery
 from sockmon.model.report import Reading
 from sockmon.model.severity import ALARMS
 from sockmon.model.snapshot import HIDDEN_PROCESSES, Missing, Netns, Snapshot
@@ -61,6 +62,7 @@ class Assessor:
         self._lasting_series: defaultdict[Key, TimeSeries] = defaultdict(lambda: TimeSeries(self.window))
         self._verdicts: dict[Key, Verdict] = {}
         self._verdicts_by_ceiling: dict[str, dict[Key, Verdict]] = {}
+        self._gauges_by_query: dict[str, dict[DetailQuery, Gauge]] = {}
         self._change_keys: dict[str, object] = {}
         self._since: dict[Key, float] = {}
         self._first_known: set[Key] = set()
@@ -78,9 +80,9 @@ class Assessor:
             self._reset()
         window = self._window(snapshot, netns)
         verdicts: dict[Key, Verdict] = {}
-        for ceiling in self._ceilings:
-            if PART_READ.get(ceiling.id) not in netns.ruled_out:
-                verdicts |= self._judge_safely(ceiling, window)
+        judged = [row for row in self._ceilings if PART_READ.get(row.id) not in netns.ruled_out]
+        for ceiling in judged:
+            verdicts |= self._judge_safely(ceiling, window)
         self._store(verdicts, snapshot)
         readings = readings_of(verdicts.values(), window, self._max_ok)
         return Assessment(
@@ -93,6 +95,7 @@ class Assessor:
             since=dict(self._since),
             first_known=frozenset(self._first_known),
             started=self._started,
+            gauges_by_query={ceiling.id: self._gauges_by_query[ceiling.id] for ceiling in judged},
         )
 
     def has_overfull_queue(self) -> bool:
@@ -132,7 +135,7 @@ class Assessor:
             self._change_keys.pop(ceiling.id, None)
             measure = unknown_measure(window.netns.name, f"{ceiling.id}: {FAULTS.note(ceiling.id, error)}")
             verdicts = {(ceiling.id, measure.subject): judge(ceiling, measure)}
-            self._verdicts_by_ceiling[ceiling.id] = verdicts
+            self._keep(ceiling, verdicts)
             return verdicts
 
     def _judge_all(self, ceiling: Ceiling, window: Window) -> dict[Key, Verdict]:
@@ -141,10 +144,18 @@ class Assessor:
         if change_key is None or change_key != self._change_keys.get(ceiling.id):
             self._change_keys[ceiling.id] = change_key
             measures = {(ceiling.id, measure.subject): measure for measure in self._measures(ceiling, window)}
-            self._verdicts_by_ceiling[ceiling.id] = {
-                key: self._judge(key, ceiling, measure, window.now) for key, measure in measures.items()
-            }
+            self._keep(
+                ceiling,
+                {key: self._judge(key, ceiling, measure, window.now) for key, measure in measures.items()},
+            )
         return self._verdicts_by_ceiling[ceiling.id]
+
+    def _keep(self, ceiling: Ceiling, verdicts: dict[Key, Verdict]) -> None:
+        """Keep the verdicts until the ceiling is measured again."""
+        self._verdicts_by_ceiling[ceiling.id] = verdicts
+        self._gauges_by_query[ceiling.id] = {
+            item.measure.query: item.gauge for item in verdicts.values() if item.measure.query
+        }
 
     def _measures(self, ceiling: Ceiling, window: Window) -> Iterable[Measure]:
         found = _measures(ceiling, window)

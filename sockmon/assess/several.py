@@ -147,6 +147,7 @@ def _joined(snapshot: Snapshot, host: Assessment, own: Assessment) -> Assessment
         gauges={**host.gauges, **own.gauges},
         series={**host.series, **own.series},
         rates={**host.rates, **own.rates},
+        gauges_by_query={**host.gauges_by_query, **own.gauges_by_query},
         queries={**host.queries, **own.queries},
         since={**host.since, **own.since},
         first_known=host.first_known | own.first_known,

@@ -47,6 +47,7 @@ from sockmon.ui import detail
 from sockmon.ui.appearance import styles, themes
 from sockmon.ui.detail.detail_screen import DetailScreen
 from sockmon.ui.keys import bindings
+from tests.ui.fake_app import gauges_by_query
 
 AT, WALL = 90_000.0, 1_700_000_000.0
 HOSTILE = "[@click=app.quit]x[/red]"
@@ -201,14 +202,16 @@ def assessment(now: Snapshot | None = None, readings: tuple[Reading, ...] | None
         key: tuple(Point(now.at - 58 + i, (gauge.used or 0) * (0.25 + 0.75 * i / 58) ** 1.3) for i in range(59))
         for key, gauge in gauges.items()
     }
+    queries: dict[Key, DetailQuery] = {PORTS: GROUP, FDS: PROCESS, QUEUE: LISTENER}
     return Assessment(
         now,
         Report(1, "web-1", "6.18.44", "2023-11-14T22:13:20Z", "host", "hit", readings, ()),
         gauges,
         trails,
         {("counter", "TcpExt.ListenOverflows"): 12.5},
-        {PORTS: GROUP, FDS: PROCESS, QUEUE: LISTENER},
+        queries,
         {PORTS: WALL - 90},
+        gauges_by_query=gauges_by_query(gauges, queries),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import queue
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import msgspec
@@ -290,7 +290,20 @@ def assess(snapshot: Snapshot, kind: str = "busy") -> Assessment:
     since = {
         (row.ceiling, row.subject): WALL - 40 for row in found if row.severity in ("hit", "critical", "warning")
     }
-    return Assessment(snapshot, report, _gauges(snapshot, found), trails, rates, focuses, since)
+    gauges = _gauges(snapshot, found)
+    by_query = gauges_by_query(gauges, focuses)
+    return Assessment(snapshot, report, gauges, trails, rates, focuses, since, gauges_by_query=by_query)
+
+
+def gauges_by_query(
+    gauges: Mapping[Key, Gauge], queries: Mapping[Key, DetailQuery]
+) -> dict[str, dict[DetailQuery, Gauge]]:
+    """The gauges that `Assessment.gauge` finds."""
+    found: dict[str, dict[DetailQuery, Gauge]] = {}
+    for key, query in queries.items():
+        if key in gauges:
+            found.setdefault(key[0], {})[query] = gauges[key]
+    return found
 
 
 KINDS: dict[str, Callable[[int], Snapshot]] = {"busy": busy, "calm": calm, "unprivileged": unprivileged}

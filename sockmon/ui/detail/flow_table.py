@@ -51,16 +51,16 @@ class FlowTable(Table[Flow]):
     needs = Needs(False, False, False)
     """The columns that the flows need besides the usual ones."""
 
-    def _draw_inputs(self) -> tuple[object, ...]:
-        return super()._draw_inputs(), self.needs
-
     def show_flows(self, flows: Sequence[Flow]) -> None:
         """Show the flows, and the columns that they need."""
-        self.needs = Needs(
+        needs = Needs(
             zones=any(flow.zone or flow.mark for flow in flows),
             traffic=any(flow.traffic for flow in flows),
             reply=any(flow.translated for flow in flows),
         )
+        if needs != self.needs:
+            self.needs = needs
+            self.choose_columns_again()
         self.show(flows)
 
 

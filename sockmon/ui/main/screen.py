@@ -29,6 +29,7 @@ from sockmon.ui.main.panes.namespaces import NamespaceRow, NamespacesPane
 from sockmon.ui.main.panes.pane import ChooseNetns, Jump
 from sockmon.ui.main.panes.processes import ProcessesPane
 from sockmon.ui.main.panes.sockets import SocketsPane
+from sockmon.ui.row_compositor import RowCompositor
 from sockmon.ui.snapshot_lookup import find_netns
 from sockmon.ui.widgets.filter_line import FilterLine
 from sockmon.ui.widgets.table import Table
@@ -65,6 +66,7 @@ class MainScreen(Screen[None]):
 
     def __init__(self, lab_intro: str = "") -> None:
         super().__init__()
+        self._compositor = RowCompositor()
         self._lab_intro = lab_intro
         self._focus_before_filter: Widget | None = None
         """What had the focus before the filter line."""

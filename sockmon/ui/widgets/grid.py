@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, ClassVar, Generic, NamedTuple
+from typing import ClassVar, Generic, NamedTuple
 
 from rich.segment import Segment
 from rich.style import Style
@@ -20,6 +20,18 @@ from sockmon.ui.widgets.rows import Rows
 CURSOR = "▸"
 UNKNOWN_WIDTH = 10_000
 """Width until the first layout: all columns fit."""
+
+
+class _Inputs(NamedTuple):
+    """What all lines depend on besides the rows; if it changes, all are drawn again."""
+
+    size: Size
+    top: int
+    """Index of the first visible row."""
+    skip: int
+    focused: bool
+    heading: bool
+    theme: str
 
 
 class _Line(NamedTuple):
@@ -76,10 +88,9 @@ class Grid(CursorList, Generic[Row]):
         self._column_layout = ColumnLayout(self.columns, UNKNOWN_WIDTH, flex)
         self._visible: ColumnWidths[Row] = self._column_layout.view(0)
         self._lines: list[Strip] = []
-        self._drawn_for: Any = None
-        """What the lines depend on besides the rows; if it changes, all are drawn again."""
-        self._drawn: dict[Hashable, _Line] = {}
-        """The visible lines by name."""
+        self._drawn_for: _Inputs | None = None
+        self._drawn: list[_Line] = []
+        """The visible lines."""
         self._base_style = Style()
 
     @property
@@ -125,8 +136,8 @@ class Grid(CursorList, Generic[Row]):
         if changed:
             self.refresh(*changed)
 
-    def _draw_inputs(self) -> Any:
-        return (
+    def _draw_inputs(self) -> _Inputs:
+        return _Inputs(
             self._drawable_size,
             self.scroll_offset.y,
             self._skip,
@@ -143,28 +154,26 @@ class Grid(CursorList, Generic[Row]):
 
     def _draw(self) -> list[Strip]:
         """Return the visible lines; a line whose content is unchanged is the same object as before."""
-        depends = self._draw_inputs()
-        if depends != self._drawn_for:
-            self._drawn = {}
-            self._drawn_for = depends
+        inputs = self._draw_inputs()
+        if inputs != self._drawn_for:
+            self._drawn = []
+            self._drawn_for = inputs
             # Textual needs as long for it as for a row, and it depends on theme and focus alone.
             self._base_style = self.rich_style
             self._choose_columns()
-        fresh: dict[Hashable, _Line] = {}
-        for y in range(self.size.height):
-            name, made_of = self._line_inputs(y)
-            old = self._drawn.get(name)
-            if old is None or made_of is None or old.made_of != made_of:
-                fresh[name] = self._format(y, made_of, old)
-            else:
-                fresh[name] = old
-        self._drawn = fresh
-        return [line.strip for line in fresh.values()]
+        before, self._drawn = self._drawn, []
+        for y in range(inputs.size.height):
+            index = None if y < inputs.heading else y - inputs.heading + inputs.top
+            made_of = self._made_of(index)
+            old = before[y] if before else None
+            unchanged = old is not None and made_of is not None and old.made_of == made_of
+            self._drawn.append(old if old is not None and unchanged else self._format(index, made_of, old))
+        return [line.strip for line in self._drawn]
 
-    def _format(self, y: int, made_of: object, old: _Line | None) -> _Line:
-        """Return a line; its strip is that of the old line if that looks the same."""
+    def _format(self, index: int | None, made_of: object, old: _Line | None) -> _Line:
+        """Return the line of a row, or of the titles; its strip is that of the old line if that looks the same."""
         self.formatted += 1
-        cells, style = self._line_content(y)
+        cells, style = self._line_content(index)
         looks = (style, *(signature(cell) for cell in cells))
         same = old is not None and old.looks == looks
         return _Line(made_of, looks, old.strip if old is not None and same else self._strip(cells, style))
@@ -201,29 +210,22 @@ class Grid(CursorList, Generic[Row]):
         """Return whether the column of that title is visible."""
         return any(column.title == title for column, _ in self._visible)
 
-    def _line_inputs(self, y: int) -> tuple[Hashable, object]:
-        """Return the name of a line, and what it is made of besides `_draw_inputs`; None if that is not known."""
-        index = y - self.heading + self.scroll_offset.y
-        if self.heading and y == 0:
-            sorted_by = self.listed.column.title if self.listed.column else ""
-            return "heading", (bool(self.arranged), sorted_by, self.listed.arrow)
-        if not self.arranged and index == 0:
-            return "empty", self.why_empty
+    def _made_of(self, index: int | None) -> object:
+        """Return what the line of a row, or of the titles, depends on besides `_Inputs`; None if that is not
+        known."""
+        if index is None:
+            return bool(self.arranged), self.listed.column and self.listed.column.title, self.listed.arrow
         if index >= len(self.arranged):
-            return ("blank", y), ""
-        made_of = self._shown(self.arranged[index]) if self._shown else None
-        return (y,), made_of and (made_of, index == self.cursor)
+            return self.why_empty if index == 0 else ""
+        return self._shown and (self._shown(self.arranged[index]), index == self.cursor)
 
-    def _line_content(self, y: int) -> tuple[Cells, Style]:
+    def _line_content(self, index: int | None) -> tuple[Cells, Style]:
         """Return the cells of a line and its style."""
-        index = y - self.heading + self.scroll_offset.y
-        if self.heading and y == 0:
+        if index is None:
             return self._titles() if self.arranged else (), self._base_style
-        if not self.arranged and index == 0:
-            return (Text(self.why_empty, style="muted"),), self._base_style
-        if index >= len(self.arranged):
-            return (), self._base_style
-        return self._cells(self.arranged[index]), self._row_style(index)
+        if index < len(self.arranged):
+            return self._cells(self.arranged[index]), self._row_style(index)
+        return (Text(self.why_empty, style="muted"),) if index == 0 else (), self._base_style
 
     def _cells(self, row: Row) -> Cells:
         titles, text = (self._row_span(row) if self._row_span else None) or ((), None)

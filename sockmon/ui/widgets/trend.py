@@ -214,6 +214,14 @@ def _time_axis(span: int, columns: int, style: PlotStyle) -> Text:
     return Text("".join(line), style=style.axis, no_wrap=True)
 
 
+def _moved(points: Sequence[Point], now: float, width: int) -> object:
+    """Return what differs if a plot of `points` differs: of a constant stretch only the last time is new, which
+    moves the plot when the time of a column has passed."""
+    span = _span(points, now)
+    ends = (points[0].at, points[-1].value) if points else None
+    return len(points), ends, span, now // (span / max(width * DOTS_ACROSS, 1))
+
+
 class Trend(Widget):
     """The plot as a widget; only changed lines are drawn again."""
 
@@ -226,6 +234,7 @@ class Trend(Widget):
         self._now = 0.0
         self._severity: Severity = "unknown"
         self._lines: list[Text] = []
+        self._drawn_for: object = None
 
     def show(self, points: Sequence[Point], limit: int | None, now: float, severity: Severity) -> None:
         """Show `points` in the colour of their severity; `now` is on the clock of the points."""
@@ -238,7 +247,10 @@ class Trend(Widget):
 
     def _draw(self) -> None:
         width, height = self.size
-        before = self._lines
+        inputs = (width, height, self._limit, self._severity, _moved(self._points, self._now, width))
+        if inputs == self._drawn_for:
+            return
+        before, self._drawn_for = self._lines, inputs
         self._lines = []
         if width and height:
             self._lines = plot(self._points, self._limit, width, height, self._now, self._plot_style())

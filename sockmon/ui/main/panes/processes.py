@@ -164,6 +164,8 @@ class ProcessesPane(Pane):
         self._matrix: StateMatrix | None = None
         """What is shown instead of the limits; None: the limits."""
         self._view: View | None = None
+        self._rows: Sequence[ProcessRow] = ()
+        self._rows_made_of: object = None
         self._table: Table[Any] = Table(
             columns(80),
             _identity,
@@ -212,11 +214,14 @@ class ProcessesPane(Pane):
             table.empty = view.missing("processes") or "not read yet"
             table.show(())
             return
-        lines = _process_rows(view, processes.rows)
+        # Processes are read less often than samples are taken.
+        made_of = processes.rows, view.whole.gauges_by_query.get(CEILING), view.chosen, _places(view)
+        if made_of != self._rows_made_of:
+            self._rows, self._rows_made_of = _process_rows(view, processes.rows), made_of
         table.empty = "no processes"
         table.set_filter(view.filter)
-        table.show(lines)
-        coverage = Text() if table.listed.filtered else _coverage(processes, len(lines))
+        table.show(self._rows)
+        coverage = Text() if table.listed.filtered else _coverage(processes, len(self._rows))
         self.set_note(*self.filter_notes(view), coverage, view.aged(processes.owners_at))
 
     def _show_states(self, view: View, matrix: StateMatrix) -> None:
@@ -262,6 +267,13 @@ def _process_rows(view: View, processes: Sequence[Process]) -> list[ProcessRow]:
 def _spaces_of(view: View) -> dict[int, Netns]:
     """Return the namespace of each process that is in another one than sockmon."""
     return {pid: netns for netns in view.every[1:] for pid in netns.pids}
+
+
+def _places(view: View) -> object:
+    """Return which processes are in which namespace, and which namespace is shown."""
+    return view.netns and view.netns.inode, tuple(
+        (netns.inode, netns.name, netns.pids) for netns in view.every[1:]
+    )
 
 
 def _urgency(line: ProcessRow) -> tuple[bool, int, float, int]:
