@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import logging
 import os
 import signal
@@ -33,6 +34,8 @@ MIN_RETRY_SECONDS, MAX_RETRY_SECONDS = 1.0, 30.0
 """Seconds until an agent that ended is started again; the pause doubles with each attempt."""
 STABLE_SECONDS = 30.0
 """Seconds of samples after which the next pause is the shortest again."""
+PIPE_BYTES = 256 << 10
+"""The pipe of the stream holds the line of a host with 700 processes; the kernel allows a user 64 MB of pipes."""
 _EXHAUSTED = {
     errno.EAGAIN: "no free process id",
     errno.ENOMEM: "not enough memory",
@@ -168,6 +171,9 @@ class AgentProcess:
             raise _AgentEnded(f"{self._name} could not be started ({_EXHAUSTED.get(number, os.strerror(number))})")
         stdin, stdout, stderr = pipes
         os.set_blocking(stdin, False)
+        with suppress(OSError):
+            # A line that fits into the pipe wakes each process once.
+            fcntl.fcntl(stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         try:
             stream = Descriptor(stdout, stderr)
         except OSError as error:

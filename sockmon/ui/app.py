@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Iterable
@@ -41,6 +42,7 @@ from sockmon.ui.tuning.session import HelperSession
 
 log = logging.getLogger(__name__)
 
+SILENCE_CHECK_SECONDS = 1.0
 UNKNOWN_ACTOR = Actor(0, "unknown", "", "")
 
 
@@ -95,6 +97,8 @@ class SockmonApp(PaintedApp, GuidingApp):
         self.keys, self._key_faults = keys.validate(chosen.keys)
         self.paused = False
         self._shown: Assessment | None = None
+        self._silence: asyncio.TimerHandle | None = None
+        """Shows that no sample comes."""
         self._stream = StreamMonitor(source, chosen.interval)
         self._loaded = themes.load(themes.shipped_dir(), settings.config_dir() / "themes")
         for theme in self._loaded.themes:
@@ -141,7 +145,7 @@ class SockmonApp(PaintedApp, GuidingApp):
         self.set_keymap(self.keys)
         self.screen_change_signal.subscribe(self, lambda screen: self.call_later(self._refresh_top))
         self.push_screen(MainScreen(self.lab_intro))
-        self.set_interval(1.0, self._check_for_silence)
+        self._watch_for_silence()
         workers.start_thread(workers.read_source, self.source, self.assessor, self.post_message)
         self._start_helper_session()
 
@@ -185,6 +189,7 @@ class SockmonApp(PaintedApp, GuidingApp):
         self.newest = message.take()
         self.follow(self.newest)
         self._stream.on_sample()
+        self._watch_for_silence()
         self.helper_session.follow(self.newest)
         if self.paused:
             self.draw_hold()
@@ -218,6 +223,7 @@ class SockmonApp(PaintedApp, GuidingApp):
             # Only the main screen has a banner.
             self.show_message(f"{message.interruption.reason}: the data shown is old until the agent runs again")
         self._stream.interruption = message.interruption
+        self._watch_for_silence()
         self._show_status()
 
     def on_source_noted(self, message: SourceNoted) -> None:
@@ -236,10 +242,18 @@ class SockmonApp(PaintedApp, GuidingApp):
         self.draw_hold()
         self._show_status()
 
+    def _watch_for_silence(self) -> None:
+        """Check for silence soon, unless a sample comes before: a timer of Textual would wake each second."""
+        if self._silence is not None:
+            self._silence.cancel()
+        delay = SILENCE_CHECK_SECONDS if self._stream.late else self._stream.interval + SILENCE_CHECK_SECONDS
+        self._silence = asyncio.get_running_loop().call_later(delay, self.call_later, self._check_for_silence)
+
     def _check_for_silence(self) -> None:
         """Show that a sample is late; no sample comes that would draw the screen."""
         if self._stream.late:
             self._show_status()
+        self._watch_for_silence()
 
     def _show_status(self) -> None:
         status = self._stream.status(self.paused, self.read_only)

@@ -10,12 +10,14 @@ import signal
 import termios
 import time
 import tty
+from contextlib import suppress
 from functools import partial
 from types import FrameType
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from textual import events
 from textual._xterm_parser import XTermParser
+from textual.app import App
 from textual.drivers import linux_driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.geometry import Size
@@ -105,6 +107,18 @@ class SockmonDriver(LinuxDriver):
     _new_size: events.Resize | None = None
     """The newest size, which the app has not received yet."""
 
+    def __init__(
+        self,
+        app: App[Any],
+        *,
+        debug: bool = False,
+        mouse: bool = True,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__(app, debug=debug, mouse=mouse, size=size)
+        self._end_of_input = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        """Readable once the thread of the input is to end."""
+
     # Input
 
     def _run_input_thread(self) -> None:
@@ -115,16 +129,20 @@ class SockmonDriver(LinuxDriver):
             return
 
     def run_input_thread(self) -> None:
-        """Read keys until input is disabled."""
+        """Read keys until input is disabled. While no key comes this thread does not wake."""
         limit = InputLimit()
         read = self._reader()
         while not self.exit_event.is_set():
-            if select.select([self.fileno], [], [], QUIET_SECONDS)[0]:
+            timeout = QUIET_SECONDS if limit.dropped or read.incomplete else None
+            ready = select.select([self.fileno, self._end_of_input], [], [], timeout)[0]
+            if self.fileno in ready:
                 data = os.read(self.fileno, READ_BYTES)
                 if not data:
                     return
                 if limit.admits(len(data)):
                     read(data)
+            elif ready:
+                return
             elif dropped := limit.end_flood():
                 log.warning("%d bytes of input dropped: they came faster than anyone can type", dropped)
                 # The flood may have ended inside an escape sequence or a paste.
@@ -134,6 +152,11 @@ class SockmonDriver(LinuxDriver):
 
     def _reader(self) -> _Reader:
         return _Reader(self)
+
+    def disable_input(self) -> None:
+        """End the thread of the input, and drop what it has not read."""
+        os.eventfd_write(self._end_of_input, 1)
+        super().disable_input()
 
     def send_message(self, message: Message) -> None:
         """Post an event to the app, unless MAX_WAITING events wait already."""
@@ -179,6 +202,8 @@ class SockmonDriver(LinuxDriver):
         hold = partial(loop.call_soon_threadsafe, self._defer_drawing)
         # Textual takes the class from its module; its own class blocks the app when the queue is full.
         vars(linux_driver)["WriterThread"] = partial(TerminalWriter, on_full=hold)
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._end_of_input)
         super().start_application_mode()  # type: ignore[no-untyped-call]
         signal.signal(signal.SIGWINCH, self._on_size_signal)
         self._writer = cast(TerminalWriter, self._writer_thread)
@@ -272,6 +297,11 @@ class _Reader:
         self._driver = driver
         self._parser = XTermParser(False)
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether the last bytes may be the begin of a sequence, or a single Esc."""
+        return self._parser._timeout_time is not None
 
     def __call__(self, data: bytes) -> None:
         """Parse more bytes; no bytes mean that time has passed, which ends a single Esc."""

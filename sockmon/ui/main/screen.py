@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -9,8 +10,8 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.events import Click, Resize
-from textual.screen import Screen
+from textual.events import Click, Idle, Resize
+from textual.screen import UPDATE_PERIOD, Screen
 from textual.widget import Widget
 from textual.widgets import Footer, Static
 
@@ -86,6 +87,8 @@ class MainScreen(Screen[None]):
         self._panes = {pane.NAME: pane() for pane in PANES}
         self._filter_line = FilterLine()
         self._composed = False
+        self._drawn_at = 0.0
+        """Of time.monotonic()."""
 
     def compose(self) -> ComposeResult:
         sockets, processes, ports, conntrack, namespaces = self._panes.values()
@@ -111,6 +114,16 @@ class MainScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self._mark_current()
+
+    async def _on_idle(self, event: Idle) -> None:
+        """Draw at once what has changed, unless a frame was just drawn: for Textual's timer the process would wake
+        once more."""
+        now = time.monotonic()
+        changed = self._dirty_widgets or self._repaint_required or self._layout_required
+        if changed and self.is_current and not self.app._batch_count and now >= self._drawn_at + UPDATE_PERIOD:
+            self._drawn_at = now
+            event.prevent_default()
+            self._on_timer_update()
 
     # What is shown
 
