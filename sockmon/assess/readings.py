@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timezone
+from heapq import nlargest
 
 from msgspec.structs import replace
 
@@ -31,8 +32,8 @@ def readings_of(verdicts: Iterable[Verdict], window: Window, max_ok: int = MAX_O
         by_ceiling.setdefault(item.ceiling.id, []).append(item)
     shown: list[Verdict] = []
     for own in by_ceiling.values():
-        ok = sorted((item for item in own if item.gauge.severity == "ok"), key=_fullness, reverse=True)
-        shown += [item for item in own if item.gauge.severity != "ok"] + ok[:max_ok]
+        ok = nlargest(max_ok, (item for item in own if item.gauge.severity == "ok"), key=_fullness)
+        shown += [item for item in own if item.gauge.severity != "ok"] + ok
     return [_reading(item, window) for item in sorted(shown, key=_urgency_order)]
 
 

@@ -52,8 +52,10 @@ class Verdict(NamedTuple):
         return (
             gauge.severity == "ok"
             and gauge.rate == 0.0
-            and (measure.used, measure.limit) == (gauge.used, gauge.limit)
-            and (measure.effective_used, measure.levels) == (self.measure.effective_used, self.measure.levels)
+            and measure.used == gauge.used
+            and measure.limit == gauge.limit
+            and measure.effective_used == self.measure.effective_used
+            and measure.levels == self.measure.levels
             and not measure.hit
             and measure.min_severity == "ok"
         )

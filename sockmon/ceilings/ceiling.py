@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from sockmon.model.detail import DetailQuery
 from sockmon.model.report import LargestShare, Remedy, Scope
 from sockmon.model.severity import Severity
@@ -51,9 +53,8 @@ class Window:
         return next(found, Missing(readers[0], SYSCTL_NOT_VISIBLE if "." in readers[0] else "not read yet"))
 
 
-@dataclass(frozen=True, eq=False)
-class Measure:
-    """One subject of one ceiling, before its severity is decided."""
+class Measure(Struct, frozen=True, eq=False):
+    """One subject of one ceiling, before its severity is decided: there is one for each process."""
 
     subject: str
     used: int | None

@@ -93,11 +93,14 @@ def _count(now: Snapshot) -> dict[UserCount, _Counted]:
     counted: defaultdict[UserCount, _Counted] = defaultdict(_Counted)
     namespaces = {each.inode: each for each in now.processes.user_namespaces} if now.processes else {}
     by_namespace = release(now.host.kernel) >= _PER_NAMESPACE
+    of_user: defaultdict[UserCount, list[Process]] = defaultdict(list)
     for row in now.processes.rows if now.processes else ():
-        own, *creators = charged(namespaces, row.user_namespace if by_namespace else 0, row.uid)
-        counted[own].own.append(row)
+        of_user[row.user_namespace if by_namespace else 0, row.uid].append(row)
+    for user, rows in of_user.items():
+        own, *creators = charged(namespaces, *user)
+        counted[own].own += rows
         for creator in creators:
-            counted[creator].created.append(row)
+            counted[creator].created += rows
     return counted
 
 

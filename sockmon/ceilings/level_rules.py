@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from sockmon.ceilings import BY_ID
 from sockmon.ceilings.ceiling import Ceiling, Levels, Measure
 from sockmon.ceilings.selector import Selector
@@ -63,7 +65,7 @@ class LevelRules:
             levels = rule.apply(levels)
         # The levels of a host may be higher than those that the rule was checked against.
         levels = replace(levels, warning=min(levels.warning, levels.critical))
-        return replace(measure, levels=levels)
+        return msgspec.structs.replace(measure, levels=levels)
 
     def _rules(self, ceiling: str, subject: str) -> list[LevelRule]:
         general = [self._general[ceiling]] if ceiling in self._general else []

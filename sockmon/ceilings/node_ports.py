@@ -28,7 +28,7 @@ def unreserved_node_ports(
 ) -> NodePorts | None:
     """Return the NodePorts in low..high if Kubernetes runs here and not all of them are reserved."""
     first, last = max(low, NODE_PORTS[0]), min(high, NODE_PORTS[1])
-    runs = next((row.name for row in processes if row.name in KUBERNETES), None)
-    if runs is None or first > last or count_in(reserved, first, last) == last - first + 1:
+    if first > last or count_in(reserved, first, last) == last - first + 1:
         return None
-    return NodePorts(runs, first, last)
+    runs = next((row.name for row in processes if row.name in KUBERNETES), None)
+    return None if runs is None else NodePorts(runs, first, last)

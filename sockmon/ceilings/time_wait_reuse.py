@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Literal
 
@@ -108,8 +109,13 @@ def needs_timestamps(window: Window, group: PortGroup) -> bool:
 
 
 def _is_loopback(group: PortGroup) -> bool:
+    return _is_loopback_address(group.destination)
+
+
+@lru_cache(1024)
+def _is_loopback_address(address: str) -> bool:
     try:
-        return ip_address(group.destination).is_loopback
+        return ip_address(address).is_loopback
     except ValueError:
         # Only a forged recording has another text there.
         return False

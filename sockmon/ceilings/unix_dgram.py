@@ -4,7 +4,8 @@ log."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from sockmon.ceilings.ceiling import Ceiling, Levels, Manual, Measure, Window
 from sockmon.ceilings.evidence import label_or, process_label
