@@ -24,18 +24,21 @@ class RowCompositor(Compositor):
             return None
         chops = [dict[int, Strip | None]() for _ in self.cuts]
         for begin, end in _blocks(changed):
-            block = self._render_chops(
-                Region(0, begin, self.size.width, end - begin), range(begin, end).__contains__
-            )
-            chops[begin:end] = map(dict, block[begin:end])
+            parts = [(left, right) for y, left, right in spans if begin <= y < end]
+            left, right = min(left for left, _ in parts), max(right for _, right in parts)
+            crop = Region(left, begin, right - left, end - begin)
+            chops[begin:end] = map(dict, self._render_chops(crop, range(begin, end).__contains__)[begin:end])
         return ChopsUpdate(chops, spans, [cuts[1:] for cuts in self.cuts])
 
     def _get_renders(self, crop: Region | None = None) -> Iterable[tuple[Region, Region, list[Strip]]]:
-        """Yield the part of each widget that is visible within `crop`, its clip, and its lines; front to back."""
+        """Yield the lines of each widget that are within `crop`, with their region and its clip; front to back."""
         for widget, (region, clip) in self.visible_widgets.items():
             seen = region.intersection(clip)
             if crop is not None:
-                seen = seen.intersection(crop)
+                if not seen.overlaps(crop):
+                    continue
+                # A line is rendered as a whole, because it is cut where widgets begin and end.
+                seen = seen.intersection(Region(seen.x, crop.y, seen.width, crop.height))
             if seen:
                 yield seen, clip, widget.render_lines(seen.translate((-region.x, -region.y)))
 

@@ -150,7 +150,9 @@ def _stream_parts(snapshot: Snapshot, status: StreamStatus, width: int) -> list[
     if width >= 90:
         parts.append(_dump_age(snapshot))
     if width >= 50:
-        parts.append(Text(f"cost {snapshot.cost * 100:.1f} %", "muted"))
+        # Two digits: the third one would differ at each sample.
+        cost = snapshot.cost * 100
+        parts.append(Text(f"cost {cost:.{1 if cost < 9.95 else 0}f} %", "muted"))
     return parts
 
 

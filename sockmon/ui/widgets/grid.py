@@ -113,7 +113,7 @@ class Grid(CursorList, Generic[Row]):
     def show_columns(self, columns_for: Callable[[int], Sequence[Column[Row]]]) -> None:
         """Show other columns, and sort by none that is gone."""
         self._columns_for = columns_for
-        self.columns = tuple(columns_for(self.columns_width))
+        self.columns = tuple(columns_for(self._columns_width))
         if self.listed.column and not any(map(self.listed.is_sorted_by, self.columns)):
             self.listed.sort_by(None, None)
         # The columns are chosen with the next drawing.
@@ -191,7 +191,7 @@ class Grid(CursorList, Generic[Row]):
         return int(self.app.native_ansi_color)
 
     def _choose_columns(self) -> None:
-        width = self.columns_width
+        width = self._columns_width
         if self._columns_for:
             self.columns = tuple(self._columns_for(width))
             # The order stays, also if this width has no column for it.
@@ -202,7 +202,7 @@ class Grid(CursorList, Generic[Row]):
         self._visible = self._column_layout.view(self._skip)
 
     @property
-    def columns_width(self) -> int:
+    def _columns_width(self) -> int:
         """The cells that the columns share."""
         return self._drawable_size.width - self._gutter
 

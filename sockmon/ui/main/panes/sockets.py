@@ -99,11 +99,12 @@ class SocketsPane(Pane):
     def __init__(self) -> None:
         super().__init__()
         self._netns = 0
+        self._trend_cells = TREND_CELLS
         self._states = Table(
             columns(40),
             lambda row: row.name,
             id="states",
-            columns_for=columns,
+            columns_for=self._columns,
             filterable=Filterable(KNOWN, _filter_values),
             shown=self._shown,
         )
@@ -137,8 +138,12 @@ class SocketsPane(Pane):
         age = view.aged(states.at if states else None)
         self.set_note(*self.filter_notes(view), _partial(view), age)
 
+    def _columns(self, width: int) -> tuple[Column[StateRow], ...]:
+        self._trend_cells = trend_cells(width)
+        return columns(width)
+
     def _shown(self, row: StateRow) -> object:
-        return row._replace(trend=_no_trend), row.trend(trend_cells(self._states.columns_width)).plain
+        return row._replace(trend=_no_trend), row.trend(self._trend_cells).plain
 
     def target(self, row: StateRow) -> Jump:
         """Return the list of these sockets, and for a recording where their owners are."""
