@@ -43,7 +43,11 @@ class HostAssessor:
         """Add a Snapshot and return the Assessment of its first namespace and the host, with the Report of all."""
         host = self._host.add(snapshot)
         parts = [self._part(netns, first=index == 0) for index, netns in enumerate(snapshot.netns)]
-        own = [part.add(snapshot, netns) for part, netns in zip(parts, snapshot.netns, strict=True)]
+        missing = _missing_by_netns(snapshot)
+        own = [
+            part.add(snapshot, netns, missing.get(netns.inode, missing[0]))
+            for part, netns in zip(parts, snapshot.netns, strict=True)
+        ]
         self._forget(snapshot.at)
         host = _host_alone(host, own[0])
         if len(own) == 1:
@@ -97,11 +101,14 @@ class _Part:
             return last.cookie == netns.cookie
         return last is None or not (last.container and netns.container) or last.container == netns.container
 
-    def add(self, snapshot: Snapshot, netns: Netns) -> Assessment:
-        """Return the Assessment of its limits: the last one if nothing was read since, and all was well."""
-        missing = _missing_of(snapshot, netns)
+    def add(self, snapshot: Snapshot, netns: Netns, missing: tuple[Missing, ...]) -> Assessment:
+        """Return the Assessment of its limits: the last one if nothing was read since, and all was well.
+
+        `missing`: the entries of the Snapshot about the namespace and about the host."""
         self.at = snapshot.at
         if self._last is not None and missing == self._missing and _is_unchanged(netns, self._netns):
+            # The same object, if it is not read again, is compared at once.
+            self._netns = netns
             return self._last
         self._netns, self._missing = netns, missing
         # What the limits of a namespace do not need is left out: a host can have thousands of cgroups.
@@ -126,8 +133,10 @@ def _is_unchanged(now: Netns, before: Netns | None) -> bool:
     return all(new is old or new == old for new, old in pairs)
 
 
-def _missing_of(snapshot: Snapshot, netns: Netns) -> tuple[Missing, ...]:
-    return tuple(entry for entry in snapshot.missing if entry.netns in (0, netns.inode))
+def _missing_by_netns(snapshot: Snapshot) -> dict[int, tuple[Missing, ...]]:
+    """Return what could not be read, by namespace; by 0 what all others miss: the entries of the host."""
+    inodes = {0, *(entry.netns for entry in snapshot.missing)}
+    return {inode: tuple(entry for entry in snapshot.missing if entry.netns in (0, inode)) for inode in inodes}
 
 
 def _host_alone(host: Assessment, first: Assessment) -> Assessment:
@@ -157,7 +166,8 @@ def _joined(snapshot: Snapshot, host: Assessment, own: Assessment) -> Assessment
 def _alone(snapshot: Snapshot, host: Assessment, own: Assessment) -> Assessment:
     """Return the Assessment as if only this namespace were sampled."""
     (netns,) = own.snapshot.netns
-    view = replace(snapshot, netns=(netns,), missing=_missing_of(snapshot, netns))
+    missing = _missing_by_netns(snapshot)
+    view = replace(snapshot, netns=(netns,), missing=missing.get(netns.inode, missing[0]))
     readings = tuple(sorted((*host.report.readings, *own.report.readings), key=_urgency_order))
     return dataclasses.replace(_joined(view, host, own), report=_report(host.report, view, readings, netns.name))
 
@@ -180,7 +190,7 @@ def _report_of_all(snapshot: Snapshot, host: Report, of_netns: Sequence[Report])
     known = frozenset(_reason(row) for row in first.readings if row.severity == "unknown")
     more = (row for report in others for row in report.readings)
     # What cannot be known in any namespace of this host is said once.
-    own = _grouped(row for row in more if _reason(row) not in known)
+    own = _grouped(row for row in more if row.severity != "unknown" or _reason(row) not in known)
     rows = (*host.readings, *first.readings, *own)
     readings = tuple(_fullest(sorted(rows, key=_urgency_order)))
     names = [netns.name for netns in snapshot.netns if netns.at is None] or [snapshot.netns[0].name]
