@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from msgspec import Struct
 
+from sockmon.ceilings.node_ports import kubernetes_process
 from sockmon.model.detail import DetailQuery
 from sockmon.model.report import LargestShare, Remedy, Scope
 from sockmon.model.severity import Severity
@@ -46,6 +48,11 @@ class Window:
     """Length of the window that `deltas` covers; 0 if there is only one Snapshot."""
     longest_queues: Mapping[int, int]
     """Listener inode → its longest accept queue inside the window."""
+
+    @cached_property
+    def kubernetes(self) -> str:
+        """The name of a process that shows that Kubernetes runs here; empty if there is none."""
+        return kubernetes_process(self.now.processes.rows if self.now.processes else ())
 
     def missing(self, *readers: str) -> Missing:
         """Return why one of `readers` could not be read."""

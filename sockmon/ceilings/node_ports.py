@@ -23,12 +23,17 @@ class NodePorts(NamedTuple):
     last: int
 
 
+def kubernetes_process(processes: Iterable[Process]) -> str:
+    """Return the name of a process that shows that Kubernetes runs here; empty if there is none."""
+    return next((row.name for row in processes if row.name in KUBERNETES), "")
+
+
 def unreserved_node_ports(
-    low: int, high: int, reserved: Iterable[tuple[int, int]], processes: Iterable[Process]
+    low: int, high: int, reserved: Iterable[tuple[int, int]], kubernetes: str
 ) -> NodePorts | None:
-    """Return the NodePorts in low..high if Kubernetes runs here and not all of them are reserved."""
+    """Return the NodePorts in low..high if Kubernetes runs here, as a process of this name shows, and not all of
+    them are reserved."""
     first, last = max(low, NODE_PORTS[0]), min(high, NODE_PORTS[1])
-    if first > last or count_in(reserved, first, last) == last - first + 1:
+    if not kubernetes or first > last or count_in(reserved, first, last) == last - first + 1:
         return None
-    runs = next((row.name for row in processes if row.name in KUBERNETES), None)
-    return None if runs is None else NodePorts(runs, first, last)
+    return NodePorts(kubernetes, first, last)

@@ -189,8 +189,7 @@ def _reserve_node_ports(window: Window, nodes: NodePorts | None, advised: bool) 
 
 
 def _node_ports(window: Window, low: int, high: int) -> NodePorts | None:
-    rows = window.now.processes.rows if window.now.processes else ()
-    return unreserved_node_ports(low, high, _reserved(window), rows)
+    return unreserved_node_ports(low, high, _reserved(window), window.kubernetes)
 
 
 def _reserved(window: Window) -> Ranges:

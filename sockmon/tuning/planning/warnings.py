@@ -8,7 +8,7 @@ from sockmon import format as fmt
 from sockmon.ceilings.conntrack import MAXIMUM as CONNTRACK_MAX
 from sockmon.ceilings.conntrack_buckets import BUCKETS
 from sockmon.ceilings.evidence import process_label
-from sockmon.ceilings.node_ports import NodePorts, unreserved_node_ports
+from sockmon.ceilings.node_ports import NodePorts, kubernetes_process, unreserved_node_ports
 from sockmon.ceilings.ports import source_label
 from sockmon.ceilings.queues import listener_label
 from sockmon.model.plan import PlanWarning
@@ -66,7 +66,7 @@ def _port_range(step: Step, after: Values, context: PlanContext) -> Iterator[Pla
         and not before[0] <= row.port <= before[1]
         and not count_in(reserved, row.port, row.port)
     ]
-    nodes = unreserved_node_ports(low, high, reserved, context.processes)
+    nodes = unreserved_node_ports(low, high, reserved, kubernetes_process(context.processes))
     node_ports = [(nodes.first, nodes.last)] if nodes else []
     # One setting for both warnings: of two suggestions for one key only the last would be used.
     reserve = format_ranges([*reserved, *node_ports, *((row.port, row.port) for row in inside)])
