@@ -43,6 +43,7 @@ _REQUEST_DUMP = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
 _DUMP_INTR = 0x10
 _ERROR, _DONE, _OVERRUN, _FIRST_DATA = 2, 3, 4, 16
 _BUFFER_BYTES = 65536  # the kernel fills at most 32 KiB of it
+_TRUNCATED = int(socket.MSG_TRUNC)  # an IntFlag takes ten times as long to test
 _TIMEOUT_SECONDS = 5
 _sequences = itertools.count(1)
 
@@ -319,7 +320,7 @@ def _receive(netlink: socket.socket, reader: str) -> bytes:
             raise ReadError(reader, f"the kernel's answer was lost: {error.strerror}") from error
         if sender[0] != 0:
             continue
-        if flags & socket.MSG_TRUNC:
+        if flags & _TRUNCATED:
             raise ReadError(reader, f"the kernel's answer did not fit into {_BUFFER_BYTES} bytes")
         if not data:
             raise ReadError(reader, "the kernel's answer was empty")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import sys
 from array import array
@@ -20,7 +19,7 @@ from sockmon.kernel.sockets import sock_diag
 from sockmon.kernel.sockets.bound_sockets import BoundPorts, read_numbered
 from sockmon.kernel.sockets.bound_sources import BoundSources, bound_sources
 from sockmon.kernel.sockets.diag_filter import local_port_filter
-from sockmon.kernel.sockets.port_ranges import free_table
+from sockmon.kernel.sockets.port_ranges import free_table, intervals_of
 from sockmon.kernel.sockets.sock_diag import LISTEN, SYN_RECV, TIME_WAIT, Diag
 from sockmon.kernel.sockets.source_ports import MIN_PORTS, Scanned
 from sockmon.model.snapshot import PortGroup
@@ -76,7 +75,7 @@ def port_groups(
     count for the sources that bind; `known_sources`: those sources as of the last scan. `finds_port` asks the
     kernel for a port, if nearly all of them are in use."""
     free = free_table(low, high, reserved, listening)
-    intervals = [(found.start(), found.end() - 1) for found in re.finditer(b"\1+", free)]
+    intervals = intervals_of(free)
     exact = len(intervals) <= MAX_INTERVALS
     if not exact:
         intervals[MAX_INTERVALS - 1 :] = [(intervals[MAX_INTERVALS - 1][0], intervals[-1][1])]
@@ -129,6 +128,7 @@ class _SocketColumns:
         self.free = free
         """Which ports count; None if the kernel's filter is exact."""
         self.usable = usable
+        self.total = usable.count(1)
         self.numbers = _GroupNumbers()
         self.used: Counter[int] = Counter()
         self.time_wait: Counter[int] = Counter()
@@ -156,12 +156,13 @@ class _SocketColumns:
         ports: dict[int, set[int]] = {number: set() for number in (*largest, *self._unbound(largest).values())}
         inodes: dict[int, array[int]] = {number: array("Q") for number in ports}
         keep = {number: (ports[number].add, inodes[number].append) for number in ports}
+        is_kept = bytes(number in keep for number in range(len(self.numbers.keys_in_order)))
         for chunk in self.chunks:
-            for number, port, inode in zip(*chunk, strict=True):
-                if number in keep:
-                    add_port, add_inode = keep[number]
-                    add_port(port)
-                    add_inode(inode)
+            kept = bytes(map(is_kept.__getitem__, chunk[0]))
+            for number, port, inode in zip(*(compress(column, kept) for column in chunk), strict=True):
+                add_port, add_inode = keep[number]
+                add_port(port)
+                add_inode(inode)
             yield
         largest.sort(key=lambda number: -len(ports[number]))
         return PortGroups(
@@ -194,16 +195,18 @@ class _SocketColumns:
             blocked,
             str(device or ""),
             len(unbound),
-            None if sock_diag.pool(source, device) in bound.addresses else _full_window(own, self.usable),
+            None
+            if sock_diag.pool(source, device) in bound.addresses
+            else _full_window(own, self.usable, self.total),
         )
 
 
-def _full_window(ports: set[int], usable: bytearray) -> tuple[int, int] | None:
+def _full_window(ports: set[int], usable: bytearray, total: int) -> tuple[int, int] | None:
     """Return first and last of the usable ports that follow each other and that `ports` has all, if these are most
-    of `ports`, but not half of the range; sockets of other programs in the group may have others.
+    of `ports`, but not half of the `total` usable ones; sockets of other programs in the group may have others.
 
     connect() uses one parity only until half of the range is taken, unless the socket has a range of its own."""
-    if len(ports) < MIN_WINDOW or 2 * len(ports) >= usable.count(1):
+    if len(ports) < MIN_WINDOW or 2 * len(ports) >= total:
         return None
     low, high = min(ports), max(ports)
     if usable.count(1, low, high + 1) == len(ports):

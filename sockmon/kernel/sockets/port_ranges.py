@@ -46,6 +46,17 @@ def free_table(
     return table
 
 
+def intervals_of(table: bytearray) -> list[tuple[int, int]]:
+    """Return first and last port of each run of ports that are 1 in `table`."""
+    found, first = [], table.find(1)
+    while first >= 0:
+        end = table.find(0, first)
+        last = (end if end >= 0 else len(table)) - 1
+        found.append((first, last))
+        first = table.find(1, last + 1)
+    return found
+
+
 def usable(low: int, high: int, reserved: Ranges, listening: Iterable[int], bound: Iterable[int] = ()) -> int:
     """Return how many ports connect() may take towards one destination: tried at all, not reserved, listened on or
     bound."""
