@@ -93,8 +93,6 @@ class _Listing:
                 netns.handle.release_query()
         yield self.answer(complete=False)
         inodes = {row.key.inode for row in self._rows(MAX_LISTED) if row.key.inode}
-        # All answers at once: the search would ask for them one by one.
-        self._sampler.owners.holders_of(inodes)
         yield from self._guarded(self._sampler.owners.search(inodes, self._sampler.rows()))
         self._missing += unreadable_descriptors(self._sampler.owners)
 

@@ -127,6 +127,7 @@ def report_of(snapshot: Snapshot, netns: Netns, readings: list[Reading]) -> Repo
         verdict=worst(readings),
         readings=tuple(readings),
         missing=(*snapshot.missing, *unjudged(snapshot)),
+        owners_known=_rounded(snapshot.processes.owners_known, 4) if snapshot.processes else None,
     )
 
 

@@ -95,6 +95,8 @@ def as_text(report: Report, colour: bool, width: int | None = None, plan: str = 
         others = fmt.plural(report.quiet_netns, "other network namespace")
         lines += _coloured([f"{glyph_and_label('ok'):<9} {others}: no limit is near"], "ok", colour)
     lines += _missing_lines(_not_yet_reported(report), width)
+    if report.owners_known is not None and report.owners_known < 1:
+        lines.append(f"? owners of {fmt.ratio(report.owners_known)} of the descriptors are known")
     if width is not None:
         summary = f"{_verdict_summary(report)}; {left_out}" if left_out else _verdict_summary(report)
         lines += _coloured(_wrapped(f"{verdict}: {summary}", 2, width), report.verdict, colour)

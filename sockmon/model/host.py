@@ -161,6 +161,9 @@ class Processes(msgspec.Struct, frozen=True):
     """Why /proc does not show the processes of other users (hidepid); empty if it does."""
     user_namespaces: tuple[UserNamespace, ...] = ()
     """Those of the rows and their ancestors, without sockmon's own."""
+    owners_known: float | None = None
+    """Part of all open descriptors that belong to processes whose descriptors were read, 0 to 1; None if it is not
+    known: there was no walk, an older recording, a kernel that does not count those of others."""
 
 
 class ProcessMaps(msgspec.Struct, frozen=True):

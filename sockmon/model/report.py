@@ -138,3 +138,6 @@ class Report(msgspec.Struct, frozen=True):
     """The file that it was made of; empty for a machine that was sampled now."""
     quiet_netns: int = 0
     """Other network namespaces that were judged, and no limit in them is near."""
+    owners_known: float | None = None
+    """Part of all open descriptors of the host whose process could be asked what it holds, 0 to 1; sockets of the
+    others have no owner here. None: processes were not read."""

@@ -173,7 +173,12 @@ def test_a_listener_of_a_sampled_process_is_known_without_a_search(table: Proces
     with sleeper(made) as process, closing(known):
         (seen,) = rows(table, process.pid)
         (inode,) = descriptors(process.pid).inodes
-        run(known.refresh([seen]))
+        walk = known.refresh([seen])
+        while known.owner_of(inode) is None:
+            next(walk)
+        assert (known.sockets(seen.pid, seen.start), known.known, known.at) == (None, 0.0, None)
+        run(walk)
+        assert known.known == 1.0
         owner = known.owner_of(inode)
         assert owner is not None
         assert owner.pid == process.pid
@@ -329,9 +334,11 @@ known, table = Owners(), ProcessTable()
 processes = table.read(0.0)
 run(known.refresh(processes.rows))
 attributed = Attribution(known).attribute(processes, frozenset())
-print(json.dumps([attributed.unseen, {row.pid: (row.sockets, row.close_wait) for row in attributed.rows}]))
+sockets = {row.pid: (row.sockets, row.close_wait) for row in attributed.rows}
+print(json.dumps([attributed.unseen, attributed.owners_known, sockets]))
 """
     with sleeper(SOCKETS.format(4)) as process:
-        unseen, attributed = json.loads(as_nobody(code))
+        unseen, part, attributed = json.loads(as_nobody(code))
         assert unseen > 0
+        assert 0 < part < 1
         assert attributed[str(process.pid)] == [None, None]

@@ -32,7 +32,7 @@ class Attribution:
         """Return `processes` with their sockets; also with those of the inodes `close_wait`, and with the sums of
         `queues` (receive and send queue of each TCP socket with data), if these are known."""
         owners = self._owners
-        stamp = (processes.at, owners.at, id(close_wait), id(queues))
+        stamp = (processes.at, owners.at, owners.known, id(close_wait), id(queues))
         if self._last is not None and self._last[0] == stamp:
             return self._last[1]
         if owners.at != self._at or close_wait is not self._close_wait or queues is not self._queues:
@@ -45,7 +45,9 @@ class Attribution:
             if row.pid not in known or known[row.pid][0] is not row:
                 known[row.pid] = (row, self._with_sockets(row))
         rows = tuple(known[row.pid][1] for row in processes.rows)
-        attributed = replace(processes, rows=rows, unseen=owners.unseen, owners_at=owners.at)
+        attributed = replace(
+            processes, rows=rows, unseen=owners.unseen, owners_at=owners.at, owners_known=owners.known
+        )
         self._last = (stamp, attributed)
         return attributed
 

@@ -7,7 +7,8 @@ import os
 import random
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -42,12 +43,21 @@ class ProcessSockets:
     lowest: array[int] = field(default_factory=lambda: array("Q"))
     """Sockets among the lowest descriptors, if `inodes` is a sample."""
     scale: float = 1.0
+    complete: bool = False
+    """False until all descriptors, or the sample, have been read."""
     readable: bool = True
     fault: str = ""
     """Why it could not be read, unless permission was refused."""
+    ended: bool = False
+    """True if it has ended, or its pid is that of another process."""
     watching: list[tuple[int, str]] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
     """Descriptors that are no sockets, by kind."""
+
+    def mark_unreadable(self, fault: str) -> None:
+        """Note that it cannot be read, and why; forget what was read."""
+        self.readable, self.complete, self.fault = False, False, fault
+        self.inodes, self.lowest, self.watching = array("Q"), array("Q"), []
 
     def owner(self, sockets: int) -> Owner:
         """Return this process as the owner of so many of the sockets that were read."""
@@ -79,38 +89,52 @@ def is_same_process(pid: int, start: int, proc: int) -> bool:
     return proc_files.parse_stat(proc_files.read(f"{pid}/stat", proc)).start == start
 
 
-def read_links(held: ProcessSockets, proc: int, sample: int) -> Incremental[None]:
-    """Read the links of a process into `held`; raise OSError, ProcessLookupError if it is another process now."""
+def read_first(held: ProcessSockets, proc: int, sample: int) -> Incremental[None]:
+    """Read all links of a process into `held`, or if it has more than `sample` of them the lowest; raise OSError,
+    ProcessLookupError if it is another process now."""
+    with _open_same(held, proc) as folder:
+        if held.fds is None or held.fds <= sample:
+            yield from fds.read_socket_links(folder, os.listdir(folder), held.inodes, held.watching, held.kinds)
+            held.complete = True
+        else:
+            yield from fds.read_socket_links(folder, range(LOW_DESCRIPTORS), held.lowest, held.watching)
+
+
+def read_sample(held: ProcessSockets, proc: int, sample: int) -> Incremental[None]:
+    """Read a sample of the links of a process whose lowest ones are in `held`; raise as above."""
+    with _open_same(held, proc) as folder:
+        numbers = _numbers_to_read(held, folder, proc, sample)
+        open_count = yield from fds.read_socket_links(folder, numbers, held.inodes, held.watching, held.kinds)
+    held.watching = list(dict.fromkeys(held.watching))
+    if open_count:
+        held.scale = max((held.fds or 0) / open_count, 1.0)
+    held.complete = True
+
+
+@contextmanager
+def _open_same(held: ProcessSockets, proc: int) -> Iterator[int]:
     with fds.open_fd_dir(held.pid, proc) as folder:
         if not is_same_process(held.pid, held.start, proc):
             raise ProcessLookupError(errno.ESRCH, "the pid is used again")
-        numbers = _numbers_to_read(held, folder, proc, sample)
-        open_count = yield from fds.read_socket_links(folder, numbers, held.inodes, held.watching, held.kinds)
-        if held.fds is None or held.fds <= sample:
-            return
-        yield from fds.read_socket_links(folder, range(LOW_DESCRIPTORS), held.lowest, held.watching)
-    held.watching = list(dict.fromkeys(held.watching))
-    if open_count:
-        held.scale = max(held.fds / open_count, 1.0)
+        yield folder
 
 
 def _numbers_to_read(held: ProcessSockets, folder: int, proc: int, sample: int) -> Sequence[str | int]:
-    """Return which descriptors to read: all, or a sample that is drawn from slots of the table.
+    """Return which descriptors to read: a sample that is drawn from slots of the table.
 
     Listing a million descriptors takes a second, trying 16,384 numbers a tenth. One at random of each stretch,
     because a proxy opens in turns (client, server, client, ...) and a fixed stride would meet one kind only.
     The same table gives the same numbers, so that processes that share it share the sample."""
-    if held.fds is None or held.fds <= sample:
-        return os.listdir(folder)
     status = proc_files.read(f"{held.pid}/status", proc)
     slots = proc_files.parse_status(status).fd_size
-    draw = random.Random(held.fds)
+    count = held.fds or 0
+    draw = random.Random(count)
     if slots == 0:
         # An ending process releases its table first: FDSize is 0 (fs/proc/array.c, task_state()).
         raise ProcessLookupError(errno.ESRCH, "the process is ending")
-    if slots is None or slots > held.fds * _SPARSE:
+    if slots is None or slots > count * _SPARSE:
         return _sample_stretches(os.listdir(folder), sample, draw)
-    return _sample_stretches(range(slots), sample * slots // held.fds, draw)
+    return _sample_stretches(range(slots), sample * slots // max(count, 1), draw)
 
 
 def _sample_stretches(numbers: Sequence[str | int], sample: int, draw: random.Random) -> list[str | int]:

@@ -1,7 +1,8 @@
 """Who owns which socket: an incremental walk over the descriptors of all processes, /proc/PID/fd.
 
 A link costs 4 µs, so a process is read again only if the number of its descriptors has changed or after a minute,
-and of one with very many descriptors a sample is read: the smaller, the more such processes there are. A socket
+and of one with very many descriptors a sample is read: the smaller, the more such processes there are. Its lowest
+descriptors, which listeners have, are read before the sample of any process. A socket
 that several processes share (forked workers, tables shared by CLONE_FILES) counts for one of them: the lowest pid
 that is not 1, so that neither workers nor an init that passes sockets on take it from the service, and sums are
 not inflated.
@@ -28,7 +29,8 @@ from sockmon.kernel.processes.process_sockets import (
     ProcessSockets,
     WatchingProcess,
     is_same_process,
-    read_links,
+    read_first,
+    read_sample,
     sample_size,
 )
 from sockmon.model.snapshot import Owner, Process
@@ -53,6 +55,9 @@ class Owners:
         """Those of them that it may read: reason → processes."""
         self.at: float | None = None
         """When the last complete walk ended: seconds on CLOCK_BOOTTIME."""
+        self.known: float | None = None
+        """Part of all open descriptors whose process was read, 0 to 1; None before the first walk, and if the
+        kernel does not count those of a process that may not be read (before Linux 6.2)."""
         self._root = root
         self._own_proc = proc is None
         self._proc = proc_files.open_proc(root) if proc is None else proc
@@ -75,19 +80,25 @@ class Owners:
             return
         self._rows = rows
         sample = sample_size((row.fds or 0 for row in rows), self._sample)
+        large = []
         for step, row in enumerate(rows, 1):
             if self._changed(row):
-                yield from self._refresh_process(row, sample)
+                held = ProcessSockets(row.pid, row.start, row.name, row.fds, _now(), complete=row.fds == 0)
+                if not held.complete:
+                    yield from self._read(held, read_first(held, self._proc, sample))
+                if held.readable and not held.complete:
+                    large.append(held)
+                self._keep(held)
                 yield
             elif step % _ROWS_PER_STEP == 0:
                 yield
-        alive = {row.pid: row.start for row in rows}
-        # In the order in which shared sockets are claimed.
-        held = sorted(self._held.values(), key=lambda item: (item.pid == 1, item.pid))
-        self._held = {item.pid: item for item in held if alive.get(item.pid) == item.start}
-        self._renew_answers(alive)
-        self.unseen = sum(not item.readable for item in self._held.values())
-        self.faults = dict(Counter(item.fault for item in self._held.values() if item.fault))
+        self._settle(rows)
+        for held in large:
+            yield from self._read(held, read_sample(held, self._proc, sample))
+            self._keep(held)
+            yield
+        if large:
+            self._settle(rows)
         self.at = _now()
 
     def search(self, inodes: Collection[int], rows: Sequence[Process] = ()) -> Incremental[None]:
@@ -97,7 +108,8 @@ class Owners:
         found is searched for again after a minute."""
         now = _now()
         self._ownerless = {inode: at for inode, at in self._ownerless.items() if now - at < STALE_SECONDS}
-        wanted = {inode for inode in inodes if inode not in self._ownerless and self.owner_of(inode) is None}
+        self._asked.update(inodes)
+        wanted = set(inodes).difference(self._ownerless, self.owners_of(inodes))
         for row in self._search_order(rows or self._rows) if wanted else ():
             yield from self._search_process(row, wanted)
             yield
@@ -112,20 +124,24 @@ class Owners:
 
     def sockets(self, pid: int, start: int) -> int | None:
         """Return the number of descriptors of a process that are sockets; None if it was not read."""
-        held = self._held.get(pid)
-        if held is None or held.start != start or not held.readable:
+        held = self._held_complete(pid, start)
+        if held is None:
             return None
         return round(len(held.inodes) * held.scale)
 
     def kinds(self, pid: int, start: int) -> tuple[tuple[str, int], ...]:
         """Return how many descriptors of a process are of each kind, the most frequent first; empty if it was not
         read, or has fewer than MIN_KINDS."""
-        held = self._held.get(pid)
-        if held is None or held.start != start or not held.readable or (held.fds or 0) < MIN_KINDS:
+        held = self._held_complete(pid, start)
+        if held is None or (held.fds or 0) < MIN_KINDS:
             return ()
         counts = Counter(held.kinds)
         counts["socket"] = len(held.inodes)
         return tuple((kind, round(count * held.scale)) for kind, count in counts.most_common() if count)
+
+    def _held_complete(self, pid: int, start: int) -> ProcessSockets | None:
+        held = self._held.get(pid)
+        return held if held and held.start == start and held.readable and held.complete else None
 
     def is_sampled(self, pid: int) -> bool:
         """Return whether only a sample of the descriptors of a process was read, so that its numbers are
@@ -186,8 +202,8 @@ class Owners:
 
     def owners_of(self, inodes: Collection[int]) -> dict[int, Owner]:
         """Return `owner_of` for many sockets in one pass; leave out those without a known owner."""
-        found = {inode: owner for inode in inodes if (owner := self._answers.get(inode)) is not None}
-        return {**found, **self._holders(inodes)}
+        self._learn(set(inodes).difference(self._answers))
+        return {inode: owner for inode in inodes if (owner := self._answers[inode]) is not None}
 
     def _renew_answers(self, alive: dict[int, int]) -> None:
         """After a walk find the owners of all sockets that were asked for since the last one, in one pass."""
@@ -213,15 +229,6 @@ class Owners:
             if len(owners) > 1:
                 self._sharing[inode] = tuple(owners)
 
-    def _holders(self, inodes: Collection[int]) -> dict[int, Owner]:
-        found: dict[int, Owner] = {}
-        wanted = set(inodes)
-        for held in self._held.values():
-            if mine := wanted.intersection(held.inodes) | wanted.intersection(held.lowest):
-                found.update(dict.fromkeys(mine, Owner(held.pid, held.start, held.name, 1)))
-                wanted -= mine
-        return found
-
     def _claims(self, groups: Sequence[Iterable[int]]) -> Iterator[tuple[ProcessSockets, Counter[int]]]:
         """Yield each process with the number of sockets that it claims of each group; a claimed socket is not left
         for the next."""
@@ -242,36 +249,43 @@ class Owners:
             return True
         return _now() - held.read_at >= STALE_SECONDS
 
-    def _refresh_process(self, row: Process, sample: int) -> Incremental[None]:
-        """Read one process, or a sample of it; forget it if it has ended meanwhile."""
-        held = ProcessSockets(row.pid, row.start, row.name, row.fds, _now())
+    def _read(self, held: ProcessSockets, steps: Incremental[None]) -> Incremental[None]:
+        """Run `steps`, which read into `held`; note a process that cannot be read: the others still can."""
         try:
-            if row.fds != 0:
-                yield from read_links(held, self._proc, sample)
-            self._held[row.pid] = held
+            yield from steps
         except OSError as error:
             if error.errno in NO_FREE_FILE:
-                raise ReadError("owners", fds.unreadable_reason(error, row.pid)) from error
-            if error.errno in NO_SUCH_PROCESS:
-                self._held.pop(row.pid, None)
-            else:
-                self._mark_unreadable(
-                    held, "" if error.errno in FORBIDDEN else fds.unreadable_reason(error, row.pid)
-                )
+                raise ReadError("owners", fds.unreadable_reason(error, held.pid)) from error
+            held.mark_unreadable("" if error.errno in FORBIDDEN else fds.unreadable_reason(error, held.pid))
+            held.ended = error.errno in NO_SUCH_PROCESS
         except Exception as error:
-            self._mark_unreadable(held, FAULTS.note("owners", error))
+            held.mark_unreadable(FAULTS.note("owners", error))
 
-    def _mark_unreadable(self, held: ProcessSockets, fault: str) -> None:
-        """Note a process that cannot be read: the others still can."""
-        held.readable, held.fault = False, fault
-        held.inodes, held.watching = array("Q"), []
-        self._held[held.pid] = held
+    def _keep(self, held: ProcessSockets) -> None:
+        """Note a process that was read; of one whose sample is still to come what was read before stays."""
+        before = self._held.get(held.pid)
+        known = before is not None and before.start == held.start and before.readable
+        if held.ended:
+            self._held.pop(held.pid, None)
+        elif held.complete or not held.readable or not known:
+            self._held[held.pid] = held
+
+    def _settle(self, rows: Sequence[Process]) -> None:
+        """Forget the processes that are not among `rows`, and answer again with what was read."""
+        alive = {row.pid: row.start for row in rows}
+        # In the order in which shared sockets are claimed.
+        held = sorted(self._held.values(), key=lambda item: (item.pid == 1, item.pid))
+        self._held = {item.pid: item for item in held if alive.get(item.pid) == item.start}
+        self._renew_answers(alive)
+        self.unseen = sum(not item.readable for item in self._held.values())
+        self.faults = dict(Counter(item.fault for item in self._held.values() if item.fault))
+        self.known = _known_part(self._held.values())
 
     def _search_order(self, rows: Sequence[Process]) -> list[Process]:
         def order(row: Process) -> tuple[bool, bool, bool, int]:
             held = self._held.get(row.pid)
             fresh = held is None or held.start != row.start or held.fds != row.fds
-            return (not fresh, held is None or held.scale == 1.0, row.pid == 1, row.pid)
+            return (not fresh, held is None or (held.complete and held.scale == 1.0), row.pid == 1, row.pid)
 
         return sorted((row for row in rows if row.fds != 0), key=order)
 
@@ -291,6 +305,14 @@ class Owners:
         mine = wanted.intersection(inodes)
         self._answers.update(dict.fromkeys(mine, Owner(row.pid, row.start, row.name, 1)))
         wanted -= mine
+
+
+def _known_part(every: Collection[ProcessSockets]) -> float | None:
+    """Return the part of all descriptors that were read; None if not all could be counted."""
+    if any(item.fds is None and not item.complete for item in every):
+        return None
+    counts = [(item.fds or 0, item.complete) for item in every]
+    return sum(count for count, complete in counts if complete) / max(sum(count for count, _ in counts), 1)
 
 
 def _now() -> float:

@@ -286,6 +286,8 @@ def _urgency(line: ProcessRow) -> tuple[bool, int, float, int]:
 def _coverage(processes: Processes, shown: int) -> Text:
     if processes.unseen:
         return Text(f"{fmt.plural(processes.unseen, 'process')} not read", "sev-unknown")
+    if processes.owners_known is not None and processes.owners_known < 1:
+        return Text(f"owners of {fmt.ratio(processes.owners_known)}", "sev-unknown")
     return Text(fmt.plural(shown, "process"), "muted")
 
 
