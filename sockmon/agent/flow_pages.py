@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import CLOCK_BOOTTIME, clock_gettime, process_time
+from time import CLOCK_BOOTTIME, clock_gettime
 
 from sockmon.agent.netns_sampler import NetnsSampler
 from sockmon.agent.part import read_or_missing, to_missing
@@ -24,24 +24,14 @@ def answer_flows(netns: NetnsSampler | None, query: FlowsQuery) -> Incremental[F
         return FlowsDetail(at, query, (), 0, None, 0.0, (Missing(READER, NETNS_GONE),))
     missing: list[Missing] = []
     table = read_or_missing(missing, "conntrack", lambda: conntrack.read(netns.handle))
-    found, seconds = Flows([], 0), 0.0
+    found = Flows([], 0)
     try:
-        steps = read_flows(netns.handle, query.terms)
-        while True:
-            begin = process_time()
-            try:
-                next(steps)
-            except StopIteration as end:
-                found = end.value
-                break
-            finally:
-                seconds += process_time() - begin
-            yield
+        found = yield from read_flows(netns.handle, query.terms)
     except ReadError as error:
         missing.append(to_missing(READER, error))
     entries = None if table is None else table.count
     reasons = tuple(dict.fromkeys(missing))
-    return FlowsDetail(at, query, tuple(found.flows), found.matched, entries, seconds, reasons)
+    return FlowsDetail(at, query, tuple(found.flows), found.matched, entries, 0.0, reasons)
 
 
 def answer_flow(netns: NetnsSampler | None, query: FlowQuery) -> Incremental[FlowDetail]:

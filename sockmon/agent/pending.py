@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator
 
+from msgspec.structs import replace
+
 from sockmon.agent.details import answer_query
 from sockmon.agent.sampler import Sampler
-from sockmon.model.detail import Detail, DetailQuery
+from sockmon.model.detail import Detail, DetailQuery, PolledDetail
 from sockmon.model.socket_list import SocketListQuery
 
 Answering = Generator["Detail | None", None, Detail]
@@ -20,6 +22,8 @@ class Pending:
     def __init__(self, sampler: Sampler) -> None:
         self._sampler = sampler
         self._queue: list[tuple[DetailQuery, Answering]] = []
+        self._spent = 0.0
+        """Seconds of a processor that the oldest request has taken so far."""
 
     def __bool__(self) -> bool:
         return bool(self._queue)
@@ -35,6 +39,8 @@ class Pending:
 
     def stop_socket_list(self) -> None:
         """Drop the request for a list of sockets, also while its dump runs."""
+        if self._queue and isinstance(self._queue[0][0], SocketListQuery):
+            self._spent = 0.0
         stopped = [work for query, work in self._queue if isinstance(query, SocketListQuery)]
         self._queue = [entry for entry in self._queue if entry[1] not in stopped]
         for work in stopped:
@@ -42,11 +48,14 @@ class Pending:
 
     def work(self, seconds: float) -> Iterator[Detail]:
         """Work on the oldest request for so long; yield what there is to answer."""
-        end = time.monotonic() + seconds
+        begin, end = time.process_time(), time.monotonic() + seconds
         try:
             while time.monotonic() < end:
                 if (partial := next(self._queue[0][1])) is not None:
                     yield partial
         except StopIteration as found:
             del self._queue[0]
-            yield found.value
+            spent, self._spent = self._spent + time.process_time() - begin, 0.0
+            yield replace(found.value, seconds=spent) if isinstance(found.value, PolledDetail) else found.value
+        else:
+            self._spent += time.process_time() - begin

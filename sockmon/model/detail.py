@@ -69,6 +69,12 @@ class SetInterval(msgspec.Struct, frozen=True, tag="interval", tag_field="focus"
     seconds: float
 
 
+class SetCpuPercent(msgspec.Struct, frozen=True, tag="cpu", tag_field="focus"):
+    """Ask for another part of one processor that expensive reads may use."""
+
+    percent: float
+
+
 class WatchNetns(msgspec.Struct, frozen=True, tag="watch", tag_field="focus"):
     """Ask to sample another network namespace as fully as the own one, until the next request of this kind."""
 
@@ -76,7 +82,7 @@ class WatchNetns(msgspec.Struct, frozen=True, tag="watch", tag_field="focus"):
     """Inode of the namespace; 0: none but the own one."""
 
 
-Request = DetailQuery | StopSocketList | SetInterval | WatchNetns
+Request = DetailQuery | StopSocketList | SetInterval | SetCpuPercent | WatchNetns
 
 
 class Socket(msgspec.Struct, frozen=True, gc=False):
@@ -152,6 +158,8 @@ class ProcessDetail(msgspec.Struct, frozen=True, tag="process-detail", tag_field
     unlisted: int = 0
     """Its sockets that were not found: of other protocols (netlink, packet), neither bound nor connected, or of
     other network namespaces."""
+    seconds: float = 0.0
+    """Processor time that the answer took: a page asks again only after many times as long."""
 
 
 class GroupDetail(msgspec.Struct, frozen=True, tag="group-detail", tag_field="type"):
@@ -164,6 +172,8 @@ class GroupDetail(msgspec.Struct, frozen=True, tag="group-detail", tag_field="ty
     states: dict[str, int]
     owners: tuple[Owner, ...]
     missing: tuple[Missing, ...]
+    seconds: float = 0.0
+    """As in a ProcessDetail."""
 
 
 class ListenerDetail(msgspec.Struct, frozen=True, tag="listener-detail", tag_field="type"):
@@ -180,18 +190,12 @@ class ListenerDetail(msgspec.Struct, frozen=True, tag="listener-detail", tag_fie
     """Connections by remote address, the largest 20."""
     owners: tuple[Owner, ...]
     missing: tuple[Missing, ...]
+    seconds: float = 0.0
+    """As in a ProcessDetail."""
 
 
+PolledDetail = ProcessDetail | GroupDetail | ListenerDetail | DescriptorsDetail | FlowsDetail
+"""Those that a page asks for again and again; they say how much processor time they took."""
 Detail = (
-    ProcessDetail
-    | GroupDetail
-    | ListenerDetail
-    | DescriptorsDetail
-    | MemoryDetail
-    | ProcessStatesDetail
-    | FlowsDetail
-    | FlowDetail
-    | SocketListDetail
-    | SocketDetail
-    | NetnsDetail
+    PolledDetail | MemoryDetail | ProcessStatesDetail | FlowDetail | SocketListDetail | SocketDetail | NetnsDetail
 )

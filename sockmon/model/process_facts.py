@@ -135,3 +135,5 @@ class DescriptorsDetail(msgspec.Struct, frozen=True, tag="descriptors-detail", t
     name: str
     """Its name; empty if it has ended."""
     missing: tuple[Missing, ...]
+    seconds: float = 0.0
+    """Processor time that the answer took."""

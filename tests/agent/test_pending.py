@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
 from sockmon.agent import pending
+from sockmon.agent.process_pages import ended
 from sockmon.model.detail import ProcessQuery
 
 
@@ -34,3 +36,20 @@ def test_the_same_request_waits_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found == [first, other]
     queue.add(first)
     assert begun == [first, other, first]
+
+
+def test_an_answer_says_how_much_processor_time_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    def steps(sampler: object, query: ProcessQuery) -> Any:
+        end = time.process_time() + 0.01
+        while time.process_time() < end:
+            yield None
+        return ended(query, ())
+
+    monkeypatch.setattr(pending, "answer_query", steps)
+    sampler: Any = None
+    queue = pending.Pending(sampler)
+    queue.add(ProcessQuery(1, 1))
+    found: list[Any] = []
+    while queue:
+        found += queue.work(0.001)
+    assert found[0].seconds > 0.005, "what lies between two slices does not count"

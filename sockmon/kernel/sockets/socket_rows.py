@@ -99,17 +99,20 @@ def port_sockets(diag: Diag, address: str, port: int, limit: int) -> Incremental
 
 
 def sockets_by_inode(diag: Diag, inodes: AbstractSet[int], limit: int) -> Incremental[SocketRows]:
-    """Return the TCP, UDP, raw and unix sockets that have one of `inodes`; raise ReadError if TCP cannot be read.
+    """Return the TCP, UDP, raw and unix sockets that have one of `inodes`, without what INFO adds, which costs a
+    fourth more; raise ReadError if TCP cannot be read.
 
     Other kinds are left out if this kernel cannot dump them."""
     rows = SocketRows(limit)
-    yield from add_sockets_by_inode(diag, inodes, rows)
+    yield from add_sockets_by_inode(diag, inodes, rows, extensions=0)
     return rows
 
 
-def add_sockets_by_inode(diag: Diag, inodes: AbstractSet[int], rows: SocketRows) -> Incremental[None]:
-    """Add the same to `rows`."""
-    yield from sock_diag.tcp(diag, sock_diag.EVERY_STATE, _collector(rows, "tcp", inodes), b"", sock_diag.INFO)
+def add_sockets_by_inode(
+    diag: Diag, inodes: AbstractSet[int], rows: SocketRows, extensions: int = sock_diag.INFO
+) -> Incremental[None]:
+    """Add the same to `rows`, with the `extensions` of TCP."""
+    yield from sock_diag.tcp(diag, sock_diag.EVERY_STATE, _collector(rows, "tcp", inodes), b"", extensions)
     for name, protocol in ("udp", socket.IPPROTO_UDP), ("raw", socket.IPPROTO_RAW):
         for family in _V4, _V6:
             yield from _skip_if_absent(sock_diag.inet(diag, family, protocol, _collector(rows, name, inodes)))

@@ -16,7 +16,7 @@ from sockmon.model.conntrack_flows import Flow, FlowQuery, FlowsDetail, FlowsQue
 from sockmon.model.detail import Detail, DetailQuery
 from sockmon.ui.detail.filtered_screen import FilteredScreen
 from sockmon.ui.detail.flow_table import FlowTable
-from sockmon.ui.detail.polling_screen import NO_ANSWER, STALE_SECONDS
+from sockmon.ui.detail.polling_screen import COST_FACTOR, NO_ANSWER, STALE_SECONDS
 from sockmon.ui.detail.sockets_place import SocketsPlace
 from sockmon.ui.filtering.filter import Filter
 from sockmon.ui.filtering.flow_terms import describe_terms, terms_of_filter
@@ -28,8 +28,8 @@ from sockmon.ui.widgets.table import Table
 CHECK_SECONDS = 0.25
 SETTLE_SECONDS = 0.4
 """Seconds after the last letter of a filter before the table is walked for it."""
-MIN_POLL_SECONDS, COST_FACTOR = 2.0, 20.0
-"""Seconds between two walks at least, and how many times longer than a walk takes of a processor."""
+MIN_POLL_SECONDS = 2.0
+"""Seconds between two walks at least."""
 LOST_SECONDS = 60.0
 """Seconds without an answer after which the agent is asked again: it may have been started again. A walk over five
 million entries takes half of that."""

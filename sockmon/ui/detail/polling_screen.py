@@ -1,7 +1,9 @@
-"""The base of pages that request their rows from the source every two seconds and show how old the answer is."""
+"""The base of pages that request their rows from the source every two seconds, or more rarely if that is
+expensive, and show how old the answer is."""
 
 from __future__ import annotations
 
+import time
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from rich.text import Text
@@ -30,7 +32,8 @@ from sockmon.ui.detail.sockets_place import SocketsPlace
 from sockmon.ui.widgets.filter_line import FilterLine
 from sockmon.ui.widgets.table import Table
 
-POLL_SECONDS = 2.0
+POLL_SECONDS, COST_FACTOR = 2.0, 20.0
+"""Seconds between two requests at least, and how many times longer than an answer takes of a processor."""
 STALE_SECONDS = 5.0
 """Seconds from which on the age of an answer is shown."""
 NO_ANSWER = {
@@ -56,13 +59,14 @@ class PollingScreen(FilteredScreen, Generic[Q, D]):
         """What the page is about."""
         self.detail: D | None = None
         self.answerable = True
+        self._answered_at = float("-inf")
 
     def on_mount(self) -> None:
         self._poll()
         self.set_interval(POLL_SECONDS, self._poll)
 
     def _poll(self) -> None:
-        if self.app.screen is self and not (self.sockmon.paused and self.detail):
+        if self.app.screen is self and not (self.detail and (self.sockmon.paused or self._is_new_enough())):
             self.answerable = self.sockmon.ask(self.target)
             if not self.answerable and self.assessment:
                 self.draw(self.assessment)
@@ -72,7 +76,13 @@ class PollingScreen(FilteredScreen, Generic[Q, D]):
         if detail.query != self.target:
             return
         self.detail = cast(D, detail)
+        self._answered_at = time.monotonic()
         self.show_again()
+
+    def _is_new_enough(self) -> bool:
+        """Return whether the answer was too expensive to request the next one yet."""
+        age = time.monotonic() - self._answered_at
+        return self.detail is not None and self.answerable and age < COST_FACTOR * self.detail.seconds
 
     def show_again(self) -> None:
         """Draw the newest Assessment and answer."""

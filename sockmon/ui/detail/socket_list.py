@@ -27,7 +27,7 @@ from sockmon.model.socket_list import (
 )
 from sockmon.ui import keys
 from sockmon.ui.detail.filtered_screen import FilteredScreen
-from sockmon.ui.detail.polling_screen import NO_ANSWER, STALE_SECONDS
+from sockmon.ui.detail.polling_screen import COST_FACTOR, NO_ANSWER, STALE_SECONDS
 from sockmon.ui.detail.socket_columns import SORTS, columns
 from sockmon.ui.detail.sockets_place import SocketsPlace
 from sockmon.ui.filtering.filter import parse_leniently
@@ -39,8 +39,6 @@ from sockmon.ui.widgets.table import Table
 
 REFRESH_SECONDS = 2.0
 """Seconds between an answer and the next request."""
-COST_FACTOR = 20.0
-"""The same as a multiple of the processor time of the last answer: 5 % of a processor."""
 LOST_SECONDS = 15.0
 """Seconds without any answer after which the request is sent again: the agent may have been started again."""
 OWNERS_READER = "owners"
