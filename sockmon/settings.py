@@ -1,4 +1,4 @@
-"""`$XDG_CONFIG_HOME/sockmon/config.toml`: theme, interval, keys, levels, read_only, actions.
+"""`$XDG_CONFIG_HOME/sockmon/config.toml`: theme, interval, cpu_percent, keys, levels, read_only, actions.
 
 Tests: tests/ui/test_settings.py.
 """
@@ -23,6 +23,7 @@ SECTIONS = ("keys", "levels", "actions")
 NO_ACTIONS = "the config file does not allow it ([actions] allow = false)"
 FAULTY_ACTIONS = "the config file has a fault in [actions], so nothing is allowed"
 MIN_INTERVAL, MAX_INTERVAL = 0.2, 60.0
+MIN_CPU_PERCENT, MAX_CPU_PERCENT = 0.5, 50.0
 MAX_FAULT_CHARACTERS = 400
 
 
@@ -46,6 +47,8 @@ class Settings(msgspec.Struct, frozen=True):
     """What is wrong with the file, one message a key; these keys keep their defaults."""
     level_faults: tuple[str, ...] = ()
     """Those of `faults` that are about levels: they change what is an alarm."""
+    cpu_percent: float = 5.0
+    """Per cent of one processor that sampling may use on a host with very many sockets, 0.5 to 50."""
 
 
 def config_dir() -> Path:
@@ -127,10 +130,18 @@ def _check_bool(value: Any) -> str:
 
 
 def _check_interval(value: Any) -> str:
+    return _check_number(value, "seconds", MIN_INTERVAL, MAX_INTERVAL)
+
+
+def _check_cpu_percent(value: Any) -> str:
+    return _check_number(value, "per cent", MIN_CPU_PERCENT, MAX_CPU_PERCENT)
+
+
+def _check_number(value: Any, unit: str, low: float, high: float) -> str:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return f"expected a number of seconds, got {_kind(value)}"
-    if math.isnan(value) or not MIN_INTERVAL <= value <= MAX_INTERVAL:
-        return f"expected {MIN_INTERVAL} to {MAX_INTERVAL:.0f} seconds, got {value}"
+        return f"expected a number of {unit}, got {_kind(value)}"
+    if math.isnan(value) or not low <= value <= high:
+        return f"expected {low} to {high:.0f} {unit}, got {value}"
     return ""
 
 
@@ -157,6 +168,7 @@ def _kind(value: Any) -> str:
 _CHECKS: dict[str, Callable[[Any], str]] = {
     "theme": _check_text,
     "interval": _check_interval,
+    "cpu_percent": _check_cpu_percent,
     "read_only": _check_bool,
     "keys": _check_section,
     "levels": lambda _: "",

@@ -17,6 +17,10 @@ it, but it is paid like any other."""
 T_co = TypeVar("T_co", covariant=True)
 
 
+TOTAL_PERCENT = 5.0
+"""Part of one processor that all budgets together are made for; those of one host are a little less."""
+
+
 class Budget(NamedTuple):
     """How often a task may run: with a share of 0.01, one that costs 130 ms starts every 13 s."""
 
@@ -69,8 +73,9 @@ class BudgetedTask(Generic[T_co]):
         """Let the next run start at the next opportunity, whatever the budget."""
         self._wait = 0.0
 
-    def run(self, seconds: float) -> None:
-        """Start or continue a run for about `seconds` of processor time, or to its end."""
+    def run(self, seconds: float, scale: float = 1.0) -> None:
+        """Start or continue a run for about `seconds` of processor time, or to its end; after it the share of the
+        budget counts `scale` times."""
         now = time.clock_gettime(time.CLOCK_BOOTTIME)
         begin = time.process_time()
         try:
@@ -88,7 +93,7 @@ class BudgetedTask(Generic[T_co]):
             self._end_run(missing.reason if own else f"{missing.reader}: {missing.reason}")
         self._spent += time.process_time() - begin
         if self._steps is None:
-            self._wait = max(self.budget.min_interval, self._cost() / self.budget.share)
+            self._wait = max(self.budget.min_interval, self._cost() / (self.budget.share * scale))
 
     def _cost(self) -> float:
         """Return what the last run has to pay: its own cost, and a part of that of the first one."""

@@ -107,9 +107,10 @@ class NetnsSampler:
         self.transmit = BudgetedTask(transmit_queues.READER, lambda: transmit_queues.read(handle), TRANSMIT)
         self.port_tasks: Sequence[BudgetedTask[object]] = (self.nat_rules.task, self.source_addresses.task)
         """Those that read nothing unless the dumps of ports and of translated ports have found many in use."""
+        self.first_tasks: Sequence[BudgetedTask[object]] = (self.queue_task, self.states)
+        """Those that start before the owners of sockets are read."""
         self.tasks: Sequence[BudgetedTask[object]] = (
-            self.queue_task,
-            self.states,
+            *self.first_tasks,
             self.ports.task,
             self.owner_search,
             self.tcp_queues.task,

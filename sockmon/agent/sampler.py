@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing, contextmanager
 
 from msgspec.structs import replace
 
-from sockmon.agent.budget import Budget, BudgetedTask
+from sockmon.agent.budget import TOTAL_PERCENT, Budget, BudgetedTask
 from sockmon.agent.host_sysctls import read_host_sysctls
 from sockmon.agent.limit_origins import LimitOrigins
 from sockmon.agent.listener_owners import unreadable_descriptors
@@ -103,6 +103,8 @@ class Sampler:
         self, handles: Sequence[NetnsHandle], own: NetnsHandle, interval: float = 1.0, watched: int = 0
     ) -> None:
         self.interval = interval
+        self.percent = TOTAL_PERCENT
+        """Part of one processor that the expensive reads may use."""
         self._own = own
         self.scarce = not own.keeps_open
         """Whether only one dump may run at a time: samples have to be complete."""
@@ -157,12 +159,13 @@ class Sampler:
         """Return the budgeted work, in the order in which it starts."""
         return (
             self._process_task,
+            *(task for netns in self._started_for for task in netns.first_tasks),
+            self._owner_task,
             *(task for netns in self._started_for for task in netns.tasks),
             self._other_task,
             self.watch.visits,
             *self.watch.tasks(),
             self._cgroup_task,
-            self._owner_task,
             *(task for netns in self._started_for for task in netns.late_tasks),
             self._map_task,
             self._watch_task,
@@ -198,7 +201,7 @@ class Sampler:
 
     def _run(self, task: BudgetedTask[object], seconds: float = SLICE_SECONDS) -> None:
         """Run a task for `seconds`, and close what it needs no more."""
-        task.run(seconds)
+        task.run(seconds, self.percent / TOTAL_PERCENT)
         self.watch.release_after(task)
         if self.scarce and not task.active:
             for netns in self.netns:

@@ -9,7 +9,7 @@ import time
 from sockmon.agent.pending import Pending
 from sockmon.agent.sampler import SLICE_SECONDS, Sampler, boottime
 from sockmon.errors import BadRecording
-from sockmon.model.detail import SetInterval, WatchNetns
+from sockmon.model.detail import SetCpuPercent, SetInterval, WatchNetns
 from sockmon.model.socket_list import StopSocketList
 from sockmon.sources.wire import decode_request, encode, hello
 from sockmon.sources.wire_netns import SnapshotWriter
@@ -18,6 +18,7 @@ REST_SECONDS = 0.015
 """Pause between two slices of budgeted work, which so takes a quarter of a processor at most."""
 MAX_REQUEST_BYTES = 65536
 MIN_INTERVAL, MAX_INTERVAL = 0.2, 60.0
+MIN_CPU_PERCENT, MAX_CPU_PERCENT = 0.5, 50.0
 
 
 class StreamServer:
@@ -98,6 +99,8 @@ class StreamServer:
             self._sampler.interval = min(max(request.seconds, MIN_INTERVAL), MAX_INTERVAL)
             self._sampler.refresh()
             self._tick = time.monotonic()
+        elif isinstance(request, SetCpuPercent):
+            self._sampler.percent = min(max(request.percent, MIN_CPU_PERCENT), MAX_CPU_PERCENT)
         elif isinstance(request, StopSocketList):
             self._pending.stop_socket_list()
         elif isinstance(request, WatchNetns):

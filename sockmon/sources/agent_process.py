@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from sockmon.errors import BadRecording, SockmonError, SourceLost, reported
-from sockmon.model.detail import Request, SetInterval, WatchNetns
+from sockmon.model.detail import Request, SetCpuPercent, SetInterval, WatchNetns
 from sockmon.model.snapshot import Snapshot
 from sockmon.own_process import start_forked
 from sockmon.sources import Event, Interruption, agent_launcher, push, ssh
@@ -84,7 +84,8 @@ class AgentProcess:
         self._takes_requests = False
         """False while the parcel is sent."""
         self._stream: Descriptor | None = None
-        self._interval: SetInterval | None = None
+        self._kept: dict[type[Request], Request] = {}
+        """What an agent that is started again is asked for too: its interval, its share of a processor."""
         self._watched = WatchNetns(0)
         self._first_sample: float | None = None
         self._reading = False
@@ -194,8 +195,8 @@ class AgentProcess:
         """Let requests through from now on, those first that hold for each agent."""
         with self._lock:
             self._takes_requests = True
-        if self._interval is not None:
-            self.ask(self._interval)
+        for request in self._kept.values():
+            self.ask(request)
         if self._watched.netns:
             self.ask(self._watched)
 
@@ -225,8 +226,9 @@ class AgentProcess:
 
     def ask(self, request: Request) -> bool:
         """Send `request` to the agent; return False if no agent runs now, or if it does not read. Never blocks."""
-        if isinstance(request, SetInterval):
-            self._interval = request
+        is_kept = isinstance(request, SetInterval | SetCpuPercent)
+        if is_kept:
+            self._kept[type(request)] = request
         if isinstance(request, WatchNetns):
             self._watched = request
         with self._lock, suppress(OSError):
@@ -234,7 +236,7 @@ class AgentProcess:
                 # Shorter than PIPE_BUF, so it is written completely or not at all.
                 os.write(self._stdin, encode(request))
                 return True
-        return isinstance(request, SetInterval)
+        return is_kept
 
     def close(self) -> None:
         """End the agent and the launcher by closing our side of the pipes: they may have more privileges than this

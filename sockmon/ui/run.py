@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from sockmon import settings
 from sockmon.errors import BadSettings, Misuse
-from sockmon.model.detail import SetInterval
+from sockmon.model.detail import SetCpuPercent, SetInterval
 from sockmon.model.transaction import Actor
 from sockmon.sources import Source
 from sockmon.ui.app import UNKNOWN_ACTOR, SockmonApp
@@ -44,6 +44,8 @@ def run(
         chosen = settings.Settings(faults=(error.message,), why_no_actions="the config file cannot be read")
     if interval is None and chosen.interval != 1.0:
         source.ask(SetInterval(chosen.interval))
+    if chosen.cpu_percent != settings.Settings().cpu_percent:
+        source.ask(SetCpuPercent(chosen.cpu_percent))
     chosen = replace(chosen, theme=theme or chosen.theme, interval=interval or chosen.interval)
     app = SockmonApp(
         source,

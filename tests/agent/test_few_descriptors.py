@@ -1,4 +1,4 @@
-"""A sampler that has few descriptors: one dump at a time, on one socket."""
+"""How a sampler works on its tasks; with few descriptors: one dump at a time, on one socket."""
 
 from __future__ import annotations
 
@@ -42,3 +42,18 @@ def test_a_dump_keeps_its_socket_until_its_end(monkeypatch: pytest.MonkeyPatch) 
         queues.reschedule()
         assert sampler.step(SLICE)
         assert task.value is True
+
+
+def test_a_complete_sample_does_each_part_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a million sockets the first parts are due again before the last one has ended."""
+    with closing(open_current()) as own, closing(Sampler([own], own)) as sampler:
+        runs = []
+
+        def part(number: int) -> Incremental[None]:
+            runs.append(number)
+            yield
+
+        tasks = [BudgetedTask("part", lambda number=number: part(number), Budget(1.0, 0.0)) for number in (1, 2)]
+        monkeypatch.setattr(Sampler, "tasks", tasks)
+        sampler.sample(complete=True)
+        assert runs == [1, 2]

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockmon.errors import BadRecording
-from sockmon.model.detail import GroupQuery, ListenerQuery, ProcessQuery, Request, SetInterval
+from sockmon.model.detail import GroupQuery, ListenerQuery, ProcessQuery, Request, SetCpuPercent, SetInterval
 from sockmon.model.snapshot import Snapshot
 from sockmon.sources.lines import MAX_LINE_BYTES, split_lines
 from sockmon.sources.recording_damage import Damage
@@ -34,7 +34,13 @@ def test_a_snapshot_survives_the_wire() -> None:
 
 @pytest.mark.parametrize(
     "request_",
-    [ProcessQuery(1, 2), GroupQuery(3, "10.0.0.5", "10.0.0.9", 80), ListenerQuery(3, 71), SetInterval(2.0)],
+    [
+        ProcessQuery(1, 2),
+        GroupQuery(3, "10.0.0.5", "10.0.0.9", 80),
+        ListenerQuery(3, 71),
+        SetInterval(2.0),
+        SetCpuPercent(2.0),
+    ],
 )
 def test_a_request_survives_the_wire(request_: Request) -> None:
     assert decode_request(encode(request_)) == request_

@@ -13,7 +13,7 @@ from sockmon.text import sanitize
 from sockmon.ui import keys
 from tests.terminal import on_terminal
 
-KNOWN = "theme, interval, read_only, [keys], [levels], [actions]"
+KNOWN = "theme, interval, cpu_percent, read_only, [keys], [levels], [actions]"
 
 
 def _write(folder: Path, text: str) -> Path:
@@ -63,6 +63,7 @@ def test_a_file_that_is_not_toml_is_named_with_its_fault(tmp_path: Path, text: s
         ("interval = true", "interval: expected a number of seconds, got true"),
         ("interval = 0.01", "interval: expected 0.2 to 60 seconds, got 0.01"),
         ("interval = nan", "interval: expected 0.2 to 60 seconds, got nan"),
+        ("cpu_percent = 80", "cpu_percent: expected 0.5 to 50 per cent, got 80"),
         ("read_only = 1", "read_only: expected true or false, got 1"),
         ("read_only = 'yes'", "read_only: expected true or false, got 'yes'"),
         ("keys = 'q'", "keys: expected the section [keys], got 'q'"),
@@ -75,7 +76,7 @@ def test_a_file_that_is_not_toml_is_named_with_its_fault(tmp_path: Path, text: s
         ("[key]\nsort = 's'", "unknown section [key]; nearest: [keys]"),
         (
             "[layout]\nx = 1",
-            "unknown section [layout]; known: theme, interval, read_only, [keys], [levels], [actions]",
+            f"unknown section [layout]; known: {KNOWN}",
         ),
     ],
 )
