@@ -10,15 +10,13 @@ from typing import Generic, NamedTuple, TypeVar
 from sockmon.agent.part import to_missing
 from sockmon.kernel.netlink import Incremental
 
+TOTAL_PERCENT = 5.0
+"""Part of one processor that all budgets together are made for; those of one host are a little less."""
 FIRST_RUN_PARTS = 10
 """Runs over which the cost of the first one is spread: it fills caches, so the second should not wait for all of
 it, but it is paid like any other."""
 
 T_co = TypeVar("T_co", covariant=True)
-
-
-TOTAL_PERCENT = 5.0
-"""Part of one processor that all budgets together are made for; those of one host are a little less."""
 
 
 class Budget(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from functools import partial
 
 import pytest
 
@@ -53,7 +54,7 @@ def test_a_complete_sample_does_each_part_once(monkeypatch: pytest.MonkeyPatch) 
             runs.append(number)
             yield
 
-        tasks = [BudgetedTask("part", lambda number=number: part(number), Budget(1.0, 0.0)) for number in (1, 2)]
+        tasks = [BudgetedTask("part", partial(part, number), Budget(1.0, 0.0)) for number in (1, 2)]
         monkeypatch.setattr(Sampler, "tasks", tasks)
         sampler.sample(complete=True)
         assert runs == [1, 2]
