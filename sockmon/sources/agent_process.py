@@ -195,7 +195,7 @@ class AgentProcess:
         """Let requests through from now on, those first that hold for each agent."""
         with self._lock:
             self._takes_requests = True
-        for request in self._kept.values():
+        for request in [*self._kept.values()]:
             self.ask(request)
         if self._watched.netns:
             self.ask(self._watched)
