@@ -7,11 +7,11 @@ from typing import Literal
 
 import msgspec
 
-from sockmon.model.severity import URGENCY, Severity
+from sockmon.model.severity import ALARMS, URGENCY, Severity
 
-State = Literal["live", "stale", "gone", "failed"]
+State = Literal["live", "stale", "gone", "failed", "waiting"]
 """stale: its samples are old. gone: it had metrics within the last hour, and has none now. failed: its report
-could not be read."""
+could not be read. waiting: its first sample has not come yet."""
 
 
 class HostLimit(msgspec.Struct, frozen=True):
@@ -22,7 +22,10 @@ class HostLimit(msgspec.Struct, frozen=True):
     ratio: float | None = None
     seconds_left: float | None = None
     subject: str = ""
-    """Empty if it is not known: a Prometheus is asked for the limits, not for their subjects."""
+    """Empty if it is not known: a Prometheus has the subjects of alarms alone."""
+    used: float | None = None
+    limit: float | None = None
+    """In one unit, that of the metrics or that of the report; -1 without a limit."""
 
 
 class FleetHost(msgspec.Struct, frozen=True):
@@ -43,7 +46,8 @@ class FleetHost(msgspec.Struct, frozen=True):
     """Seconds since its newest sample; None if unknown."""
     labels: Mapping[str, str] = {}
     trend: tuple[float | None, ...] = ()
-    """The ratio of its fullest limit over the last hour, oldest first; None where nothing was scraped."""
+    """The ratio of its fullest limit at even distances, oldest first; None where nothing was sampled. The span is
+    the last hour, or that of a stream."""
     reason: str = ""
     """Why nothing is known of it."""
 
@@ -51,6 +55,11 @@ class FleetHost(msgspec.Struct, frozen=True):
     def nearest(self) -> HostLimit | None:
         """Return its most urgent limit."""
         return self.limits[0] if self.limits else None
+
+    @property
+    def alarms(self) -> int:
+        """Return how many of its limits have an alarm; at most as many as are listed."""
+        return sum(limit.severity in ALARMS for limit in self.limits)
 
 
 class Fleet(msgspec.Struct, frozen=True):

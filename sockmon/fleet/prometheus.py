@@ -5,8 +5,10 @@ https://prometheus.io/docs/prometheus/latest/querying/api/"""
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import ssl
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -19,6 +21,8 @@ from sockmon.errors import Misuse, SockmonError
 from sockmon.text import sanitize
 
 TIMEOUT_SECONDS = 20.0
+"""Of one answer, and without any byte of it."""
+CHUNK_BYTES = 1 << 20
 MAX_BYTES = 256 << 20
 """Of one answer: 10,000 hosts have 2 MB."""
 
@@ -50,24 +54,31 @@ class Server:
 
     def query(self, expression: str) -> list[Series]:
         """Return what an expression is now; raise PrometheusError."""
-        found = self._ask("query", query=expression)
-        if found.get("resultType") != "vector":
-            raise PrometheusError(
-                f"{self.name} answered with {sanitize(str(found.get('resultType')), 40)}, no vector"
-            )
-        return [_series(each["metric"], [each["value"]]) for each in found["result"]]
+        return self._rows("vector", self._ask("query", query=expression))
 
     def query_range(self, expression: str, start: float, end: float, step: float) -> list[Series]:
         """Return what an expression was from `start` to `end` (seconds since the epoch); raise PrometheusError."""
         times = {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
-        found = self._ask("query_range", query=expression, **times)
-        return [_series(each["metric"], each["values"]) for each in found["result"]]
+        return self._rows("matrix", self._ask("query_range", query=expression, **times))
 
     @property
     def name(self) -> str:
         """Return the server without its password."""
         parts = urllib.parse.urlsplit(self.url)
         return sanitize(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", 80)
+
+    def _rows(self, kind: str, found: Any) -> list[Series]:
+        try:
+            if found["resultType"] != kind:
+                raise PrometheusError(
+                    f"{self.name} answered with {sanitize(str(found['resultType']), 40)}, no {kind}"
+                )
+            one = kind == "vector"
+            return [
+                _series(each["metric"], [each["value"]] if one else each["values"]) for each in found["result"]
+            ]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise PrometheusError(f"{self.name} does not speak the API of Prometheus") from error
 
     def _ask(self, verb: str, **form: str) -> Any:
         # POST, because an expression can be longer than a URL may be.
@@ -78,10 +89,10 @@ class Server:
         )
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS, context=self.tls) as reply:
-                body = reply.read(MAX_BYTES + 1)
+                body = _read(reply, time.monotonic() + TIMEOUT_SECONDS)
         except urllib.error.HTTPError as error:
             raise PrometheusError(f"{self.name} refuses: {_refusal(error)}", _hint(error.code)) from error
-        except (urllib.error.URLError, OSError, ValueError) as error:
+        except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             raise PrometheusError(f"{self.name} does not answer: {sanitize(str(reason), 200)}") from error
         if len(body) > MAX_BYTES:
@@ -94,6 +105,17 @@ class Server:
         except (ValueError, KeyError, TypeError) as error:
             raise PrometheusError(f"{self.name} does not speak the API of Prometheus") from error
         raise PrometheusError(f"{self.name} refuses: {sanitize(str(reason), 200)}")
+
+
+def _read(reply: http.client.HTTPResponse, until: float) -> bytes:
+    """Return the body, or too large a part of it; raise TimeoutError for a server that sends it in drops."""
+    parts, size = [], 0
+    while (part := reply.read1(CHUNK_BYTES)) and size <= MAX_BYTES:
+        parts.append(part)
+        size += len(part)
+        if time.monotonic() > until:
+            raise TimeoutError(f"no whole answer within {TIMEOUT_SECONDS:.0f} s")
+    return b"".join(parts)
 
 
 def _series(labels: Mapping[str, Any], values: list[Any]) -> Series:

@@ -7,6 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
+from sockmon import format as fmt
 from sockmon.fleet.hosts import FleetHost, HostLimit, State, limit_order
 from sockmon.fleet.prometheus import Series
 from sockmon.model.severity import URGENCY, Severity
@@ -16,18 +19,29 @@ GONE_WINDOW = "1h"
 TREND_SECONDS, TREND_STEPS = 3600.0, 30
 MAX_LIMITS = 5
 _OWN = frozenset({"__name__", "instance", "ceiling", "sockmon_verdict", "sockmon_ceiling_severity"})
+_NUMBERS = ("ratio", "used", "limit", "left_seconds")
+_ALARMS = "warning|critical|hit"
 
 
 class Queries(NamedTuple):
-    """The expressions; `{}` in each is what `--match` selects."""
+    """The expressions; `{0}` in each is what `--match` selects."""
 
-    verdicts: str = "sockmon_verdict{{{}}} == 1"
-    severities: str = 'sockmon_ceiling_severity{{sockmon_ceiling_severity!="ok",{}}} == 1'
-    fullest: str = "topk by (instance) (1, sockmon_ceiling_ratio{{{}}})"
-    left: str = "min by (instance) (sockmon_ceiling_left_seconds{{{}}})"
-    ages: str = "time() - sockmon_sample_timestamp_seconds{{{}}}"
-    known: str = f"present_over_time(sockmon_build_info{{{{{{}}}}}}[{GONE_WINDOW}])"
-    trend: str = "max by (instance) (sockmon_ceiling_ratio{{{}}})"
+    verdicts: str = "sockmon_verdict{{{0}}} == 1"
+    severities: str = 'sockmon_ceiling_severity{{sockmon_ceiling_severity!="ok",{0}}} == 1'
+    fullest: str = (
+        f'{{{{__name__=~"sockmon_ceiling_({"|".join(_NUMBERS)})",{{0}}}}}}'
+        " and on (instance, ceiling) topk by (instance) (1, sockmon_ceiling_ratio{{{0}}})"
+    )
+    subjects: str = (
+        f'{{{{__name__=~"sockmon_subject_({"|".join(_NUMBERS)})",{{0}}}}}}'
+        " and on (instance, ceiling, subject, netns)"
+        f' (sockmon_subject_severity{{{{sockmon_subject_severity=~"{_ALARMS}",{{0}}}}}} == 1)'
+    )
+    """The numbers of the subjects that have an alarm."""
+    left: str = "min by (instance) (sockmon_ceiling_left_seconds{{{0}}})"
+    ages: str = "time() - sockmon_sample_timestamp_seconds{{{0}}}"
+    known: str = f"present_over_time(sockmon_build_info{{{{{{0}}}}}}[{GONE_WINDOW}])"
+    trend: str = "max by (instance) (sockmon_ceiling_ratio{{{0}}})"
 
 
 class Answers(NamedTuple):
@@ -36,6 +50,7 @@ class Answers(NamedTuple):
     verdicts: Sequence[Series]
     severities: Sequence[Series]
     fullest: Sequence[Series]
+    subjects: Sequence[Series]
     left: Sequence[Series]
     ages: Sequence[Series]
     known: Sequence[Series]
@@ -46,14 +61,15 @@ def hosts(answers: Answers, trends: Iterable[Series] = ()) -> list[FleetHost]:
     verdicts = _by_instance(answers.verdicts)
     ages = {name: _number(rows[0].value) for name, rows in _by_instance(answers.ages).items()}
     left = {name: _number(rows[0].value) for name, rows in _by_instance(answers.left).items()}
-    severities, fullest = _by_instance(answers.severities), _by_instance(answers.fullest)
+    severities = _by_instance(answers.severities)
+    fullest, subjects = _by_instance(answers.fullest), _by_instance(answers.subjects)
     trend = {row.labels.get("instance", ""): row for row in trends}
     names = _by_instance([*answers.known, *answers.verdicts])
     found = []
     for name, rows in names.items():
         age = ages.get(name)
         state = _state(name in verdicts, age)
-        limits = _limits(severities.get(name, ()), fullest.get(name, ()))
+        limits = _limits(severities.get(name, ()), fullest.get(name, ()), subjects.get(name, ()))
         found.append(
             FleetHost(
                 name=name,
@@ -72,10 +88,7 @@ def hosts(answers: Answers, trends: Iterable[Series] = ()) -> list[FleetHost]:
 
 
 def _by_instance(rows: Iterable[Series]) -> Mapping[str, list[Series]]:
-    found: defaultdict[str, list[Series]] = defaultdict(list)
-    for row in rows:
-        found[row.labels.get("instance", "")].append(row)
-    return found
+    return _grouped(rows, "instance")
 
 
 def _number(value: float) -> float | None:
@@ -90,8 +103,8 @@ def _state(present: bool, age: float | None) -> State:
 
 def _reason(state: State, age: float | None) -> str:
     if state == "gone":
-        return f"it had metrics within {GONE_WINDOW}, and has none now"
-    return f"its newest sample is {age:.0f} s old" if state == "stale" else ""
+        return "it had metrics within the last hour, and has none now"
+    return f"its newest sample is {fmt.age(age)} old" if state == "stale" else ""
 
 
 def _severity(rows: Iterable[Series]) -> Severity:
@@ -104,23 +117,47 @@ def _level(row: Series) -> Severity:
     return level if level in URGENCY else "unknown"
 
 
-def _limits(severities: Iterable[Series], fullest: Iterable[Series]) -> list[HostLimit]:
-    """Return the alarms, and the fullest limit if it is none of them."""
-    ratios = {row.labels.get("ceiling", ""): row.value for row in fullest}
-    alarms = {
-        row.labels.get("ceiling", ""): HostLimit(
-            row.labels.get("ceiling", ""), _level(row), ratios.get(row.labels.get("ceiling", ""))
-        )
-        for row in severities
-        if _level(row) != "unknown"
-    }
-    others = [HostLimit(name, "ok", ratio) for name, ratio in ratios.items() if name not in alarms]
-    return sorted([*alarms.values(), *others], key=limit_order)
+def _limits(
+    severities: Iterable[Series], fullest: Iterable[Series], subjects: Iterable[Series]
+) -> list[HostLimit]:
+    """Return the alarms, each with its fullest subject, and the fullest limit if it is none of them."""
+    found = {name: _limit(name, "ok", rows) for name, rows in _grouped(fullest, "ceiling").items()}
+    of_ceiling = _grouped(subjects, "ceiling")
+    for row in severities:
+        name, level = row.labels.get("ceiling", ""), _level(row)
+        if level == "unknown":
+            continue
+        each = _grouped(of_ceiling.get(name, ()), "subject", "netns").items()
+        named = [_limit(name, level, rows, "subject", _subject(*labels.split("\0"))) for labels, rows in each]
+        named.sort(key=limit_order)
+        found[name] = named[0] if named else replace(found.get(name, HostLimit(name, level)), severity=level)
+    return sorted(found.values(), key=limit_order)
+
+
+def _grouped(rows: Iterable[Series], *labels: str) -> Mapping[str, list[Series]]:
+    """Return the rows by the values of these labels, which NUL separates: sanitized text has none."""
+    found: defaultdict[str, list[Series]] = defaultdict(list)
+    for row in rows:
+        found["\0".join(row.labels.get(label, "") for label in labels)].append(row)
+    return found
+
+
+def _subject(name: str, netns: str) -> str:
+    return f"{netns}: {name}" if netns else name
+
+
+def _limit(
+    name: str, severity: Severity, rows: Iterable[Series], what: str = "ceiling", subject: str = ""
+) -> HostLimit:
+    """Return a limit by the metrics of its numbers, `sockmon_ceiling_...` or `sockmon_subject_...`."""
+    metrics = {row.labels.get("__name__", ""): row.value for row in rows}
+    ratio, used, limit, left = (_number(metrics.get(f"sockmon_{what}_{each}", math.nan)) for each in _NUMBERS)
+    return HostLimit(name, severity, ratio, left, subject, used, limit)
 
 
 def _values(row: Series) -> tuple[float | None, ...]:
     """Return TREND_STEPS values that end with the newest, None where there is none."""
     step = TREND_SECONDS / TREND_STEPS
     end = row.values[-1][0]
-    by_step = {round((end - at) / step): value for at, value in row.values}
+    by_step = {round((end - at) / step): _number(value) for at, value in row.values if math.isfinite(at)}
     return tuple(by_step.get(number) for number in range(TREND_STEPS - 1, -1, -1))

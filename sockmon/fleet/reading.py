@@ -31,12 +31,7 @@ _MATCHER = re.compile(r'[A-Za-z_][A-Za-z0-9_]*(=|!=|=~|!~)"(?:[^"\\\n]|\\.)*"')
 
 def from_prometheus(server: Server, matchers: Sequence[str] = (), trends: bool = True) -> Fleet:
     """Return the hosts that match; raise Misuse for a bad matcher, PrometheusError."""
-    for each in matchers:
-        if not _MATCHER.fullmatch(each):
-            raise Misuse(
-                f"--match {sanitize(each, 80)} is not a matcher", "such as 'job=\"sockmon\"' or 'rack=~\"a.*\"'"
-            )
-    selected = ",".join(matchers)
+    selected = selector(matchers)
     queries = ranking.Queries()
     answers = ranking.Answers(*(server.query(each.format(selected)) for each in queries[:-1]))
     rows = []
@@ -45,23 +40,39 @@ def from_prometheus(server: Server, matchers: Sequence[str] = (), trends: bool =
         step = ranking.TREND_SECONDS / ranking.TREND_STEPS
         begin = now - ranking.TREND_SECONDS + step
         rows = server.query_range(queries.trend.format(selected), begin, now, step)
-    return _fleet(server.name, ranking.hosts(answers, rows))
+    return fleet_of(server.name, ranking.hosts(answers, rows))
+
+
+def selector(matchers: Sequence[str]) -> str:
+    """Return the matchers as they stand in a query; raise Misuse for one that is none."""
+    for each in matchers:
+        if not _MATCHER.fullmatch(each):
+            raise Misuse(
+                f"--match {sanitize(each, 80)} is not a matcher", "such as 'job=\"sockmon\"' or 'rack=~\"a.*\"'"
+            )
+    return ",".join(matchers)
 
 
 def over_ssh(specs: Sequence[str], command: str = "sockmon", pushed: bool = False) -> Fleet:
     """Return the verdict of each host; one that cannot be read is a host with the reason. `pushed`: the agent is
     sent to each host, and its samples are judged here."""
-    addresses = [parse(spec) if spec.startswith(SCHEME) else _no_address(spec) for spec in specs]
+    addresses = host_addresses(specs)
     with ThreadPoolExecutor(MAX_PARALLEL) as pool:
         found = list(pool.map(lambda address: _host(address, command, pushed), addresses))
-    return _fleet("ssh", found)
+    return fleet_of("ssh", found)
+
+
+def host_addresses(specs: Sequence[str]) -> list[Address]:
+    """Return the addresses that `ssh://HOST ...` names; raise Misuse for one that is none."""
+    return [parse(spec) if spec.startswith(SCHEME) else _no_address(spec) for spec in specs]
 
 
 def _no_address(spec: str) -> Address:
     raise Misuse(f"{sanitize(spec, 80)} is not a host", "write ssh://HOST")
 
 
-def _fleet(source: str, hosts: Sequence[FleetHost]) -> Fleet:
+def fleet_of(source: str, hosts: Sequence[FleetHost]) -> Fleet:
+    """Return the hosts, ranked, as of now."""
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     return Fleet(1, source, now, worst(hosts), ranked(hosts))
 
@@ -116,7 +127,13 @@ def host_of(name: str, report: Report) -> FleetHost:
         if reading.severity != "unknown":
             subject = f"{reading.netns.name}: {reading.subject}" if reading.netns else reading.subject
             row = HostLimit(
-                reading.ceiling, reading.severity, reading.ratio, reading.eta_seconds, sanitize(subject, 120)
+                reading.ceiling,
+                reading.severity,
+                reading.ratio,
+                reading.eta_seconds,
+                sanitize(subject, 120),
+                reading.used,
+                reading.limit,
             )
             limits.setdefault(reading.ceiling, row)
     left = [row.seconds_left for row in limits.values() if row.seconds_left is not None]

@@ -80,6 +80,10 @@ def host(name: str, **more: str) -> dict[str, str]:
     return {"instance": name, "job": "sockmon", **more}
 
 
+def number(name: str, of: str, what: str, **more: str) -> dict[str, str]:
+    return host(name, __name__=f"sockmon_{of}_{what}", **more)
+
+
 ANSWERS: dict[str, list[Row]] = {
     "sockmon_verdict": [
         (host("fine", sockmon_verdict="ok"), 1),
@@ -94,11 +98,19 @@ ANSWERS: dict[str, list[Row]] = {
         (host("sick", ceiling="memory-maps", sockmon_ceiling_severity="unknown"), 1),
     ],
     "topk by": [
-        (host("fine", ceiling="pid-max"), 0.1),
-        (host("sick", ceiling="accept-queue"), 1.0),
-        (host("warm", ceiling="process-fds"), 0.85),
+        (number("fine", "ceiling", "ratio", ceiling="pid-max"), 0.1),
+        (number("sick", "ceiling", "ratio", ceiling="accept-queue"), 1.0),
+        (number("warm", "ceiling", "ratio", ceiling="process-fds"), 0.85),
+        (number("warm", "ceiling", "used", ceiling="process-fds"), 85),
+        (number("warm", "ceiling", "limit", ceiling="process-fds"), 100),
+        (number("warm", "ceiling", "left_seconds", ceiling="process-fds"), 90),
     ],
-    "left_seconds": [(host("warm"), 90)],
+    "sockmon_subject_severity": [
+        (number("sick", "subject", name, ceiling="accept-queue", subject=subject, netns="web"), value)
+        for subject, numbers in ((":80", (0.5, 2, 4)), (":8080", (1.0, 4, 4)))
+        for name, value in zip(("ratio", "used", "limit"), numbers, strict=True)
+    ],
+    "min by (instance) (sockmon_ceiling_left_seconds": [(host("warm"), 90)],
     "timestamp": [(host("old"), 900), (host("fine"), 3)],
     "max by (instance)": [(host("sick"), 0.5)],
 }  # fmt: skip
@@ -121,9 +133,16 @@ def test_the_nearest_limit_is_first_and_what_is_not_known_is_before_what_is_fine
     sick, warm, away, old, _ = found
     assert sick.nearest
     assert (sick.nearest.ceiling, sick.nearest.ratio, sick.unknown) == ("accept-queue", 1.0, 1)
-    assert warm.seconds_left == 90
+    assert (sick.nearest.subject, sick.nearest.used, sick.nearest.limit) == ("web: :8080", 4, 4)
+    assert warm.nearest
+    assert (warm.nearest.used, warm.nearest.limit, warm.nearest.seconds_left, warm.seconds_left) == (
+        85,
+        100,
+        90,
+        90,
+    )
     assert "none now" in away.reason
-    assert "900 s old" in old.reason
+    assert "15 min old" in old.reason
     assert away.labels == {"job": "sockmon", "rack": "r1"}
 
 
@@ -137,7 +156,7 @@ def test_a_trend_ends_now_and_has_gaps() -> None:
 def test_matchers_are_in_every_query_and_anything_else_is_refused() -> None:
     with fake(ANSWERS) as (url, found):
         from_prometheus(Server(url), ['rack=~"a.*"', 'job="sockmon"'])
-        assert len(found.queries) == 7
+        assert len(found.queries) == 8
         assert all('rack=~"a.*",job="sockmon"' in query for query in found.queries)
     for bad in ("rack", 'rack="a"} or up{', "rack=a", 'rack="a\nb"'):
         with pytest.raises(Misuse, match="is not a matcher"):
@@ -154,7 +173,7 @@ def test_hostile_labels_are_clean() -> None:
 def test_numbers_that_are_none() -> None:
     answers = {
         **ANSWERS,
-        "left_seconds": [(host("warm"), float("inf"))],
+        "min by (instance) (sockmon_ceiling_left_seconds": [(host("warm"), float("inf"))],
         "timestamp": [(host("fine"), float("nan"))],
     }
     found = {each.name: each for each in read(answers)}
@@ -168,6 +187,12 @@ def test_numbers_that_are_none() -> None:
         ((200, b"<html>"), "does not speak the API"),
         ((200, b"[]"), "does not speak the API"),
         ((200, b'{"status":"error","error":"bad \\u001b[0m thing"}'), "refuses: bad"),
+        ((200, b'{"status":"success","data":[]}'), "does not speak the API"),
+        ((200, b'{"status":"success","data":{"resultType":"vector","result":[3]}}'), "does not speak the API"),
+        (
+            (200, b'{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"x"]}]}}'),
+            "API",
+        ),
         ((400, b'{"status":"error","error":"no org id"}'), "refuses: no org id"),
         ((401, b"Unauthorized"), r"refuses: 401"),
         ((200, b'{"status":"success","data":{"resultType":"matrix","result":[]}}'), "answered with matrix"),

@@ -1,0 +1,152 @@
+"""The streams of a few hosts side by side, each assessed here: a fleet without a Prometheus."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from msgspec.structs import replace
+
+from sockmon.assess.several import HostAssessor
+from sockmon.errors import Misuse, SockmonError
+from sockmon.fleet.feed import FleetState
+from sockmon.fleet.hosts import FleetHost
+from sockmon.fleet.reading import fleet_of, host_addresses, host_of
+from sockmon.model.snapshot import Snapshot
+from sockmon.sources import Interruption, Source
+from sockmon.sources.agent_process import ssh_agent
+from sockmon.text import sanitize
+
+log = logging.getLogger(__name__)
+
+MAX_STREAMS = 32
+"""Each takes an ssh, its launcher and four descriptors."""
+INTERVAL_SECONDS = 2.0
+STALE_SECONDS = 15.0
+"""Seconds without a sample: that of ssh to find out that the other side does not answer."""
+TREND_STEPS = 30
+TREND_STEP_SECONDS = 4.0
+RETRY_SECONDS = 15.0
+"""Seconds until a stream that could not begin is tried again."""
+
+Open = Callable[[str], Source]
+
+
+class StreamsFeed:
+    """The newest report of each host."""
+
+    title = "ssh"
+    trend_title, trend_seconds = "2 min", TREND_STEPS * TREND_STEP_SECONDS
+
+    def __init__(self, specs: Sequence[str], open_stream: Open | None = None) -> None:
+        """Raise Misuse for an address that is none, or for more than MAX_STREAMS."""
+        addresses = host_addresses(specs)
+        if len(addresses) > MAX_STREAMS:
+            raise Misuse(f"{len(addresses)} hosts are too many streams: at most {MAX_STREAMS}", "use --prometheus")
+        open_stream = open_stream or partial(ssh_agent, interval=INTERVAL_SECONDS)
+        self._streams = [
+            _Stream(address.name, spec, open_stream) for address, spec in zip(addresses, specs, strict=True)
+        ]
+        self._closed = threading.Event()
+        self.specs = {stream.name: stream.spec for stream in self._streams}
+        """The address of each host, by its name."""
+
+    def run(self, post: Callable[[FleetState], object]) -> None:
+        """See Feed."""
+        for stream in self._streams:
+            threading.Thread(target=stream.run, daemon=True, name=f"stream {stream.name}").start()
+        last: tuple[FleetHost, ...] = ()
+        while not self._closed.is_set():
+            now = time.monotonic()
+            hosts = tuple(stream.host(now) for stream in self._streams)
+            if hosts != last:
+                last = hosts
+                post(FleetState(fleet_of(self.title, hosts), now))
+            self._closed.wait(1.0)
+
+    def refresh(self) -> None:
+        """See Feed; streams send what is new by themselves, and those that failed are tried again now."""
+        for stream in self._streams:
+            stream.retry.set()
+
+    def close(self) -> None:
+        """See Feed."""
+        self._closed.set()
+        for stream in self._streams:
+            stream.close()
+
+
+class _Stream:
+    """One host."""
+
+    def __init__(self, name: str, spec: str, open_stream: Open) -> None:
+        self.name, self.spec = name, spec
+        self.retry = threading.Event()
+        self._open = open_stream
+        self._source: Source | None = None
+        self._closed = False
+        self._host = FleetHost(name, "waiting", "unknown", reason="its first sample has not come yet")
+        self._at: float | None = None
+        """When the newest sample came (CLOCK_MONOTONIC)."""
+        self._trend: dict[int, float | None] = {}
+        """The ratio of the fullest limit, by the number of the step."""
+
+    def run(self) -> None:
+        """Read the stream until it is closed; one that fails is opened again."""
+        while not self._closed:
+            self.retry.clear()
+            try:
+                self._read()
+                reason = "the stream ended"
+            except SockmonError as error:
+                reason = "; ".join(filter(None, (error.message, error.hint)))
+            except Exception as error:
+                log.exception("the stream of %s ended", self.name)
+                reason = f"{type(error).__name__}: {sanitize(str(error), 200)}"
+            self._host = replace(self._host, state="failed", severity="unknown", reason=sanitize(reason, 300))
+            self.retry.wait(RETRY_SECONDS)
+
+    def _read(self) -> None:
+        self._source = source = self._open(self.spec)
+        assessor = HostAssessor()
+        try:
+            if self._closed:
+                return
+            for event in source.lines():
+                if isinstance(event, Snapshot):
+                    self._take(host_of(self.name, assessor.add(event).report))
+                elif isinstance(event, Interruption):
+                    self._host = replace(self._host, state="stale", severity="unknown", reason=event.reason)
+        finally:
+            source.close()
+
+    def _take(self, host: FleetHost) -> None:
+        now = time.monotonic()
+        step = int(now / TREND_STEP_SECONDS)
+        ratios = [limit.ratio for limit in host.limits if limit.ratio is not None]
+        self._trend[step] = max(ratios, default=None)
+        for old in [each for each in self._trend if each <= step - TREND_STEPS]:
+            del self._trend[old]
+        trend = tuple(self._trend.get(each) for each in range(step - TREND_STEPS + 1, step + 1))
+        self._host, self._at = replace(host, trend=trend), now
+
+    def host(self, now: float) -> FleetHost:
+        """Return what is known of it; it is stale if its samples do not come any more."""
+        host, at = self._host, self._at
+        if at is None:
+            return host
+        age = now - at
+        if host.state == "live" and age > STALE_SECONDS:
+            host = replace(host, state="stale", severity="unknown", reason=f"no sample for {age:.0f} s")
+        # A fresh sample has no age that would be drawn again each second.
+        return replace(host, age=age // 5 * 5)
+
+    def close(self) -> None:
+        """End the stream."""
+        self._closed = True
+        self.retry.set()
+        if self._source is not None:
+            self._source.close()

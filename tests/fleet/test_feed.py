@@ -1,0 +1,101 @@
+"""The source of the fleet screen: one request at a time, less often after a failure, and streams that fail."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from sockmon.errors import Misuse, SockmonError, SourceLost
+from sockmon.fleet import feed as feeds
+from sockmon.fleet import streams
+from sockmon.fleet.feed import Feed, FleetState, PollingFeed
+from sockmon.fleet.hosts import Fleet
+from sockmon.fleet.streams import StreamsFeed
+from sockmon.sources import Event, Interruption
+from tests.ui.fake_app import FakeSource, busy
+
+EMPTY = Fleet(1, "x", "", "ok", ())
+
+
+def states_of(feed: Feed, enough: Callable[[list[FleetState]], bool]) -> list[FleetState]:
+    """Run a feed until its states are enough."""
+    found: list[FleetState] = []
+
+    def take(state: FleetState) -> None:
+        found.append(state)
+        if enough(found):
+            feed.close()
+
+    thread = threading.Thread(target=feed.run, args=(take,))
+    thread.start()
+    thread.join(20)
+    feed.close()
+    assert not thread.is_alive()
+    return found
+
+
+def test_a_failure_keeps_the_last_answer_and_says_when_it_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds, "READ_SECONDS", 0.01)
+    monkeypatch.setattr(feeds, "MIN_RETRY_SECONDS", 0.02)
+    answers: Iterator[Fleet | Exception] = iter([EMPTY, SockmonError("gone", "look"), KeyError("x"), EMPTY])
+
+    def read() -> Fleet:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    found = states_of(PollingFeed("x", read), lambda states: len(states) == 8)
+    asking, answered = found[::2], found[1::2]
+    assert all(state.asked_at and not state.next_at for state in asking)
+    assert [bool(state.error) for state in answered] == [False, True, True, False]
+    assert answered[1].fleet is EMPTY
+    assert (answered[1].error, answered[1].hint, answered[1].at) == ("gone", "look", answered[0].at)
+    assert "KeyError" in answered[2].error
+    waits = [state.next_at - before.asked_at for state, before in zip(answered[1:3], asking[1:3], strict=True)]
+    assert waits[1] > waits[0] > 0
+
+
+def test_a_key_reads_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds, "READ_SECONDS", 600.0)
+    feed = PollingFeed("x", lambda: EMPTY)
+    found = states_of(
+        feed, lambda states: len(states) == 4 or (feed.refresh() if states[-1].next_at else None) or False
+    )
+    assert len(found) == 4
+
+
+class BrokenSource(FakeSource):
+    """Sends one sample, and then that its connection is lost."""
+
+    def lines(self) -> Iterator[Event]:
+        yield busy()
+        yield Interruption("the line is cut", time.monotonic() + 9)
+        time.sleep(0.1)
+
+
+def test_streams_that_begin_fail_and_break(monkeypatch: pytest.MonkeyPatch) -> None:
+    def open_stream(spec: str) -> FakeSource:
+        if "closed" in spec:
+            raise SourceLost("connection refused", "is it on?")
+        return BrokenSource()
+
+    feed = StreamsFeed(["ssh://closed", "ssh://web"], open_stream)
+    states = states_of(
+        feed,
+        lambda found: {host.state for host in found[-1].fleet.hosts if found[-1].fleet} <= {"failed", "stale"},  # type: ignore[union-attr]
+    )
+    assert states[-1].fleet
+    reasons = {host.name: host.reason for host in states[-1].fleet.hosts}
+    assert reasons["closed"] == "connection refused; is it on?"
+    assert reasons["web"] in ("the line is cut", "the stream ended")
+    assert {host.severity for host in states[-1].fleet.hosts} == {"unknown"}
+    assert feed.specs == {"closed": "ssh://closed", "web": "ssh://web"}
+
+
+def test_too_many_streams() -> None:
+    with pytest.raises(Misuse, match="too many"):
+        StreamsFeed([f"ssh://web-{number}" for number in range(streams.MAX_STREAMS + 1)])
