@@ -4,39 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import ClassVar
 
-from rich.console import RenderableType
 from textual.app import SystemCommand
 from textual.await_complete import AwaitComplete
-from textual.binding import Binding, BindingType
-from textual.notifications import SeverityLevel
+from textual.binding import BindingType
 from textual.screen import Screen
 
 from sockmon import settings
 from sockmon.assess import Assessment
 from sockmon.assess.several import HostAssessor
 from sockmon.ceilings.level_rules import LevelRules
-from sockmon.errors import ScreenFault, SockmonError
-from sockmon.log import hint as traceback_hint
+from sockmon.errors import SockmonError
 from sockmon.model.detail import Request, SetInterval
 from sockmon.model.transaction import Actor
 from sockmon.sources import Source
-from sockmon.text import sanitize
 from sockmon.ui import commands, keys, workers
-from sockmon.ui.appearance import styles, themes
+from sockmon.ui.configured_app import ConfiguredApp
 from sockmon.ui.detail.detail_screen import DetailScreen
 from sockmon.ui.driver import Terminal
 from sockmon.ui.guiding.guiding_app import GuidingApp
 from sockmon.ui.help import HelpScreen
 from sockmon.ui.main.screen import MainScreen
 from sockmon.ui.messages import Answered, Sampled, SourceInterrupted, SourceLost, SourceNoted
-from sockmon.ui.painted_app import PaintedApp
 from sockmon.ui.protocols import AssessmentView
-from sockmon.ui.resizing import ignore_old_sizes
 from sockmon.ui.stream_monitor import StreamMonitor
 from sockmon.ui.tuning.session import HelperSession
 
@@ -46,10 +38,9 @@ SILENCE_CHECK_SECONDS = 1.0
 UNKNOWN_ACTOR = Actor(0, "unknown", "", "")
 
 
-class SockmonApp(PaintedApp, GuidingApp):
+class SockmonApp(ConfiguredApp, GuidingApp):
     """Draws the samples of a source and sends requests to the helper; reads no kernel file and writes nothing."""
 
-    TITLE = "sockmon"
     # All of them at the start: with no descriptor left a screen could not be opened that reads its own.
     CSS_PATH: ClassVar[list[str]] = [  # type: ignore[assignment]
         "app.tcss",
@@ -60,7 +51,6 @@ class SockmonApp(PaintedApp, GuidingApp):
         "confirming/confirming.tcss",
     ]
     BINDINGS: ClassVar[list[BindingType]] = list(keys.bindings("app"))
-    ENABLE_COMMAND_PALETTE = True
 
     def __init__(
         self,
@@ -74,15 +64,16 @@ class SockmonApp(PaintedApp, GuidingApp):
         terminal: Terminal | None = None,
         actor: Actor = UNKNOWN_ACTOR,
         netns: str = "",
+        returns_to: str = "",
     ) -> None:
-        ignore_old_sizes()
-        # NO_COLOR means none at all, which Textual does for ANSI themes only; elsewhere it makes greys.
-        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
-        self.terminal = terminal
+        """`returns_to`: the screen that Esc on the main screen returns to, such as `fleet`; empty without one."""
+        super().__init__(chosen, terminal)
         self.actor = actor
         self.netns = netns
+        self._returns_to = returns_to
+        self.returned = False
+        """Whether the screen was left for the one that it returns to."""
         self.source = source
-        self.settings = chosen
         self.read_only = read_only or chosen.read_only
         if self.read_only and helper is not None:
             # A read-only screen has no helper that it could ask for a change.
@@ -92,95 +83,28 @@ class SockmonApp(PaintedApp, GuidingApp):
         self.assessor = assessor or HostAssessor(levels=LevelRules(chosen.levels))
         self.lab_intro = lab_intro
         """Two lines about the lab that is shown: what it does and what to watch; empty for a host."""
-        self.failure: SockmonError | None = None
-        """Why there is nothing to show."""
-        self.keys, self._key_faults = keys.validate(chosen.keys)
         self.paused = False
         self._shown: Assessment | None = None
         self._silence: asyncio.TimerHandle | None = None
         """Shows that no sample comes."""
         self._stream = StreamMonitor(source, chosen.interval)
-        self._loaded = themes.load(themes.shipped_dir(), settings.config_dir() / "themes")
-        for theme in self._loaded.themes:
-            self.register_theme(theme)
-
-    # Colours
-
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Return our variables for themes that do not set them."""
-        return themes.derived_variables(self.current_theme)
-
-    def _choose_theme(self) -> None:
-        poor = self.console.color_system in (None, "standard") or "NO_COLOR" in os.environ
-        wanted = self.settings.theme or (themes.CONSOLE if poor else themes.DEFAULT)
-        if wanted in self.available_themes:
-            self.theme = wanted
-        else:
-            self.show_message(f"config.toml: {self.unknown_theme(wanted)}")
 
     @property
     def cannot_act(self) -> str:
         """Why nothing can be closed, deleted or signalled from this screen; empty if the helper decides."""
         return self.helper_session.why_no_helper or self.settings.why_no_actions
 
-    def unknown_theme(self, name: str) -> str:
-        """Return the message about a theme that does not exist."""
-        near = get_close_matches(name, self.available_themes, 1)
-        return f"unknown theme {name!r}" + (f"; nearest: {near[0]}" if near else "")
-
-    def watch_theme(self, theme: str) -> None:
-        """Set the style names to the colours of the new theme, and draw."""
-        styles.install(self.console, self.get_css_variables())
-        self._refresh_top()
-
     # Beginning and end
 
     def on_mount(self) -> None:
-        styles.install(self.console, self.get_css_variables())
-        self._choose_theme()
-        faults = [fault.message for fault in self._loaded.faults] + list(self.settings.faults)
-        for text in (*faults, *(f"config.toml: {text}" for text in self._key_faults)):
-            log.warning("%s", text)
-            self.show_message(text)
-        self.set_keymap(self.keys)
-        self.screen_change_signal.subscribe(self, lambda screen: self.call_later(self._refresh_top))
+        self.apply_settings()
+        self.screen_change_signal.subscribe(self, lambda screen: self.call_later(self.draw_top))
         self.push_screen(MainScreen(self.lab_intro))
+        if self._returns_to:
+            self.show_message(f"Esc returns to the {self._returns_to}", "information")
         self._watch_for_silence()
         workers.start_thread(workers.read_source, self.source, self.assessor, self.post_message)
         self._start_helper_session()
-
-    def exit(self, result: None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
-        """Exit within two seconds, also if a process does not answer."""
-        if self.terminal is not None:
-            self.terminal.begin_exit(return_code)
-        super().exit(result, return_code, message)
-
-    def _handle_exception(self, error: Exception) -> None:
-        """Log an unexpected exception with its traceback, and exit with one line.
-
-        Textual would draw all local variables, which takes seconds."""
-        log.error("the screen ended", exc_info=error)
-        if self._exception is None:
-            self._exception = error
-            self._exception_event.set()
-        self._return_code = 1
-        self._fail(error)
-
-    def _fail(self, error: Exception) -> None:
-        if self.failure is None:
-            self.failure = ScreenFault(
-                f"the screen failed: {type(error).__name__}: {sanitize(str(error))}",
-                "; ".join(filter(None, ("sockmon check needs no screen", traceback_hint()))),
-            )
-        self._close_messages_no_wait()
-
-    def show_message(self, text: str, severity: SeverityLevel = "warning") -> None:
-        """Show a notification of plain text, which is never markup; it replaces one with the same text."""
-        text = sanitize(text)
-        for shown in list(self._notifications):
-            if shown.message == text:
-                self._unnotify(shown)
-        self.notify(text, severity=severity, markup=False, timeout=8)
 
     # The stream
 
@@ -196,7 +120,7 @@ class SockmonApp(PaintedApp, GuidingApp):
             self._show_status()
         else:
             self._shown = self.newest
-            self._refresh_top()
+            self.draw_top()
 
     def on_answered(self, message: Answered) -> None:
         """Pass an answer to the top screen, which drops answers that it did not ask for."""
@@ -212,7 +136,7 @@ class SockmonApp(PaintedApp, GuidingApp):
         """Show that the stream ended, and keep the last sample; exit with the reason if there is none."""
         if self.newest is None:
             self.failure = message.error or SockmonError("the data ended before the first sample")
-            self.exit(return_code=1)
+            self._return() if self._returns_to else self.exit(return_code=1)
             return
         self._stream.on_lost(message.error)
         self._show_status()
@@ -235,7 +159,8 @@ class SockmonApp(PaintedApp, GuidingApp):
         """Send a request to the source; return False if it cannot answer."""
         return not self._stream.ended and self.source.ask(request)
 
-    def _refresh_top(self) -> None:
+    def draw_top(self) -> None:
+        """Draw the newest sample that is to be shown on the screen on top."""
         top = self.screen if self.screen_stack else None
         if self._shown is not None and isinstance(top, AssessmentView) and top.is_mounted:
             top.show(self._shown)
@@ -263,13 +188,6 @@ class SockmonApp(PaintedApp, GuidingApp):
 
     # Keys
 
-    def get_key_display(self, binding: Binding) -> str:
-        """Return a key as it is printed on the keyboard."""
-        return keys.show_keys(binding.key)
-
-    def open_url(self, url: str, *, new_tab: bool = True) -> None:
-        """Do nothing: a link in text of another program must not start a browser."""
-
     async def action_back(self) -> None:
         """Go one step back: first close the message of a change, then the filter, then the screen."""
         if self.helper_session.hold.dismiss():
@@ -278,6 +196,13 @@ class SockmonApp(PaintedApp, GuidingApp):
             return
         elif not isinstance(self.screen, MainScreen):
             self.pop_screen()
+        elif self._returns_to:
+            self._return()
+
+    def _return(self) -> None:
+        """End, and let the screen continue that has opened this one."""
+        self.returned = True
+        self.give_way()
 
     def pop_screen(self) -> AwaitComplete:
         """Close the screen on top, but never the main screen: a burst of keys can close the palette twice."""
@@ -285,17 +210,12 @@ class SockmonApp(PaintedApp, GuidingApp):
 
     def action_leave(self) -> None:
         """Close the screen, or exit if it is the main screen."""
-        if isinstance(self.screen, MainScreen):
-            self.exit()
-        else:
+        if not isinstance(self.screen, MainScreen):
             self.pop_screen()
-
-    def action_suspend(self) -> None:
-        """Give the terminal to the shell until `fg`, if there is a shell with job control."""
-        if self.terminal is not None and self.terminal.can_be_continued():
-            self.action_suspend_process()
+        elif self._returns_to:
+            self._return()
         else:
-            self.show_message("not suspended: no shell with job control could continue it")
+            self.exit()
 
     def action_help(self) -> None:
         """Open or close the help."""
@@ -314,14 +234,14 @@ class SockmonApp(PaintedApp, GuidingApp):
             self._show_status()
         else:
             self._shown = self.newest
-            self._refresh_top()
+            self.draw_top()
 
     def action_refresh_now(self) -> None:
         """Draw the newest data and the whole screen: another program may have written on the terminal."""
         self._shown = self.newest
         if self._driver is not None:
             self.draw_all()
-        self._refresh_top()
+        self.draw_top()
 
     def action_pace(self, factor: float) -> None:
         """Change the sampling interval, within its bounds."""

@@ -12,6 +12,7 @@ from sockmon.model.detail import SetCpuPercent, SetInterval
 from sockmon.model.transaction import Actor
 from sockmon.sources import Source
 from sockmon.ui.app import UNKNOWN_ACTOR, SockmonApp
+from sockmon.ui.configured_app import ConfiguredApp
 from sockmon.ui.driver import Terminal
 from sockmon.ui.workers import Helper
 
@@ -37,16 +38,13 @@ def run(
     Flags win over the config file; what is wrong with the file is shown on the screen. `lab_intro`: two lines,
     what the lab does and what to watch. `no_helper`: why nothing can be changed. `actor`: who walks a guide.
     `netns`: the namespace as `--netns` names it."""
-    _forget_odd_size()
-    try:
-        chosen = settings.load()
-    except BadSettings as error:
-        chosen = settings.Settings(faults=(error.message,), why_no_actions="the config file cannot be read")
+    forget_odd_size()
+    chosen = load_settings(theme)
     if interval is None and chosen.interval != 1.0:
         source.ask(SetInterval(chosen.interval))
     if chosen.cpu_percent != settings.Settings().cpu_percent:
         source.ask(SetCpuPercent(chosen.cpu_percent))
-    chosen = replace(chosen, theme=theme or chosen.theme, interval=interval or chosen.interval)
+    chosen = replace(chosen, interval=interval or chosen.interval)
     app = SockmonApp(
         source,
         chosen,
@@ -59,10 +57,7 @@ def run(
         netns=netns,
     )
     try:
-        if theme and theme not in app.available_themes:
-            raise Misuse(
-                f"--theme: {app.unknown_theme(theme)}", f"known: {', '.join(sorted(app.available_themes))}"
-            )
+        require_theme(app, theme)
         app.run()
     finally:
         source.close()
@@ -73,7 +68,22 @@ def run(
     return app.return_code or 0
 
 
-def _forget_odd_size() -> None:
+def load_settings(theme: str | None) -> settings.Settings:
+    """Return the settings of the user, with the theme of the command line if there is one."""
+    try:
+        chosen = settings.load()
+    except BadSettings as error:
+        chosen = settings.Settings(faults=(error.message,), why_no_actions="the config file cannot be read")
+    return replace(chosen, theme=theme or chosen.theme)
+
+
+def require_theme(app: ConfiguredApp, theme: str | None) -> None:
+    """Raise Misuse if the command line names a theme that does not exist."""
+    if theme and theme not in app.available_themes:
+        raise Misuse(f"--theme: {app.unknown_theme(theme)}", f"known: {', '.join(sorted(app.available_themes))}")
+
+
+def forget_odd_size() -> None:
     """Remove COLUMNS and LINES if they are not a plausible size: drawing 99,999,999 lines would never end."""
     for name in ("COLUMNS", "LINES"):
         text = os.environ.get(name, "")
