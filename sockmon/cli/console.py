@@ -95,6 +95,15 @@ def require_terminal() -> None:
         )
 
 
+def has_screen() -> bool:
+    """Return whether a screen can be drawn on standard output and standard error."""
+    try:
+        require_terminal()
+    except SockmonError:
+        return False
+    return True
+
+
 def reopen_tty_as_stdin() -> None:
     """Make the terminal the standard input, which was a pipe or a file; raise SockmonError without a terminal."""
     try:

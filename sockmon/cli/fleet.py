@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from sockmon.cli import usage
+from sockmon.cli import console, usage
 
 if TYPE_CHECKING:
     from sockmon.fleet.hosts import Fleet, FleetHost
+    from sockmon.fleet.prometheus import Server
 
 
 @click.command(
@@ -36,7 +38,16 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Send what samples a HOST to it, which needs python3 alone; nothing of it stays there.",
 )
+@click.option(
+    "--ssh",
+    "template",
+    metavar="TEMPLATE",
+    help="The address of a host that Enter opens, filled with its labels (default 'ssh://{host}', the instance"
+    " without its port).",
+)
+@click.option("--theme", metavar="NAME", help="Use this theme on the screen.")
 @click.option("--json", "json_", is_flag=True, help="Print JSON.")
+@click.option("--text", is_flag=True, help="Print one report, also on a terminal.")
 def fleet(
     hosts: tuple[str, ...],
     prometheus: str | None,
@@ -45,12 +56,16 @@ def fleet(
     ca_file: str | None,
     tenant: str | None,
     push: bool,
+    template: str | None,
+    theme: str | None,
     json_: bool,
+    text: bool,
 ) -> None:
-    """Print the hosts of a fleet, the one that reaches a limit first at the top.
+    """Show the hosts of a fleet, the one that reaches a limit first at the top: on a terminal as a screen, from
+    which Enter opens a host, otherwise as one report.
 
-    With --prometheus the hosts are those that it scrapes; otherwise `sockmon check` runs on each HOST over ssh, or
-    what is sent there with --push."""
+    With --prometheus the hosts are those that it scrapes; otherwise sockmon runs on each HOST over ssh, or what is
+    sent there with --push."""
     from sockmon.document import json_text
     from sockmon.fleet.prometheus import server
     from sockmon.fleet.reading import from_prometheus, over_ssh
@@ -61,14 +76,43 @@ def fleet(
         raise click.UsageError("--match, --auth-file, --ca-file and --tenant need --prometheus")
     if push and not hosts:
         raise click.UsageError("--push needs hosts (ssh://HOST ...)")
-    found = (
-        from_prometheus(server(prometheus, auth_file, ca_file, tenant), matchers)
-        if prometheus
-        else over_ssh(hosts, pushed=push)
-    )
+    if not prometheus and template:
+        raise click.UsageError("--ssh needs --prometheus: without it the hosts have their addresses")
+    if json_ and text:
+        raise click.UsageError("--json cannot be combined with --text")
+    asked = server(prometheus, auth_file, ca_file, tenant) if prometheus else None
+    if not (json_ or text) and console.has_screen():
+        if asked is None:
+            _show_streams(hosts, push, theme)
+        _show_prometheus(asked, matchers, template, theme)
+    found = from_prometheus(asked, matchers) if asked else over_ssh(hosts, pushed=push)
     click.echo(json_text(found) if json_ else as_text(found), color=True)
     sys.stdout.flush()
     sys.exit(exit_code(found))
+
+
+def _show_streams(hosts: tuple[str, ...], pushed: bool, theme: str | None) -> NoReturn:
+    """Show the screen on the streams of the hosts, and exit with its code."""
+    from sockmon.cli.screen import open_fleet
+    from sockmon.fleet.streams import StreamsFeed
+
+    feed = StreamsFeed(hosts, pushed)
+    open_fleet(feed, lambda host: feed.specs[host.name], theme, pushed)
+
+
+def _show_prometheus(
+    server: Server, matchers: tuple[str, ...], template: str | None, theme: str | None
+) -> NoReturn:
+    """Show the screen on the answers of a Prometheus, and exit with its code."""
+    from sockmon.cli.screen import open_fleet
+    from sockmon.fleet.address import DEFAULT_TEMPLATE, address_of, require_template
+    from sockmon.fleet.feed import PollingFeed
+    from sockmon.fleet.reading import from_prometheus, selector
+
+    filled = require_template(template or DEFAULT_TEMPLATE)
+    title = f"{server.name}  {selector(matchers)}".rstrip()
+    feed = PollingFeed(title, partial(from_prometheus, server, matchers))
+    open_fleet(feed, lambda host: address_of(host, filled), theme)
 
 
 def exit_code(fleet: Fleet) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
@@ -16,6 +17,8 @@ from sockmon.cli import console
 from sockmon.errors import BadSettings, TuningError
 
 if TYPE_CHECKING:
+    from sockmon.fleet.feed import Feed
+    from sockmon.fleet.hosts import FleetHost
     from sockmon.sources import Source
     from sockmon.tuning.helper.client import HelperClient
     from sockmon.ui.terminal import Terminal
@@ -70,6 +73,27 @@ def open_screen(
         shown = netns or ""
         code = run(source, theme, interval, read_only, story, helper, no_helper_reason, terminal, actor, shown)
     # A normal exit would first remove the signal handlers; the timer that bounds the exit would then kill us.
+    os._exit(code)
+
+
+def open_fleet(feed: Feed, address_of: Callable[[FleetHost], str], theme: str | None) -> NoReturn:
+    """Show the screen of a fleet and exit with its code; `address_of` raises SockmonError without an address."""
+    from sockmon import privileges
+    from sockmon.kernel.processes.rlimits import SCREEN_DESCRIPTORS, require_descriptors
+
+    require_descriptors(SCREEN_DESCRIPTORS)
+    free_tasks.require(free_tasks.SCREEN, "the screen")
+    if not sys.stdin.isatty():
+        console.reopen_tty_as_stdin()
+    from sockmon.ui.terminal import Terminal
+
+    terminal = Terminal()
+    terminal.start_restorer([])
+    privileges.drop()
+    with terminal.restored_at_end():
+        from sockmon.ui.fleet.run import run
+
+        code = run(feed, address_of, theme, terminal)
     os._exit(code)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import ClassVar, NamedTuple
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -47,6 +47,18 @@ HOW_TO_READ = (
 )
 
 
+class HelpTopics(NamedTuple):
+    """What a screen's help is about."""
+
+    how_to_read: Sequence[str] = HOW_TO_READ
+    actions: Sequence[keys.Action] = keys.ACTIONS
+    fields: Collection[str] = tuple(fields.BY_NAME)
+    """Those of the filter."""
+
+
+EVERYTHING = HelpTopics()
+
+
 class HelpScreen(ModalScreen[None]):
     """One page; Esc closes it."""
 
@@ -63,11 +75,16 @@ class HelpScreen(ModalScreen[None]):
     ]
 
     def __init__(
-        self, chosen: Mapping[str, str], read_only: bool = False, first: Mapping[str, str] | None = None
+        self,
+        chosen: Mapping[str, str],
+        read_only: bool = False,
+        first: Mapping[str, str] | None = None,
+        topics: HelpTopics = EVERYTHING,
     ) -> None:
         """`first`: what keys do on the screen below, by the id of the action; the page begins with them."""
         super().__init__()
         self._first = first or {}
+        self._topics = topics
         self._keys = chosen
         self._read_only = read_only
 
@@ -88,12 +105,12 @@ class HelpScreen(ModalScreen[None]):
                 yield _indented(Text.assemble((self._shown_keys(action_id), "strong"), does), 13)
             yield Labelled("", Text())
         yield _heading("how to read the screen")
-        yield from (_indented(Text(line), 2) for line in HOW_TO_READ)
+        yield from (_indented(Text(line), 2) for line in self._topics.how_to_read)
         yield Labelled("", Text())
         yield _heading("severity")
         yield from _severity_legend()
         yield from self._actions()
-        yield from _filter()
+        yield from _filter(self._topics.fields)
         change = Text.assemble(("Keys can be changed: ", "muted"), '[keys] "pane.ports" = "f3" in config.toml')
         yield _indented(change, 2)
 
@@ -102,7 +119,7 @@ class HelpScreen(ModalScreen[None]):
 
     def _actions(self) -> Iterator[Labelled]:
         group = ""
-        for action in keys.ACTIONS:
+        for action in self._topics.actions:
             if action.writes and self._read_only:
                 continue
             if action.group != group:
@@ -131,7 +148,7 @@ def _common(title: str, listed: Sequence[CommonKeys]) -> Iterator[Labelled]:
     yield Labelled("", Text())
 
 
-def _filter() -> Iterator[Labelled]:
+def _filter(known: Collection[str]) -> Iterator[Labelled]:
     """Yield the syntax and the fields of the filter."""
     yield _heading("filter")
     yield _indented(Text("All terms must match. A table without a field ignores its terms and shows that."), 2)
@@ -140,6 +157,8 @@ def _filter() -> Iterator[Labelled]:
     yield Labelled("", Text())
     yield _heading("fields of the filter")
     for name, meaning in fields.descriptions():
+        if name not in known:
+            continue
         yield _indented(Text.assemble((f"{name:<11}", "strong"), (meaning, "muted")), 13)
     yield Labelled("", Text())
 

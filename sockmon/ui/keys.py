@@ -17,9 +17,9 @@ from textual.widgets import Input
 from sockmon.model.acting import WORDS
 from sockmon.tuning.confirmation import WORD
 
-Place = Literal["app", "main", "table", "process", "hold", "tune", "guide", "sockets"]
+Place = Literal["app", "main", "table", "process", "hold", "tune", "guide", "sockets", "fleet"]
 """Where a key works: on every screen, the main screen, a table, the page of a process, a pending change, the
-tuning panel, a guide, or the list of sockets."""
+tuning panel, a guide, the list of sockets, or the hosts of a fleet."""
 Confirmation = Literal["", "press", "word"]
 """What must follow the key before anything is written: the same key again, or the typed word."""
 
@@ -114,6 +114,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("guide.examples", "e", "examples", "Examples", "Examples for all software, or few", "Guides", "guide"),
     Action("guide.copy", "c", "copy_summary", "Copy", "Copy the summary, as Markdown", "Guides", "guide", True),
     Action("guide.write", "f", "write_summary", "File", "Write the summary to a file", "Guides", "guide", True),
+    Action("fleet.group", "L", "group", "Group", "Hosts by the next label, or by limit", "Fleet", "fleet", True),
+    Action("fleet.host", "d", "details", "Details", "What is known of a host, unopened", "Fleet", "fleet", True),
     Action("pause", "p", "pause", "Pause", "Freeze the screen; sampling goes on", "Time", "app"),
     Action("refresh", "r", "refresh_now", "Refresh", "Draw the newest data, even paused", "Time", "app"),
     Action("slower", "plus,equals_sign", "pace(2)", "Slower", "Sample half as often", "Time", "app"),

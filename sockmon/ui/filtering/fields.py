@@ -48,7 +48,12 @@ FIELDS: tuple[Field, ...] = (
     Field("dport", "number", "destination port of a flow, remote port of a socket", {}),
     Field("zone", "number", "connection tracking zone of a flow", {}),
     Field("mark", "number", "mark of a flow", {}),
-    Field("state", "text", "TCP state; of processes CLOSE_WAIT, of groups TIME_WAIT", searched=True),
+    Field(
+        "state", "text", "TCP state; of processes CLOSE_WAIT, of groups TIME_WAIT; of hosts live, stale, gone",
+        searched=True,
+    ),
+    Field("host", "text", "name of a host of a fleet", searched=True),
+    Field("label", "text", "label of a host of a fleet, as label:rack=a1", searched=True),
     Field("proto", "text", "tcp, udp, unix, icmp", searched=True),
     Field("proc", "text", "name or command line of a process, or of an owner", searched=True),
     Field("pid", "number", "process id", {}, True),

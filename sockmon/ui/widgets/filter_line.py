@@ -43,8 +43,9 @@ class FilterLine(Vertical):
     class Left(Message):
         """The focus returns to the tables."""
 
-    def __init__(self) -> None:
+    def __init__(self, examples: str = EXAMPLES) -> None:
         super().__init__(id="filter")
+        self._examples = examples
         self.filter = Filter()
         self._error: FilterError | None = None
 
@@ -61,6 +62,11 @@ class FilterLine(Vertical):
     @property
     def _input(self) -> Input:
         return self.query_one(Input)
+
+    @property
+    def text(self) -> str:
+        """What was typed."""
+        return self._input.value
 
     @property
     def shown(self) -> bool:
@@ -116,7 +122,7 @@ class FilterLine(Vertical):
 
     def _help(self) -> Text:
         if self._error is None:
-            return Text(EXAMPLES, "muted")
+            return Text(self._examples, "muted")
         style = "muted" if self._error.unfinished else "sev-hit"
         hint = f"\n{self._error.hint}" if self._error.hint else ""
         return Text.assemble((self._error.message, style), (hint, "muted"))

@@ -1,0 +1,204 @@
+"""Cells of the tables of a fleet: severity or state, limit, usage, trend, time left, age."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from rich.text import Text
+
+from sockmon import format as fmt
+from sockmon.ceilings import TITLES
+from sockmon.fleet.hosts import FleetHost, HostLimit, State
+from sockmon.model.severity import ALARMS, URGENCY, Severity
+from sockmon.ui.appearance.styles import SEVERITY_STYLES
+from sockmon.ui.main.header import AGE_STEP_SECONDS, in_steps
+from sockmon.ui.widgets.bar import FULL, bar
+from sockmon.ui.widgets.sparkline import sparkline
+
+STATE_WORDS: Mapping[State, str] = {
+    "stale": "? stale",
+    "gone": "? gone",
+    "failed": "? failed",
+    "waiting": "… waits",
+}
+SEVERITY_ORDER: tuple[Severity, ...] = ("hit", "critical", "warning", "unknown", "ok")
+"""An unknown host may be the sick one: it stands before those that are fine."""
+FRESH = f"<{AGE_STEP_SECONDS:.0f} s"
+OLD_SECONDS = 60.0
+"""Age from which on a sample of a live host is marked."""
+ETA_RATIO = 0.5
+"""Use from which on the time left of a limit without an alarm matters, as on the board of one host."""
+
+
+class HostRow(NamedTuple):
+    """A host, as of now."""
+
+    host: FleetHost
+    waited: float = 0.0
+    """Seconds since the answer that it is from."""
+
+    @property
+    def age(self) -> float | None:
+        """Return the seconds since its newest sample, in steps, so that an age alone is rarely drawn."""
+        return None if self.host.age is None else in_steps(self.host.age + self.waited)
+
+    @property
+    def limit(self) -> HostLimit | None:
+        """Return its nearest limit."""
+        return self.host.nearest
+
+
+def style_of(severity: Severity) -> str:
+    """Return the style of an alarm; empty without one."""
+    return SEVERITY_STYLES[severity].style if severity in ALARMS else ""
+
+
+def severity_cell(severity: Severity) -> Text:
+    """Return glyph and word."""
+    style = SEVERITY_STYLES[severity]
+    return Text(f"{style.glyph} {style.word}", style.style)
+
+
+def state_cell(host: FleetHost) -> Text:
+    """Return the severity of a host, or why it has none."""
+    return severity_cell(host.severity) if host.state == "live" else Text(STATE_WORDS[host.state], "sev-unknown")
+
+
+def common_port(hosts: Sequence[FleetHost]) -> str:
+    """Return the port that all names end with, such as `:9768`: it tells nothing and takes room; empty without."""
+    ports = {host.name.rpartition(":")[1:] for host in hosts}
+    port = "".join(ports.pop()) if len(ports) == 1 else ""
+    return port if port[1:].isdecimal() else ""
+
+
+def name_cell(host: FleetHost, port: str = "") -> Text:
+    """Return the name without this port; strong if it has an alarm."""
+    return Text(host.name.removesuffix(port), "strong" if host.severity in ALARMS else "")
+
+
+def title_of(limit: HostLimit | None) -> str:
+    """Return the title of a limit."""
+    return TITLES.get(limit.ceiling, limit.ceiling.replace("-", " ")) if limit else ""
+
+
+def title_cell(limit: HostLimit | None) -> Text:
+    """Return the title; strong if it is an alarm."""
+    return Text(title_of(limit), "strong" if limit and limit.severity in ALARMS else "")
+
+
+def subject_cell(limit: HostLimit | None) -> Text:
+    """Return what has the limit."""
+    return Text(limit.subject, style_of(limit.severity) or "muted") if limit else Text()
+
+
+def usage_cell(limit: HostLimit | None, width: int) -> Text:
+    """Return a bar without marks: the levels of another host are not known here."""
+    return bar(limit.ratio, width, limit.severity) if limit else Text()
+
+
+def used_cell(limit: HostLimit | None) -> Text:
+    """Return `842/1024`; large numbers are rounded."""
+    if limit is None or limit.used is None:
+        return Text()
+    most = "∞" if limit.limit == -1 else fmt.short(limit.limit)
+    return Text.assemble((fmt.short(limit.used), style_of(limit.severity)), ("/", "faint"), (most, "muted"))
+
+
+def full_cell(limit: HostLimit | None) -> Text:
+    """Return how full the limit is, in per cent."""
+    return Text(fmt.ratio(limit.ratio), style_of(limit.severity) or "muted") if limit else Text()
+
+
+def seconds_left(limit: HostLimit | None) -> float | None:
+    """Return the seconds left, 0 if it is hit; None far below the limit."""
+    if limit is None:
+        return None
+    if limit.severity == "hit":
+        return 0.0
+    return limit.seconds_left if limit.severity in ALARMS or (limit.ratio or 0.0) >= ETA_RATIO else None
+
+
+def left_cell(limit: HostLimit | None) -> Text:
+    """Return the time left: `now`, `~4 min`, or `—`."""
+    seconds = seconds_left(limit)
+    style = "faint" if limit is None or seconds is None else style_of(limit.severity) or "muted"
+    return Text(fmt.eta(seconds), style)
+
+
+def trend_cell(host: FleetHost, width: int) -> Text:
+    """Return the trend of the fullest limit, its end now; where nothing was sampled it is empty."""
+    size = max(-(-len(host.trend) // width), 1)
+    parts = [host.trend[at : at + size] for at in range(len(host.trend) % size, len(host.trend), size)]
+    points = [max((value for value in part if value is not None), default=None) for part in parts]
+    known = sparkline([point for point in points if point is not None], len(points), SEVERITY_STYLES["ok"].style)
+    blocks = iter(known.plain.strip())
+    cells = "".join(" " if point is None else next(blocks) for point in points)
+    return Text(cells.rjust(width), style_of(host.severity) or "spark")
+
+
+def more_cell(host: FleetHost, width: int) -> Text:
+    """Return the further alarms: the first one by name, and how many there are besides."""
+    others = [limit for limit in host.limits[1:] if limit.severity in ALARMS]
+    if not others:
+        return Text()
+    if width < 10:
+        return Text(f"+{len(others)}", style_of(others[0].severity))
+    more = f" +{len(others) - 1}" if len(others) > 1 else ""
+    title = Text(title_of(others[0]))
+    title.truncate(width - len(more), overflow="ellipsis")
+    return Text.assemble((title.plain, style_of(others[0].severity)), (more, "muted"))
+
+
+def age_cell(row: HostRow) -> Text:
+    """Return the age of its newest sample."""
+    old = row.host.state != "live" or (row.age or 0.0) >= OLD_SECONDS
+    return Text(FRESH if row.age == 0 else fmt.age(row.age), "sev-warning" if old else "faint")
+
+
+def reason_span(row: HostRow) -> tuple[tuple[str, ...], Text] | None:
+    """Return why nothing is known of a host, and what was known last, in place of its numbers."""
+    host = row.host
+    if host.state == "live" and host.nearest is not None:
+        return None
+    if host.state == "live":
+        return ("LIMIT",), Text("no limit is in use", "muted")
+    text = Text(host.reason, "sev-unknown")
+    if limit := host.nearest:
+        last = f" · last: {title_of(limit)} {fmt.ratio(limit.ratio)}"
+        text.append(last, "muted")
+    return ("LIMIT",), text
+
+
+def count_line(counts: Counter[Severity]) -> Text:
+    """Return `✖ 1 hit  ▲ 2 warning  ? 1 unknown  ● 46 ok`."""
+    parts = []
+    for level in SEVERITY_ORDER:
+        if counts[level]:
+            style = SEVERITY_STYLES[level]
+            parts.append(Text(f"{style.glyph} {counts[level]:,} {level}", style.style))
+    return Text("  ").join(parts)
+
+
+def share_bar(counts: Counter[Severity], width: int) -> Text:
+    """Return one bar for all hosts, a part in each colour; every severity that there is has a cell at least."""
+    present = [level for level in SEVERITY_ORDER if counts[level]]
+    total = sum(counts.values())
+    if not total or width < len(present):
+        return Text()
+    cells = {level: max(1, int(counts[level] / total * width)) for level in present}
+    largest = max(present, key=lambda level: counts[level])
+    cells[largest] = max(1, cells[largest] + width - sum(cells.values()))
+    return Text.assemble(*((FULL * cells[level], SEVERITY_STYLES[level].style) for level in present))
+
+
+def urgency_value(host: FleetHost) -> float:
+    """Return what the column of severities sorts by."""
+    return URGENCY[host.severity] if host.severity != "unknown" else URGENCY["ok"] + 0.5
+
+
+def labels_text(labels: Mapping[str, str], hidden: Sequence[str] = ()) -> Text:
+    """Return `job=sockmon  rack=a1`."""
+    shown = [(name, value) for name, value in sorted(labels.items()) if name not in hidden]
+    return Text("  ").join(Text.assemble((f"{name}=", "muted"), value) for name, value in shown)
