@@ -9,9 +9,13 @@ from itertools import islice
 
 from msgspec.structs import replace
 
+from sockmon.fleet.address import DEFAULT_TEMPLATE, address_of
 from sockmon.fleet.feed import FleetState
 from sockmon.fleet.hosts import Fleet, FleetHost, HostLimit, ranked, worst
 from sockmon.model.severity import Severity
+from sockmon.settings import Settings
+from sockmon.ui.fleet.app import FleetApp
+from sockmon.ui.fleet.reader import FleetReader
 
 STEPS = 30
 ROLES = ("web", "db", "proxy", "cache", "queue")
@@ -105,6 +109,13 @@ def fleet(size: int) -> Fleet:
     rest = (healthy(number) for number in range(size))
     every = (*hosts, *islice(rest, size - len(hosts)))
     return Fleet(1, "http://prometheus:9090", "2026-11-29T12:00:00+00:00", worst(every), ranked(every))
+
+
+def app(size: int) -> FleetApp:
+    """Return the app of a fleet of so many hosts."""
+    return FleetApp(
+        FleetReader(MadeUpFeed(size)), lambda host: address_of(host, DEFAULT_TEMPLATE), Settings(theme="sockmon")
+    )
 
 
 class MadeUpFeed:

@@ -21,9 +21,11 @@ from typing import Any, cast
 
 from msgspec.structs import replace
 from rich.console import Console
+from textual.app import App
 from textual.pilot import Pilot
 from textual.widgets._footer import FooterKey
 
+from screenshots import fleet
 from screenshots.render import svg
 from sockmon.labs import BY_NAME
 from sockmon.model import helper_protocol
@@ -165,10 +167,25 @@ async def draw(picture: Picture) -> None:
     app = picture.app()
     async with app.run_test(size=picture.size) as pilot:
         await go(pilot, picture)
-        strips = app.screen._compositor.render_strips()
-        console = Console(color_system="truecolor", force_terminal=True)
-        lines = "\n".join(strip.render(console) for strip in strips)
-        (HERE / f"{picture.name}.svg").write_text(svg(lines, *picture.size))
+        write(app, picture.name)
+
+
+async def draw_fleet(name: str, hosts: int, size: tuple[int, int]) -> None:
+    """Write the screen of a fleet that was made up."""
+    app = fleet.app(hosts)
+    async with app.run_test(size=size) as pilot:
+        while not app.screen.query(FooterKey):
+            await pilot.pause(0.05)
+        await pilot.pause(0.3)
+        write(app, name)
+
+
+def write(app: App[None], name: str) -> None:
+    """Write what is on the screen."""
+    strips = app.screen._compositor.render_strips()
+    console = Console(color_system="truecolor", force_terminal=True)
+    lines = "\n".join(strip.render(console) for strip in strips)
+    (HERE / f"{name}.svg").write_text(svg(lines, *app.size))
 
 
 async def go(pilot: Pilot[Any], picture: Picture) -> None:
@@ -258,6 +275,8 @@ def main() -> None:
             os.environ["XDG_STATE_HOME"] = state
             asyncio.run(draw(picture))
         print(HERE / f"{picture.name}.svg")
+    asyncio.run(draw_fleet("fleet", 50, (120, 40)))
+    print(HERE / "fleet.svg")
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def ratio(value: float | None) -> str:
     percent = value * 100
     if 0 < percent < 1:
         return "<1 %"
-    return f"{min(int(percent + 1e-9), 9999)} %"
+    return f"{int(min(percent + 1e-9, 9999.0))} %"
 
 
 def duration(seconds: float | None) -> str:

@@ -35,7 +35,8 @@ PURE = (
 the guides, which walk through labs in a user namespace whose root everyone is."""
 REAL = (
     *("guides/test_as_an_ordinary_user.py", "guides/test_guide_verb.py", "guides/test_kept_walks.py"),
-    *("ui/test_on_a_terminal.py", "ui/test_experiment_screen.py", "ui/test_settings.py"),
+    *("ui/test_on_a_terminal.py", "ui/test_fleet_on_a_terminal.py", "ui/test_experiment_screen.py"),
+    "ui/test_settings.py",
 )
 """Files in these folders that depend on who runs them: they read the kernel or files of that user."""
 PRIVILEGE = {"root_only", "unprivileged_only", "sees_everyone", "needs_userns", "needs_nft"}

@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -245,9 +246,37 @@ def exporter(command: str, folder: Path) -> None:
 
 
 def no_server(command: str, folder: Path) -> None:
-    words = [*SOCKMON, *argv(command)[:-1], "http://127.0.0.1:1"]
+    words = [*SOCKMON, *(re.sub(r"^http://.+", "http://127.0.0.1:1", word) for word in argv(command))]
     done = subprocess.run(words, env=child_environment(), capture_output=True, text=True, timeout=60, check=False)
     assert "does not answer" in done.stderr
+
+
+def fleet_of_labs(command: str, folder: Path) -> None:
+    """It builds the labs and says what shows them; there the labs are on one screen, each at its limit."""
+    needs_userns()
+    if not shutil.which("prometheus"):
+        pytest.skip("needs prometheus")
+    for name, program in (("sockmon", shlex.join(SOCKMON)), ("python3", sys.executable)):
+        (folder / name).write_text(f'#!/bin/sh\nexec {program} "$@"\n')
+        (folder / name).chmod(0o755)
+    environment = child_environment() | {"PATH": f"{folder}:{os.environ['PATH']}"}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    words = [*shlex.split(command), "--listen", address]
+    with subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as labs:
+        try:
+            assert labs.stdout
+            assert labs.stdout.readline().endswith(f"sockmon fleet --prometheus http://{address}\n")
+            with on_terminal("fleet", "--prometheus", f"http://{address}") as terminal:
+                # It asks again each 15 s; a lab may need longer to be there.
+                terminal.until("2 hosts", 120)
+                shown = terminal.until("✖ 2 hit", 120)
+                assert {line.split()[3] for line in shown.splitlines() if "✖ HIT" in line} >= set(words[2:4])
+                terminal.press("q")
+                assert terminal.end() == 0
+        finally:
+            labs.terminate()
 
 
 def redirected(command: str, folder: Path) -> None:
@@ -318,6 +347,7 @@ TABLE = [
     Entry(
         r"sockmon fleet --prometheus .+", no_server, "no server is there; tests/export/test_prometheus.py has one"
     ),
+    Entry(r"python3 docs/examples/fleet/labs\.py .+", fleet_of_labs, "on any free port"),
     Entry(r"sockmon fleet ssh://.+", ends(3), "hosts of that name do not exist"),
     Entry(r"sockmon fleet", ends(64), "it needs hosts or a server, and says so"),
     Entry(r"sockmon export", exporter, "on any free port"),

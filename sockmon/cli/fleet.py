@@ -154,5 +154,5 @@ def _line(host: FleetHost, room: int) -> str:
     left = f"  full in {fmt.duration(host.seconds_left)}" if (host.seconds_left or 0) >= 1 else ""
     others = [TITLES.get(each.ceiling, each.ceiling) for each in host.limits[1:] if each.severity != "ok"]
     more = f"  also: {', '.join(others)}" if others else ""
-    subject = f"  {near.subject}" if near.subject else ""
+    subject = f"  {near.whole_subject}" if near.subject else ""
     return f"{label}  {ratio}  {TITLES.get(near.ceiling, near.ceiling)}{subject}{left}{more}"

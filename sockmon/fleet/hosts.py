@@ -26,6 +26,13 @@ class HostLimit(msgspec.Struct, frozen=True):
     used: float | None = None
     limit: float | None = None
     """In one unit, that of the metrics or that of the report; -1 without a limit."""
+    netns: str = ""
+    """The network namespace of the subject; empty if it has none, or if it is that of the host."""
+
+    @property
+    def whole_subject(self) -> str:
+        """Return the subject with its network namespace."""
+        return f"{self.subject} ({self.netns})" if self.netns and self.subject else self.subject
 
 
 class FleetHost(msgspec.Struct, frozen=True):

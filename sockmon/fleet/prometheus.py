@@ -93,7 +93,8 @@ class Server:
         except urllib.error.HTTPError as error:
             raise PrometheusError(f"{self.name} refuses: {_refusal(error)}", _hint(error.code)) from error
         except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
-            reason = getattr(error, "reason", None) or error
+            cause = getattr(error, "reason", None) or error
+            reason = getattr(cause, "strerror", None) or str(cause)
             raise PrometheusError(f"{self.name} does not answer: {sanitize(str(reason), 200)}") from error
         if len(body) > MAX_BYTES:
             raise PrometheusError(f"{self.name} answered with more than {MAX_BYTES >> 20} MB", "use --match")

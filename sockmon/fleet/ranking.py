@@ -20,6 +20,7 @@ TREND_SECONDS, TREND_STEPS = 3600.0, 30
 MAX_LIMITS = 5
 _OWN = frozenset({"__name__", "instance", "ceiling", "sockmon_verdict", "sockmon_ceiling_severity"})
 _NUMBERS = ("ratio", "used", "limit", "left_seconds")
+OWN_NETNS = "host"
 _ALARMS = "warning|critical|hit"
 
 
@@ -128,7 +129,7 @@ def _limits(
         if level == "unknown":
             continue
         each = _grouped(of_ceiling.get(name, ()), "subject", "netns").items()
-        named = [_limit(name, level, rows, "subject", _subject(*labels.split("\0"))) for labels, rows in each]
+        named = [_limit(name, level, rows, "subject", *labels.split("\0")) for labels, rows in each]
         named.sort(key=limit_order)
         found[name] = named[0] if named else replace(found.get(name, HostLimit(name, level)), severity=level)
     return sorted(found.values(), key=limit_order)
@@ -142,17 +143,23 @@ def _grouped(rows: Iterable[Series], *labels: str) -> Mapping[str, list[Series]]
     return found
 
 
-def _subject(name: str, netns: str) -> str:
-    return f"{netns}: {name}" if netns else name
-
-
 def _limit(
-    name: str, severity: Severity, rows: Iterable[Series], what: str = "ceiling", subject: str = ""
+    name: str,
+    severity: Severity,
+    rows: Iterable[Series],
+    what: str = "ceiling",
+    subject: str = "",
+    netns: str = "",
 ) -> HostLimit:
     """Return a limit by the metrics of its numbers, `sockmon_ceiling_...` or `sockmon_subject_...`."""
     metrics = {row.labels.get("__name__", ""): row.value for row in rows}
     ratio, used, limit, left = (_number(metrics.get(f"sockmon_{what}_{each}", math.nan)) for each in _NUMBERS)
-    return HostLimit(name, severity, ratio, left, subject, used, limit)
+    return HostLimit(name, severity, ratio, left, subject, used, limit, other_netns(netns))
+
+
+def other_netns(name: str) -> str:
+    """Return the name of a network namespace; empty for that of the host, which needs none."""
+    return "" if name == OWN_NETNS else name
 
 
 def _values(row: Series) -> tuple[float | None, ...]:

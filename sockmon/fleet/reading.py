@@ -125,15 +125,16 @@ def host_of(name: str, report: Report) -> FleetHost:
     limits: dict[str, HostLimit] = {}
     for reading in report.readings:
         if reading.severity != "unknown":
-            subject = f"{reading.netns.name}: {reading.subject}" if reading.netns else reading.subject
+            netns = sanitize(reading.netns.name, 120) if reading.netns else ""
             row = HostLimit(
                 reading.ceiling,
                 reading.severity,
                 reading.ratio,
                 reading.eta_seconds,
-                sanitize(subject, 120),
+                sanitize(reading.subject, 120),
                 reading.used,
                 reading.limit,
+                ranking.other_netns(netns),
             )
             limits.setdefault(reading.ceiling, row)
     left = [row.seconds_left for row in limits.values() if row.seconds_left is not None]

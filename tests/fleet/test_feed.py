@@ -62,10 +62,13 @@ def test_a_failure_keeps_the_last_answer_and_says_when_it_is_asked_again(monkeyp
 def test_a_key_reads_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feeds, "READ_SECONDS", 600.0)
     feed = PollingFeed("x", lambda: EMPTY)
-    found = states_of(
-        feed, lambda states: len(states) == 4 or (feed.refresh() if states[-1].next_at else None) or False
-    )
-    assert len(found) == 4
+
+    def enough(states: list[FleetState]) -> bool:
+        if states[-1].next_at:
+            feed.refresh()
+        return len(states) == 4
+
+    assert len(states_of(feed, enough)) == 4
 
 
 class BrokenSource(FakeSource):

@@ -63,7 +63,7 @@ def test_each_host_has_its_verdict_or_the_reason(with_ssh: dict[str, str]) -> No
     assert found["hosts"][0]["name"] == "sick"
     assert found["hosts"][0]["limits"][0] == {
         "ceiling": "process-fds", "severity": "hit", "ratio": 1.0, "seconds_left": None, "subject": "nginx[7]",
-        "used": 9.0, "limit": 9.0,
+        "used": 9.0, "limit": 9.0, "netns": "",
     }  # fmt: skip
     assert found["hosts"][0]["unknown"] == 1
     reasons = {host["name"]: host["reason"] for host in found["hosts"][1:]}

@@ -133,7 +133,7 @@ def test_the_nearest_limit_is_first_and_what_is_not_known_is_before_what_is_fine
     sick, warm, away, old, _ = found
     assert sick.nearest
     assert (sick.nearest.ceiling, sick.nearest.ratio, sick.unknown) == ("accept-queue", 1.0, 1)
-    assert (sick.nearest.subject, sick.nearest.used, sick.nearest.limit) == ("web: :8080", 4, 4)
+    assert (sick.nearest.whole_subject, sick.nearest.used, sick.nearest.limit) == (":8080 (web)", 4, 4)
     assert warm.nearest
     assert (warm.nearest.used, warm.nearest.limit, warm.nearest.seconds_left, warm.seconds_left) == (
         85,

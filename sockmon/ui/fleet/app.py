@@ -14,7 +14,6 @@ from sockmon.fleet.hosts import FleetHost
 from sockmon.settings import Settings
 from sockmon.ui import commands, keys
 from sockmon.ui.configured_app import ConfiguredApp
-from sockmon.ui.detail.detail_screen import DetailScreen
 from sockmon.ui.driver import Terminal
 from sockmon.ui.fleet.cells import HostRow
 from sockmon.ui.fleet.filter_values import KNOWN
@@ -132,7 +131,7 @@ class FleetApp(ConfiguredApp):
             self.show_host(row, "; ".join(filter(None, (error.message, error.hint))))
             return
         self.opening = Opening(row.host.name, address)
-        self.kept = self.fleet_screen.keep()
+        self.kept = self.fleet_screen.keep()._replace(host=row.host.name)
         self.give_way()
 
     def show_host(self, row: HostRow, not_opened: str = "") -> None:
@@ -168,7 +167,7 @@ class FleetApp(ConfiguredApp):
         if isinstance(self.screen, HelpScreen):
             self.pop_screen()
         else:
-            first = self.screen.HELP_FIRST if isinstance(self.screen, DetailScreen) else {}
+            first = self.screen.HELP_FIRST if isinstance(self.screen, HostPage | FleetScreen) else {}
             self.push_screen(HelpScreen(keys.effective(self.keys), True, first, HELP))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:

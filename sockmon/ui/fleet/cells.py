@@ -13,8 +13,9 @@ from sockmon.ceilings import TITLES
 from sockmon.fleet.hosts import FleetHost, HostLimit, State
 from sockmon.model.severity import ALARMS, URGENCY, Severity
 from sockmon.ui.appearance.styles import SEVERITY_STYLES
-from sockmon.ui.main.header import AGE_STEP_SECONDS, in_steps
+from sockmon.ui.main.header import in_steps
 from sockmon.ui.widgets.bar import FULL, bar
+from sockmon.ui.widgets.column import cut_middle
 from sockmon.ui.widgets.sparkline import sparkline
 
 STATE_WORDS: Mapping[State, str] = {
@@ -25,9 +26,9 @@ STATE_WORDS: Mapping[State, str] = {
 }
 SEVERITY_ORDER: tuple[Severity, ...] = ("hit", "critical", "warning", "unknown", "ok")
 """An unknown host may be the sick one: it stands before those that are fine."""
-FRESH = f"<{AGE_STEP_SECONDS:.0f} s"
 OLD_SECONDS = 60.0
-"""Age from which on a sample of a live host is marked."""
+"""Age from which on a sample of a live host has a number: a younger one is as young as scrapes make it, and an age
+that changes on all lines is nothing to look at."""
 ETA_RATIO = 0.5
 """Use from which on the time left of a limit without an alarm matters, as on the board of one host."""
 
@@ -88,9 +89,13 @@ def title_cell(limit: HostLimit | None) -> Text:
     return Text(title_of(limit), "strong" if limit and limit.severity in ALARMS else "")
 
 
-def subject_cell(limit: HostLimit | None) -> Text:
-    """Return what has the limit."""
-    return Text(limit.subject, style_of(limit.severity) or "muted") if limit else Text()
+def subject_cell(limit: HostLimit | None, width: int = 0) -> Text:
+    """Return what has the limit, in so many cells; with its network namespace if that fits."""
+    if limit is None:
+        return Text()
+    style = style_of(limit.severity) or "muted"
+    whole = Text(limit.whole_subject, style)
+    return whole if whole.cell_len <= width else cut_middle(Text(limit.subject, style), width)
 
 
 def usage_cell(limit: HostLimit | None, width: int) -> Text:
@@ -153,8 +158,9 @@ def more_cell(host: FleetHost, width: int) -> Text:
 
 def age_cell(row: HostRow) -> Text:
     """Return the age of its newest sample."""
-    old = row.host.state != "live" or (row.age or 0.0) >= OLD_SECONDS
-    return Text(FRESH if row.age == 0 else fmt.age(row.age), "sev-warning" if old else "faint")
+    if row.age is not None and row.age < OLD_SECONDS:
+        return Text("<1 min", "faint")
+    return Text(fmt.age(row.age), "sev-warning" if row.age else "faint")
 
 
 def reason_span(row: HostRow) -> tuple[tuple[str, ...], Text] | None:

@@ -57,8 +57,8 @@ def host_columns(width: int, longest: int, trend_title: str, port: str = "") -> 
             "SUBJECT",
             0 if medium else 30,
             lambda row: cells.subject_cell(row.limit),
-            cut="middle",
             scrolled_only=not medium,
+            text_for_width=lambda row, room: cells.subject_cell(row.limit, room),
         ),
         Column("USAGE", bar_cells, lambda row: cells.usage_cell(row.limit, bar_cells), _ratio, largest_first=True),
         Column("USED/LIMIT", 13, lambda row: cells.used_cell(row.limit), align="right", scrolled_only=not wide),
@@ -119,7 +119,7 @@ def limit_columns(width: int) -> Sequence[Column[HostLimit]]:
     return (
         Column("", 8, lambda row: cells.severity_cell(row.severity), pin=True),
         Column("LIMIT", TITLE_CELLS, cells.title_cell, pin=True),
-        Column("SUBJECT", 0, cells.subject_cell, cut="middle"),
+        Column("SUBJECT", 0, cells.subject_cell, text_for_width=cells.subject_cell),
         Column("USAGE", bar_cells, lambda row: cells.usage_cell(row, bar_cells), keep_when_narrow=False),
         Column("USED/LIMIT", 13, cells.used_cell, align="right", keep_when_narrow=False),
         Column("FULL", 5, cells.full_cell, align="right"),

@@ -13,16 +13,19 @@ from textual.widgets import Footer
 from sockmon.ui.detail.detail_screen import DetailScreen
 from sockmon.ui.fleet import cells
 from sockmon.ui.fleet.cells import HostRow
+from sockmon.ui.fleet.context import fleet_context
 from sockmon.ui.fleet.host_panel import HostPanel
 from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
 from sockmon.ui.widgets.table import Table
+
+OPENS = "Open the live screen of the host, over ssh"
 
 
 class HostPage(DetailScreen):
     """The panel of a host on a page of its own; each answer updates it."""
 
     AUTO_FOCUS = "#limits"
-    HELP_FIRST: ClassVar[Mapping[str, str]] = {"back": "Return to the hosts"}
+    HELP_FIRST: ClassVar[Mapping[str, str]] = {"open": OPENS, "back": "Return to the hosts"}
 
     def __init__(self, row: HostRow, trend_seconds: float, not_opened: str = "", how: str = "") -> None:
         """`not_opened`: why its live screen did not open; `how`: the command that would show it."""
@@ -64,6 +67,6 @@ class HostPage(DetailScreen):
             yield Labelled("Live", Text(self._how, "muted"))
 
     def on_table_opened(self, event: Table.Opened) -> None:
-        """A limit has no page here: the live screen of the host has it."""
+        """Open the live screen, which has the page of a limit."""
         event.stop()
-        self.notify("the live screen of the host has the page of a limit: Esc, then Enter", markup=False)
+        fleet_context(self).open_host(self._row)

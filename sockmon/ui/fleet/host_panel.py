@@ -20,7 +20,7 @@ from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
 from sockmon.ui.widgets.table import Table
 from sockmon.ui.widgets.trend import Trend
 
-GUTTER = 8
+GUTTER = 10
 PER_CENT = 100
 
 
@@ -55,7 +55,8 @@ class HostPanel(Horizontal):
         note = "% of its limit" if host and host.trend else "no trend yet"
         self.query_one("#trend", Frame).set_note(Text(note, "muted"))
         about = self.query_one("#about", Frame)
-        about.set_note(Text(f"sample {fmt.age(row.age)} old", "muted") if row and row.age else Text())
+        old = row is not None and row.age is not None and row.age >= cells.OLD_SECONDS
+        about.set_note(Text(f"sample {fmt.age(row.age)} old", "sev-warning") if row and old else Text())
 
     def _points(self, row: HostRow) -> list[Point]:
         values = row.host.trend

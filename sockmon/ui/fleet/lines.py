@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
 from collections.abc import Sequence
 
@@ -21,6 +22,11 @@ OLD_SECONDS = 60.0
 SHARE_CELLS = 40
 
 
+def clock() -> Text:
+    """Return the time of day."""
+    return Text(time.strftime("%H:%M:%S"))
+
+
 def header_line(title: str, state: FleetState, now: float, width: int) -> Text:
     """Return what is asked at the left, and the age of the answer at the right."""
     left = Text.assemble((" sockmon", "heading"), ("  fleet", "strong"), (" · ", "faint"), title)
@@ -33,7 +39,7 @@ def _age(state: FleetState, now: float) -> Text:
     age = in_steps(now - state.at)
     if state.error or age >= OLD_SECONDS:
         return Text(f"stale {fmt.age(age)}", "sev-warning")
-    return Text(f"answer {fmt.age(age)} old" if age else "live", "muted" if age else "sev-ok")
+    return Text("live", "sev-ok")
 
 
 def banner(title: str, state: FleetState, now: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, cast
 
 from rich.text import Text
@@ -31,6 +31,7 @@ from sockmon.ui.fleet.columns import (
 )
 from sockmon.ui.fleet.context import fleet_context
 from sockmon.ui.fleet.filter_values import EXAMPLES, KNOWN, host_values
+from sockmon.ui.fleet.host_page import OPENS
 from sockmon.ui.fleet.host_panel import HostPanel
 from sockmon.ui.main.header import CLOCK_WIDTH
 from sockmon.ui.widgets.column import Column
@@ -65,6 +66,12 @@ class FleetScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [keys.binding("filter"), *keys.bindings("fleet")]
     AUTO_FOCUS = "#host-table"
+    HELP_FIRST: ClassVar[Mapping[str, str]] = {
+        "open": f"{OPENS}; of a group, list its hosts",
+        "fleet.host": "What is known of the host without opening it",
+        "fleet.group": "Groups by each label, then by the nearest limit, then all hosts",
+        "refresh": "Ask the server now",
+    }
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (50, "-narrow"), (110, "-normal"), (150, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (12, "-short"), (32, "-tall"), (46, "-high")]  # noqa: RUF012
 
@@ -193,7 +200,7 @@ class FleetScreen(Screen[None]):
         title = fleet_context(self).feed_title
         width = self.size.width
         self.query_one("#header", TextLine).show(lines.header_line(title, self._state, now, width - CLOCK_WIDTH))
-        self.query_one("#clock", TextLine).show(Text(time.strftime("%H:%M:%S")))
+        self.query_one("#clock", TextLine).show(lines.clock())
         warning = lines.banner(title, self._state, now)
         strip = self.query_one("#banner", TextLine)
         strip.set_class(bool(warning), "-shown")
