@@ -272,7 +272,7 @@ def fleet_of_labs(command: str, folder: Path) -> None:
                 # It asks again each 15 s; a lab may need longer to be there.
                 terminal.until("2 hosts", 120)
                 shown = terminal.until("✖ 2 hit", 120)
-                assert {line.split()[3] for line in shown.splitlines() if "✖ HIT" in line} >= set(words[2:4])
+                assert all(re.search(rf"✖ HIT +{name} ", shown) for name in words[2:4])
                 terminal.press("q")
                 assert terminal.end() == 0
         finally:

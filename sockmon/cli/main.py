@@ -49,6 +49,7 @@ from sockmon.errors import Misuse, SockmonError, TuningError
     help="With --from ssh://HOST: send the agent to HOST, which needs python3 alone; nothing of it stays there.",
 )
 @click.option("--debug", is_flag=True, help="Write everything to the log, not only warnings and faults.")
+@click.option("--opened-by-fleet", "opener", type=int, hidden=True, help="Tell this descriptor how it ended.")
 @click.option("--story", hidden=True, help="Show this text above the board: what happens, and what to watch.")
 @click.version_option(__version__, message="%(version)s")
 @click.pass_context
@@ -61,6 +62,7 @@ def sockmon(
     read_only: bool,
     push: bool,
     debug: bool,
+    opener: int | None,
     story: str | None,
 ) -> None:
     """Show which limit this Linux server hits next, what uses it up, and how long is left.
@@ -71,9 +73,10 @@ def sockmon(
     log.start(context.invoked_subcommand or "screen")
     context.ensure_object(dict)["verb"] = context.invoked_subcommand or ""
     if context.invoked_subcommand is None:
-        from sockmon.cli.screen import open_screen
+        from sockmon.cli.screen import open_screen, telling
 
-        open_screen(source, netns, interval, theme, read_only, story or "", push)
+        with telling(opener) as on_return:
+            open_screen(source, netns, interval, theme, read_only, story or "", push, on_return)
     elif source or netns or interval or theme or read_only or story or push:
         raise click.UsageError(
             f"put options after the command: sockmon {context.invoked_subcommand} ...\n"

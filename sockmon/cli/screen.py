@@ -5,16 +5,16 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from sockmon import free_tasks
-from sockmon.cli import console
-from sockmon.errors import BadSettings, TuningError
+from sockmon.cli import console, usage
+from sockmon.errors import BadSettings, SockmonError, TuningError
 
 if TYPE_CHECKING:
     from sockmon.fleet.feed import Feed
@@ -32,8 +32,11 @@ def open_screen(
     read_only: bool,
     story: str,
     pushed: bool = False,
+    on_return: Callable[[], object] | None = None,
 ) -> NoReturn:
-    """Show the screen on the source `spec` and exit with its code; raise SockmonError if it cannot start."""
+    """Show the screen on the source `spec` and exit with its code; raise SockmonError if it cannot start.
+
+    `on_return`: called if the user goes back to the fleet that has opened it."""
     if spec and netns:
         raise click.UsageError("--netns cannot be combined with --from")
     if pushed and not (spec and spec.startswith("ssh://")):
@@ -71,13 +74,38 @@ def open_screen(
     gc.enable()
     with terminal.restored_at_end():
         shown = netns or ""
-        code = run(source, theme, interval, read_only, story, helper, no_helper_reason, terminal, actor, shown)
+        code = run(
+            source, theme, interval, read_only, story, helper, no_helper_reason, terminal, actor, shown, on_return
+        )
     # A normal exit would first remove the signal handlers; the timer that bounds the exit would then kill us.
     os._exit(code)
 
 
-def open_fleet(feed: Feed, address_of: Callable[[FleetHost], str], theme: str | None) -> NoReturn:
-    """Show the screen of a fleet and exit with its code; `address_of` raises SockmonError without an address."""
+@contextmanager
+def telling(opener: int | None) -> Iterator[Callable[[], object] | None]:
+    """Tell the fleet that has opened this screen how it ends; yield what tells it that the user comes back.
+
+    `opener`: the descriptor that the fleet reads; None if no fleet has opened it. An error goes there alone."""
+    if opener is None:
+        yield None
+        return
+    from sockmon.own_process import end_with_parent
+    from sockmon.ui.fleet.live_host import BACK, MAX_REASON_BYTES
+
+    end_with_parent(os.getppid())
+    os.set_inheritable(opener, False)
+    try:
+        yield partial(os.write, opener, BACK)
+    except SockmonError as error:
+        os.write(opener, "; ".join(filter(None, (error.message, error.hint))).encode()[:MAX_REASON_BYTES])
+        sys.exit(usage.FAILED)
+
+
+def open_fleet(
+    feed: Feed, address_of: Callable[[FleetHost], str], theme: str | None, pushed: bool = False
+) -> NoReturn:
+    """Show the screen of a fleet and exit with its code; `address_of` raises SockmonError without an address.
+    `pushed`: send the agent to a host that is opened."""
     from sockmon import privileges
     from sockmon.kernel.processes.rlimits import SCREEN_DESCRIPTORS, require_descriptors
 
@@ -93,7 +121,7 @@ def open_fleet(feed: Feed, address_of: Callable[[FleetHost], str], theme: str | 
     with terminal.restored_at_end():
         from sockmon.ui.fleet.run import run
 
-        code = run(feed, address_of, theme, terminal)
+        code = run(feed, address_of, theme, terminal, pushed)
     os._exit(code)
 
 

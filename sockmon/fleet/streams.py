@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from sockmon.assess.several import HostAssessor
 from sockmon.errors import Misuse, SockmonError
 from sockmon.fleet.feed import FleetState
-from sockmon.fleet.hosts import FleetHost
+from sockmon.fleet.hosts import FleetHost, State
 from sockmon.fleet.reading import fleet_of, host_addresses, host_of
 from sockmon.model.snapshot import Snapshot
 from sockmon.sources import Interruption, Source
@@ -29,8 +29,6 @@ STALE_SECONDS = 15.0
 """Seconds without a sample: that of ssh to find out that the other side does not answer."""
 TREND_STEPS = 30
 TREND_STEP_SECONDS = 4.0
-RETRY_SECONDS = 15.0
-"""Seconds until a stream that could not begin is tried again."""
 
 Open = Callable[[str], Source]
 
@@ -41,18 +39,18 @@ class StreamsFeed:
     title = "ssh"
     trend_title, trend_seconds = "2 min", TREND_STEPS * TREND_STEP_SECONDS
 
-    def __init__(self, specs: Sequence[str], open_stream: Open | None = None) -> None:
-        """Raise Misuse for an address that is none, or for more than MAX_STREAMS."""
+    def __init__(self, specs: Sequence[str], pushed: bool = False, open_stream: Open | None = None) -> None:
+        """Start all streams, before there is a thread: their launchers are forks of this process. Raise Misuse for
+        an address that is none, or for more than MAX_STREAMS; SourceLost if a process cannot be started.
+        `pushed`: send the agents there."""
         addresses = host_addresses(specs)
         if len(addresses) > MAX_STREAMS:
             raise Misuse(f"{len(addresses)} hosts are too many streams: at most {MAX_STREAMS}", "use --prometheus")
-        open_stream = open_stream or partial(ssh_agent, interval=INTERVAL_SECONDS)
-        self._streams = [
-            _Stream(address.name, spec, open_stream) for address, spec in zip(addresses, specs, strict=True)
-        ]
-        self._closed = threading.Event()
-        self.specs = {stream.name: stream.spec for stream in self._streams}
+        open_stream = open_stream or partial(ssh_agent, interval=INTERVAL_SECONDS, pushed=pushed, patient=True)
+        self.specs = {address.name: spec for address, spec in zip(addresses, specs, strict=True)}
         """The address of each host, by its name."""
+        self._streams = [_Stream(name, open_stream(spec)) for name, spec in self.specs.items()]
+        self._closed = threading.Event()
 
     def run(self, post: Callable[[FleetState], object]) -> None:
         """See Feed."""
@@ -68,9 +66,7 @@ class StreamsFeed:
             self._closed.wait(1.0)
 
     def refresh(self) -> None:
-        """See Feed; streams send what is new by themselves, and those that failed are tried again now."""
-        for stream in self._streams:
-            stream.retry.set()
+        """See Feed; streams send what is new by themselves."""
 
     def close(self) -> None:
         """See Feed."""
@@ -82,12 +78,9 @@ class StreamsFeed:
 class _Stream:
     """One host."""
 
-    def __init__(self, name: str, spec: str, open_stream: Open) -> None:
-        self.name, self.spec = name, spec
-        self.retry = threading.Event()
-        self._open = open_stream
-        self._source: Source | None = None
-        self._closed = False
+    def __init__(self, name: str, source: Source) -> None:
+        self.name = name
+        self._source = source
         self._host = FleetHost(name, "waiting", "unknown", reason="its first sample has not come yet")
         self._at: float | None = None
         """When the newest sample came (CLOCK_MONOTONIC)."""
@@ -95,33 +88,25 @@ class _Stream:
         """The ratio of the fullest limit, by the number of the step."""
 
     def run(self) -> None:
-        """Read the stream until it is closed; one that fails is opened again."""
-        while not self._closed:
-            self.retry.clear()
-            try:
-                self._read()
-                reason = "the stream ended"
-            except SockmonError as error:
-                reason = "; ".join(filter(None, (error.message, error.hint)))
-            except Exception as error:
-                log.exception("the stream of %s ended", self.name)
-                reason = f"{type(error).__name__}: {sanitize(str(error), 200)}"
-            self._host = replace(self._host, state="failed", severity="unknown", reason=sanitize(reason, 300))
-            self.retry.wait(RETRY_SECONDS)
-
-    def _read(self) -> None:
-        self._source = source = self._open(self.spec)
+        """Read the stream until it ends or is closed."""
         assessor = HostAssessor()
+        reason = "the stream ended"
         try:
-            if self._closed:
-                return
-            for event in source.lines():
+            for event in self._source.lines():
                 if isinstance(event, Snapshot):
                     self._take(host_of(self.name, assessor.add(event).report))
                 elif isinstance(event, Interruption):
-                    self._host = replace(self._host, state="stale", severity="unknown", reason=event.reason)
-        finally:
-            source.close()
+                    reasons = "; ".join(filter(None, (event.reason, event.hint)))
+                    self._lose("stale" if self._at is not None else "failed", reasons)
+        except SockmonError as error:
+            reason = "; ".join(filter(None, (error.message, error.hint)))
+        except Exception as error:
+            log.exception("the stream of %s ended", self.name)
+            reason = f"{type(error).__name__}: {error}"
+        self._lose("failed", reason)
+
+    def _lose(self, state: State, reason: str) -> None:
+        self._host = replace(self._host, state=state, severity="unknown", reason=sanitize(reason, 300))
 
     def _take(self, host: FleetHost) -> None:
         now = time.monotonic()
@@ -146,7 +131,4 @@ class _Stream:
 
     def close(self) -> None:
         """End the stream."""
-        self._closed = True
-        self.retry.set()
-        if self._source is not None:
-            self._source.close()
+        self._source.close()

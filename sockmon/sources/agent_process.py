@@ -68,15 +68,17 @@ class AgentProcess:
         remote: bool = False,
         others: Others = NO_OTHERS,
         parcel: bytes = b"",
+        patient: bool = False,
     ) -> None:
         """Start the launcher of `agent`, which starts `others` too.
 
         `name` is the name of the process in messages, `ssh` or `agent`; `parcel` goes to its stdin before any
-        request."""
+        request. `patient`: it is started again also if it ended before its first sample."""
         self.title = title
         self.remote = remote
         self._name = name
         self._parcel = parcel
+        self._patient = patient
         self._closed = threading.Event()
         self._lock = threading.Lock()
         """Held while `_stdin` or `_stream` changes: `ask` and `close` come from another thread."""
@@ -125,7 +127,7 @@ class AgentProcess:
             sampled = sampled or self._first_sample is not None
             if self._closed.is_set():
                 return
-            if not sampled:
+            if not (sampled or self._patient):
                 raise SourceLost(lost.reported_error or lost.message, lost.hint)
             if lost.permanent:
                 raise SourceLost(lost.message, lost.hint)
@@ -288,10 +290,12 @@ def local_agent(load: LoadAgent, others: Others = NO_OTHERS) -> AgentProcess:
     return AgentProcess(load, "live", others=others)
 
 
-def ssh_agent(spec: str, interval: float, others: Others = NO_OTHERS, pushed: bool = False) -> AgentProcess:
+def ssh_agent(
+    spec: str, interval: float, others: Others = NO_OTHERS, pushed: bool = False, patient: bool = False
+) -> AgentProcess:
     """Start the agent of another machine; raise Misuse if `spec` is not a valid `ssh://` address.
-    `pushed`: send the agent there, instead of starting the one that is installed."""
+    `pushed`: send the agent there, instead of starting the one that is installed. `patient`: as AgentProcess."""
     address = ssh.parse(spec)
     command = push.command(address) if pushed else ssh.command(address, interval)
     parcel = push.parcel([str(interval)]) if pushed else b""
-    return AgentProcess(command, address.title, "ssh", remote=True, others=others, parcel=parcel)
+    return AgentProcess(command, address.title, "ssh", True, others, parcel, patient)

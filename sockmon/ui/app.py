@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from textual.app import SystemCommand
@@ -64,15 +64,14 @@ class SockmonApp(ConfiguredApp, GuidingApp):
         terminal: Terminal | None = None,
         actor: Actor = UNKNOWN_ACTOR,
         netns: str = "",
-        returns_to: str = "",
+        on_return: Callable[[], object] | None = None,
     ) -> None:
-        """`returns_to`: the screen that Esc on the main screen returns to, such as `fleet`; empty without one."""
+        """`on_return`: called before the exit if the user goes back to the fleet that has opened this screen; None
+        if no fleet has."""
         super().__init__(chosen, terminal)
         self.actor = actor
         self.netns = netns
-        self._returns_to = returns_to
-        self.returned = False
-        """Whether the screen was left for the one that it returns to."""
+        self._on_return = on_return
         self.source = source
         self.read_only = read_only or chosen.read_only
         if self.read_only and helper is not None:
@@ -100,8 +99,8 @@ class SockmonApp(ConfiguredApp, GuidingApp):
         self.apply_settings()
         self.screen_change_signal.subscribe(self, lambda screen: self.call_later(self.draw_top))
         self.push_screen(MainScreen(self.lab_intro))
-        if self._returns_to:
-            self.show_message(f"Esc returns to the {self._returns_to}", "information")
+        if self._on_return:
+            self.show_message("Esc returns to the fleet", "information")
         self._watch_for_silence()
         workers.start_thread(workers.read_source, self.source, self.assessor, self.post_message)
         self._start_helper_session()
@@ -136,7 +135,7 @@ class SockmonApp(ConfiguredApp, GuidingApp):
         """Show that the stream ended, and keep the last sample; exit with the reason if there is none."""
         if self.newest is None:
             self.failure = message.error or SockmonError("the data ended before the first sample")
-            self._return() if self._returns_to else self.exit(return_code=1)
+            self.exit(return_code=1)
             return
         self._stream.on_lost(message.error)
         self._show_status()
@@ -196,13 +195,8 @@ class SockmonApp(ConfiguredApp, GuidingApp):
             return
         elif not isinstance(self.screen, MainScreen):
             self.pop_screen()
-        elif self._returns_to:
-            self._return()
-
-    def _return(self) -> None:
-        """End, and let the screen continue that has opened this one."""
-        self.returned = True
-        self.give_way()
+        elif self._on_return:
+            self.action_leave()
 
     def pop_screen(self) -> AwaitComplete:
         """Close the screen on top, but never the main screen: a burst of keys can close the palette twice."""
@@ -212,10 +206,17 @@ class SockmonApp(ConfiguredApp, GuidingApp):
         """Close the screen, or exit if it is the main screen."""
         if not isinstance(self.screen, MainScreen):
             self.pop_screen()
-        elif self._returns_to:
-            self._return()
+            return
+        if self._on_return:
+            self._on_return()
+        self.exit()
+
+    def action_suspend(self) -> None:
+        """Suspend, but not below a fleet: the shell would wait for that."""
+        if self._on_return:
+            self.show_message("not suspended: return to the fleet first")
         else:
-            self.exit()
+            super().action_suspend()
 
     def action_help(self) -> None:
         """Open or close the help."""

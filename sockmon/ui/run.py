@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from msgspec.structs import replace
 
@@ -31,13 +32,14 @@ def run(
     terminal: Terminal | None = None,
     actor: Actor = UNKNOWN_ACTOR,
     netns: str = "",
+    on_return: Callable[[], object] | None = None,
 ) -> int:
     """Show `source` until the user leaves, and return the exit code; raise what ended the source before its first
     sample.
 
     Flags win over the config file; what is wrong with the file is shown on the screen. `lab_intro`: two lines,
     what the lab does and what to watch. `no_helper`: why nothing can be changed. `actor`: who walks a guide.
-    `netns`: the namespace as `--netns` names it."""
+    `netns`: the namespace as `--netns` names it. `on_return`: as SockmonApp has it."""
     forget_odd_size()
     chosen = load_settings(theme)
     if interval is None and chosen.interval != 1.0:
@@ -55,6 +57,7 @@ def run(
         terminal=terminal,
         actor=actor,
         netns=netns,
+        on_return=on_return,
     )
     try:
         require_theme(app, theme)

@@ -72,31 +72,48 @@ def test_a_key_reads_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class BrokenSource(FakeSource):
-    """Sends one sample, and then that its connection is lost."""
+    """Says that its connection is lost, after a sample or before; then it ends, or an error ends it."""
+
+    def __init__(self, sampled: bool, error: Exception | None = None) -> None:
+        super().__init__()
+        self._sampled, self._error = sampled, error
 
     def lines(self) -> Iterator[Event]:
-        yield busy()
-        yield Interruption("the line is cut", time.monotonic() + 9)
-        time.sleep(0.1)
+        if self._sampled:
+            yield busy()
+        yield Interruption("the line is cut", time.monotonic() + 9, "is it on?")
+        if self._error:
+            raise self._error
+        time.sleep(1.5)
 
 
-def test_streams_that_begin_fail_and_break(monkeypatch: pytest.MonkeyPatch) -> None:
-    def open_stream(spec: str) -> FakeSource:
-        if "closed" in spec:
-            raise SourceLost("connection refused", "is it on?")
-        return BrokenSource()
-
-    feed = StreamsFeed(["ssh://closed", "ssh://web"], open_stream)
-    states = states_of(
-        feed,
-        lambda found: {host.state for host in found[-1].fleet.hosts if found[-1].fleet} <= {"failed", "stale"},  # type: ignore[union-attr]
+def test_streams_that_never_begin_break_and_end() -> None:
+    sources = {
+        "ssh://closed": BrokenSource(False),
+        "ssh://broken": BrokenSource(True),
+        "ssh://fault": BrokenSource(True, KeyError("x")),
+        "ssh://lost": BrokenSource(False, SourceLost("no process")),
+    }
+    feed = StreamsFeed(list(sources), open_stream=sources.__getitem__)
+    states = states_of(feed, lambda found: len(found) > 9 or _settled(found[-1]))
+    hosts = {host.name: host for state in states if state.fleet for host in state.fleet.hosts}
+    assert {host.severity for host in hosts.values()} == {"unknown"}
+    assert (hosts["closed"].state, hosts["closed"].reason) in (
+        ("failed", "the line is cut; is it on?"),
+        ("failed", "the stream ended"),
     )
-    assert states[-1].fleet
-    reasons = {host.name: host.reason for host in states[-1].fleet.hosts}
-    assert reasons["closed"] == "connection refused; is it on?"
-    assert reasons["web"] in ("the line is cut", "the stream ended")
-    assert {host.severity for host in states[-1].fleet.hosts} == {"unknown"}
-    assert feed.specs == {"closed": "ssh://closed", "web": "ssh://web"}
+    assert hosts["broken"].state in ("stale", "failed")
+    assert hosts["broken"].nearest
+    assert "KeyError" in hosts["fault"].reason
+    assert hosts["lost"].reason == "no process"
+    assert feed.specs["closed"] == "ssh://closed"
+
+
+def _settled(state: FleetState) -> bool:
+    """Whether each stream has got to its last event but the end."""
+    hosts = {host.name: host for host in state.fleet.hosts} if state.fleet else {}
+    begun = all(host.state not in ("waiting", "live") for host in hosts.values())
+    return begun and "KeyError" in hosts["fault"].reason and hosts["lost"].reason == "no process"
 
 
 def test_too_many_streams() -> None:

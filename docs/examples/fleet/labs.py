@@ -46,6 +46,11 @@ def config(labs: list[str], port: int) -> str:
     return json.dumps({"scrape_configs": [job]})
 
 
+def running(children: list[subprocess.Popen[bytes]]) -> bool:
+    """Return whether none of them has ended."""
+    return all(child.poll() is None for child in children)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("labs", nargs="+", metavar="LAB", help="as `sockmon lab list` names them")
@@ -67,14 +72,16 @@ def main() -> None:
         quiet = ["--log.level=error", f"--web.listen-address={options.listen}"]
         children.append(subprocess.Popen(["prometheus", *files, *quiet]))
         try:
+            while not all((folder / f"{name}.prom").exists() for name in options.labs) and running(children):
+                time.sleep(0.2)
             print(f"in another terminal: sockmon fleet --prometheus http://{options.listen}", flush=True)
-            while all(child.poll() is None for child in children):
+            while running(children):
                 time.sleep(0.2)
         except KeyboardInterrupt:
             pass
         finally:
             for child in children:
-                child.send_signal(signal.SIGINT)
+                child.terminate()
             for child in children:
                 child.wait()
 
