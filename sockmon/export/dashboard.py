@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from string import ascii_uppercase
 from typing import Any
 
 from sockmon.ceilings import TITLES
@@ -37,25 +39,28 @@ def dashboard() -> dict[str, Any]:
         _table(2, 10, 7, "Full soon", f"bottomk(20, sockmon_ceiling_left_seconds{{{_SELECTED}}})", "s"),
         _row(3, 17, "Host: all limits"),
         _graph(
-            4, 18, "Used part of each limit", f"sockmon_ceiling_ratio{{{_OF_CEILING}}}", 
-            "{{instance}} {{ceiling}}", "percentunit",
+            4, 18, "Used part of each limit",
+            {f"sockmon_ceiling_ratio{{{_OF_CEILING}}}": "{{instance}} {{ceiling}}"},
+            "percentunit",
         ),
         _graph(
-            5, 26, "TCP sockets", f"sum by (instance, state) (sockmon_tcp_sockets{{{_SELECTED}}})",
-            "{{instance}} {{state}}", "short",
+            5, 26, "TCP sockets",
+            {f"sum by (instance, state) (sockmon_tcp_sockets{{{_SELECTED}}})": "{{instance}} {{state}}"},
+            "short",
         ),
         _graph(
             6, 34, "Drops and overflows a second",
-            " or ".join(
-                f"rate({name}{{{_SELECTED}}}[5m])"
+            {
+                f"rate({name}{{{_SELECTED}}}[5m])": f"{{{{instance}}}} {name} {{{{netns}}}}"
                 for name in _DROPS
-            ),
-            "{{instance}} {{__name__}} {{netns}}", "cps",
+            },
+            "cps",
         ),
         _row(7, 42, "Limit: who"),
         _graph(
-            8, 43, "Subjects of the limit", f"sockmon_subject_ratio{{{_OF_CEILING}}}",
-            "{{instance}} {{ceiling}} {{subject}} {{netns}}", "percentunit",
+            8, 43, "Subjects of the limit",
+            {f"sockmon_subject_ratio{{{_OF_CEILING}}}": "{{instance}} {{ceiling}} {{subject}} {{netns}}"},
+            "percentunit",
         ),
         _table(9, 51, 9, "Who, now", f"topk(50, sockmon_subject_ratio{{{_OF_CEILING}}})", "percentunit"),
     ]  # fmt: skip
@@ -117,16 +122,24 @@ def _at(y: int, height: int) -> dict[str, int]:
     return {"x": 0, "y": y, "w": _WIDTH, "h": height}
 
 
-def _graph(number: int, y: int, title: str, query: str, legend: str, unit: str) -> dict[str, Any]:
+def _graph(number: int, y: int, title: str, legends: Mapping[str, str], unit: str) -> dict[str, Any]:
+    """Return a graph of each query in `legends`, whose value names its lines."""
+    targets = [
+        {"refId": letter, "datasource": _DATASOURCE, "expr": query, "legendFormat": legend}
+        for letter, (query, legend) in zip(ascii_uppercase, legends.items(), strict=False)
+    ]
     return {
         "id": number + 1,
         "type": "timeseries",
         "title": title,
         "datasource": _DATASOURCE,
         "gridPos": _at(y, 8),
-        "targets": [{"refId": "A", "datasource": _DATASOURCE, "expr": query, "legendFormat": legend}],
+        "targets": targets,
         "fieldConfig": {"defaults": {"unit": unit, "min": 0}, "overrides": []},
-        "options": {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}},
+        "options": {
+            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
+            "tooltip": {"mode": "multi", "sort": "none"},
+        },
     }
 
 
@@ -142,5 +155,5 @@ def _table(number: int, y: int, height: int, title: str, query: str, unit: str) 
         "targets": [target],
         "fieldConfig": {"defaults": {"unit": unit, "thresholds": _THRESHOLDS}, "overrides": []},
         "transformations": [{"id": "organize", "options": {"excludeByName": hidden}}],
-        "options": {"sortBy": [{"displayName": "Value", "desc": unit == "percentunit"}]},
+        "options": {"showHeader": True, "sortBy": [{"displayName": "Value", "desc": unit == "percentunit"}]},
     }

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 
@@ -17,7 +18,9 @@ from sockmon.ceilings.selector import Selector
 from sockmon.export.dashboard import dashboard
 from sockmon.export.metrics import METRICS
 from sockmon.export.rules import alert_name, as_yaml, rules
+from sockmon.fleet.ranking import Queries
 from sockmon.model.snapshot import Snapshot
+from tests.export import grafana
 from tests.export.test_metrics import samples
 from tests.snapshots import process, snapshot
 
@@ -121,8 +124,26 @@ def test_rules_and_dashboard_ask_for_metrics_that_exist() -> None:
     assert queried(re.sub(r"instance:\w+:\w+", "", text)) - {"sockmon_ceiling_severity"} <= EXPORTED
 
 
+def expressions() -> list[str]:
+    """Return what the dashboard and the screen of a fleet ask for, with a value in place of each variable."""
+    asked = [target["expr"] for panel in dashboard()["panels"] for target in panel.get("targets", ())]
+    fleet = [each.format('job="sockmon"') for each in Queries()]
+    return [re.sub(r"\$(\w+|\{\w+\})", "web-1", each) for each in asked] + fleet
+
+
+@needs_promtool
+def test_prometheus_parses_every_expression(tmp_path: Path) -> None:
+    asked = expressions()
+    rows = [{"record": f"parsed:{number}", "expr": each} for number, each in enumerate(asked)]
+    path = tmp_path / "rules.yml"
+    path.write_text(yaml.safe_dump({"groups": [{"name": "parsed", "rules": rows}]}))
+    assert f"{len(asked)} rules found" in promtool("check", "rules", str(path))
+
+
 def test_the_dashboard_has_what_grafana_needs() -> None:
-    found = dashboard()
+    found = msgspec.to_builtins(msgspec.convert(dashboard(), grafana.Dashboard))
+    for panel in found["panels"]:
+        msgspec.convert(panel, grafana.Row if panel["type"] == "row" else grafana.Panel)
     panels = found["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     bottom = 0
