@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from sockmon.assess.assessment import Assessment, Key
 from sockmon.assess.counters import CountersByOrigin
 from sockmon.assess.eta import Trend, climb, recent_climb, slope
-from sockmon.assess.readings import MAX_OK_READINGS, readings_of, report_of
+from sockmon.assess.readings import MAX_OK_READINGS, listed, readings_of, report_of
 from sockmon.assess.severity_rules import Gauge, Verdict, judge, may_be_full_soon, previously_empty
 from sockmon.assess.time_series import Point, TimeSeries
 from sockmon.ceilings import CEILINGS, Ceiling
@@ -62,6 +62,7 @@ class Assessor:
         self._lasting_series: defaultdict[Key, TimeSeries] = defaultdict(lambda: TimeSeries(self.window))
         self._verdicts: dict[Key, Verdict] = {}
         self._verdicts_by_ceiling: dict[str, dict[Key, Verdict]] = {}
+        self._listed: dict[str, list[Verdict]] = {}
         self._gauges_by_query: dict[str, dict[DetailQuery, Gauge]] = {}
         self._change_keys: dict[str, object] = {}
         self._since: dict[Key, float] = {}
@@ -84,7 +85,7 @@ class Assessor:
         for ceiling in judged:
             verdicts |= self._judge_safely(ceiling, window)
         self._store(verdicts, snapshot)
-        readings = readings_of(verdicts.values(), window, self._max_ok)
+        readings = readings_of((self._listed[ceiling.id] for ceiling in judged), window)
         return Assessment(
             snapshot=snapshot,
             report=report_of(snapshot, netns, readings),
@@ -153,6 +154,7 @@ class Assessor:
     def _keep(self, ceiling: Ceiling, verdicts: dict[Key, Verdict]) -> None:
         """Keep the verdicts until the ceiling is measured again."""
         self._verdicts_by_ceiling[ceiling.id] = verdicts
+        self._listed[ceiling.id] = listed(verdicts.values(), self._max_ok)
         self._gauges_by_query[ceiling.id] = {
             item.measure.query: item.gauge for item in verdicts.values() if item.measure.query
         }

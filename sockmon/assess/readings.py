@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timezone
 from heapq import nlargest
 
@@ -25,15 +25,15 @@ STALE_SECONDS = 5.0
 """Age from which on a reading states its age."""
 
 
-def readings_of(verdicts: Iterable[Verdict], window: Window, max_ok: int = MAX_OK_READINGS) -> list[Reading]:
-    """Return the readings of every alarm, and the fullest `max_ok` others of each ceiling; most urgent first."""
-    by_ceiling: dict[str, list[Verdict]] = {}
-    for item in verdicts:
-        by_ceiling.setdefault(item.ceiling.id, []).append(item)
-    shown: list[Verdict] = []
-    for own in by_ceiling.values():
-        ok = nlargest(max_ok, (item for item in own if item.gauge.severity == "ok"), key=_fullness)
-        shown += [item for item in own if item.gauge.severity != "ok"] + ok
+def listed(verdicts: Collection[Verdict], max_ok: int) -> list[Verdict]:
+    """Return the verdicts of one ceiling that a Report lists: every alarm, and the fullest `max_ok` others."""
+    ok = nlargest(max_ok, (item for item in verdicts if item.gauge.severity == "ok"), key=_fullness)
+    return [item for item in verdicts if item.gauge.severity != "ok"] + ok
+
+
+def readings_of(of_ceilings: Iterable[Iterable[Verdict]], window: Window) -> list[Reading]:
+    """Return the readings of what is `listed` of each ceiling; most urgent first."""
+    shown = [item for of_ceiling in of_ceilings for item in of_ceiling]
     return [_reading(item, window) for item in sorted(shown, key=_urgency_order)]
 
 

@@ -33,8 +33,10 @@ SANDBOX_LIMIT = 16
 
 def soft_limit(process: Process, nr_open: int | None) -> int | None:
     """Return min(soft, fs.nr_open): the kernel checks both when it allocates a descriptor (fs/file.c)."""
-    limits = [limit for limit in (process.soft, nr_open) if limit is not None and limit != UNLIMITED]
-    return min(limits, default=None) if process.soft is not None else None
+    soft = process.soft
+    if soft is None or nr_open is None or nr_open == UNLIMITED:
+        return None if soft == UNLIMITED else soft
+    return nr_open if soft == UNLIMITED else min(soft, nr_open)
 
 
 def _process_fds(window: Window) -> Iterator[Measure]:

@@ -184,20 +184,16 @@ def _dots(value: float | None, top: float, dots: int) -> int:
 def _row(heights: Sequence[int], row: int, columns: int, style: PlotStyle) -> Text:
     """Return one line of the area; `heights` in dots, `row` counted from the bottom."""
     levels = [min(max(height - row * DOTS_DOWN, 0), DOTS_DOWN) for height in heights]
-    text = Text(style=style.area, no_wrap=True)
-    for cell in range(columns):
-        left, right = levels[2 * cell], levels[2 * cell + 1]
-        text.append(chr(0x2800 + _LEFT[left] + _RIGHT[right]) if left or right else " ")
-    return text
+    pairs = zip(levels[: 2 * columns : 2], levels[1 : 2 * columns : 2], strict=True)
+    cells = (chr(0x2800 + _LEFT[left] + _RIGHT[right]) if left or right else " " for left, right in pairs)
+    return Text("".join(cells), style=style.area, no_wrap=True)
 
 
 def _limit_line(excess: Sequence[float | None], columns: int, limit: int, style: PlotStyle) -> Text:
     """Return the line of the limit: dashed, and solid in columns whose value is above it."""
     per_cell = len(excess) // columns
-    text = Text(no_wrap=True)
-    for cell in range(columns):
-        broken = any(excess[cell * per_cell : (cell + 1) * per_cell])
-        text.append("█" if broken else "╌", style.limit)
+    parts = (excess[cell * per_cell : (cell + 1) * per_cell] for cell in range(columns))
+    text = Text("".join("█" if any(part) else "╌" for part in parts), style=style.limit, no_wrap=True)
     word = " limit "
     if columns > 2 * len(word):
         text = Text.assemble(text[: columns // 2], (word, style.limit), text[columns // 2 + len(word) :])
