@@ -51,7 +51,7 @@ class Window:
 
     @cached_property
     def kubernetes(self) -> str:
-        """The name of a process that shows that Kubernetes runs here; empty if there is none."""
+        """The name of a process that shows that Kubernetes runs here; empty if it does not."""
         return kubernetes_process(self.now.processes.rows if self.now.processes else ())
 
     def missing(self, *readers: str) -> Missing:

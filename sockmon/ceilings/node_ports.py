@@ -24,7 +24,7 @@ class NodePorts(NamedTuple):
 
 
 def kubernetes_process(processes: Iterable[Process]) -> str:
-    """Return the name of a process that shows that Kubernetes runs here; empty if there is none."""
+    """Return the name of a process that shows that Kubernetes runs here; empty if it does not."""
     return next((row.name for row in processes if row.name in KUBERNETES), "")
 
 
