@@ -6,6 +6,7 @@ Most namespaces of a host are idle, so what a cheaper number shows to be unchang
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 from sockmon.agent.part import read_or_missing
@@ -24,7 +25,8 @@ T = TypeVar("T")
 ReadListeners = Callable[[list[Missing]], tuple[Listener, ...] | None]
 
 
-class Part(NamedTuple, Generic[T]):
+@dataclass(frozen=True)
+class Part(Generic[T]):
     """One part, when it was read, and what could not be read of it."""
 
     value: T | None

@@ -19,7 +19,10 @@ from sockmon.errors import SourceLost
 from sockmon.fleet.hosts import FleetHost
 from sockmon.fleet.reading import over_ssh
 from sockmon.model.conntrack_flows import Flow, FlowQuery, FlowsQuery, FlowTuple
-from sockmon.model.detail import ProcessQuery, Request, SetInterval, WatchNetns
+from sockmon.model.detail import GroupQuery, ListenerQuery, ProcessQuery, Request, SetInterval, WatchNetns
+from sockmon.model.netns_rules import NetnsQuery
+from sockmon.model.process_facts import DescriptorsQuery, MemoryQuery
+from sockmon.model.process_states import ProcessStatesQuery
 from sockmon.model.socket_list import SocketListQuery, StopSocketList
 from sockmon.sources import push
 from sockmon.sources.agent_process import ssh_agent
@@ -78,6 +81,12 @@ def test_documents_are_the_same_without_msgspec(archive: str) -> None:
 
 REQUESTS: list[Request] = [
     ProcessQuery(7, 99),
+    GroupQuery(3, "10.0.0.5", "10.0.0.9", 80),
+    ListenerQuery(3, 71),
+    DescriptorsQuery(7, 99, "socket"),
+    MemoryQuery(7, 99),
+    ProcessStatesQuery(3),
+    NetnsQuery(3),
     SetInterval(0.5),
     WatchNetns(4026531833),
     StopSocketList(),
