@@ -12,9 +12,9 @@ from sockmon.kernel.netlink import Incremental
 
 TOTAL_PERCENT = 5.0
 """Part of one processor that all budgets together are made for; those of one host are a little less."""
-FIRST_RUN_PARTS = 10
-"""Runs over which the cost of the first one is spread: it fills caches, so the second should not wait for all of
-it, but it is paid like any other."""
+FIRST_RUN_PARTS, MAX_FIRST_WAIT = 10, 5.0
+"""Runs over which the cost of the first one is spread, and the seconds that each of them waits for it at most: the
+first one fills caches, so the second should not wait for all of it, but it is not free."""
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -46,8 +46,8 @@ class BudgetedTask(Generic[T_co]):
         self._started = float("-inf")
         self._spent = 0.0
         self._wait = 0.0
-        self._first_part = 0.0
-        """A part of the cost of the first run, in seconds of processor time."""
+        self._first_wait = 0.0
+        """Seconds that each of the first runs waits longer, for the first one."""
 
     @property
     def value(self) -> T_co | None:
@@ -91,14 +91,15 @@ class BudgetedTask(Generic[T_co]):
             self._end_run(missing.reason if own else f"{missing.reader}: {missing.reason}")
         self._spent += time.process_time() - begin
         if self._steps is None:
-            self._wait = max(self.budget.min_interval, self._cost() / (self.budget.share * scale))
+            self._wait = max(self.budget.min_interval, self._seconds_to_wait(self.budget.share * scale))
 
-    def _cost(self) -> float:
-        """Return what the last run has to pay: its own cost, and a part of that of the first one."""
+    def _seconds_to_wait(self, share: float) -> float:
+        """Return the time in which the last run pays its own cost, and its part of that of the first one, with a
+        `share` of a processor."""
         if self.runs == 1:
-            self._first_part = self._spent / FIRST_RUN_PARTS
-            return self._first_part
-        return self._spent + (self._first_part if self.runs <= FIRST_RUN_PARTS else 0.0)
+            self._first_wait = min(self._spent / FIRST_RUN_PARTS / share, MAX_FIRST_WAIT)
+            return self._first_wait
+        return self._spent / share + (self._first_wait if self.runs <= FIRST_RUN_PARTS else 0.0)
 
     def _end_run(self, reason: str | None) -> None:
         self._steps, self.reason = None, reason

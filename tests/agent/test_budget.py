@@ -6,13 +6,14 @@ import time
 
 import pytest
 
-from sockmon.agent.budget import FIRST_RUN_PARTS, Budget, BudgetedTask
+from sockmon.agent.budget import FIRST_RUN_PARTS, MAX_FIRST_WAIT, Budget, BudgetedTask
 from sockmon.agent.unchanged import UnlessUnchanged
 from sockmon.kernel.netlink import Incremental, run
 
 
-def test_the_first_run_is_paid_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    spent, costs = [0.0], iter([1.0] + [0.1] * 20)
+@pytest.mark.parametrize(("first", "waits"), [(1.0, 0.2), (100.0, MAX_FIRST_WAIT)])
+def test_the_first_run_is_paid_in_parts(monkeypatch: pytest.MonkeyPatch, first: float, waits: float) -> None:
+    spent, costs = [0.0], iter([first] + [0.1] * 20)
     monkeypatch.setattr(time, "process_time", lambda: spent[0])
 
     def work() -> Incremental[None]:
@@ -21,12 +22,12 @@ def test_the_first_run_is_paid_in_parts(monkeypatch: pytest.MonkeyPatch) -> None
         yield
 
     task = BudgetedTask("part", work, Budget(0.5, 0.01))
-    waits = []
+    found = []
     for _ in range(FIRST_RUN_PARTS + 3):
         task.run(1.0)
-        waits.append(task.seconds_until_due(task.at or 0.0))
+        found.append(task.seconds_until_due(task.at or 0.0))
         task.reschedule()
-    assert waits == pytest.approx([0.2] + [0.4] * (FIRST_RUN_PARTS - 1) + [0.2] * 3)
+    assert found == pytest.approx([waits] + [waits + 0.2] * (FIRST_RUN_PARTS - 1) + [0.2] * 3)
 
 
 def test_a_dump_is_made_again_if_a_number_differs_or_is_not_known() -> None:
