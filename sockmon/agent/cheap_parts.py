@@ -15,7 +15,7 @@ from sockmon.kernel.namespace_handle import NetnsHandle
 from sockmon.model.snapshot import Conntrack, Listener, Missing, Sockstat
 
 SYSCTL_SECONDS = 60.0
-"""Age up to which sysctls are not read again: they rarely change."""
+"""Age up to which sysctls are not read again: they rarely change, and are the most expensive part."""
 QUIET_SECONDS = 30.0
 """Age up to which a part is not read again if a cheaper number says that it has not changed."""
 _LISTENER_COUNTERS = ("TcpExt.ListenOverflows", "TcpExt.ListenDrops", "Tcp.CurrEstab", "Tcp.PassiveOpens")
@@ -87,16 +87,21 @@ class CheapParts(NamedTuple):
 
 
 def read_cheap_parts(
-    handle: NetnsHandle, read_listeners: ReadListeners, now: float, before: CheapParts | None, every: bool = False
+    handle: NetnsHandle,
+    read_listeners: ReadListeners,
+    now: float,
+    before: CheapParts | None,
+    every: bool = False,
+    sysctl_seconds: float = SYSCTL_SECONDS,
 ) -> CheapParts:
     """Return the parts as of `now`; those that cannot have changed are those of `before`; `every`: also listeners
-    are read again."""
+    are read again; `sysctl_seconds`: the age up to which sysctls are not."""
     last = before.sockets if before else None
     sockets = _read(last, now, "sockstat", lambda missing: _sockets(handle, missing, last, now))
     counts = before.counted if before else None
     counted = _read(counts, now, "counters", lambda missing: _counters(handle, missing, counts))
     settings = before.settings if before else None
-    if settings is None or not settings.value or now - settings.at >= SYSCTL_SECONDS:
+    if settings is None or not settings.value or now - settings.at >= sysctl_seconds:
         settings = _read(settings, now, "sysctls", lambda missing: sysctl.read_all(handle, missing=missing))
     listening = before.listening if before else None
     if before is None or listening is None or every or _listeners_may_differ(sockets, counted, now, before):

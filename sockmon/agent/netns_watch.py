@@ -12,6 +12,7 @@ from time import CLOCK_BOOTTIME, clock_gettime
 from msgspec.structs import replace
 
 from sockmon.agent.budget import Budget, BudgetedTask
+from sockmon.agent.cheap_parts import SYSCTL_SECONDS
 from sockmon.agent.netns_sampler import NetnsSampler
 from sockmon.agent.watched_netns import FRESH_SECONDS, WatchedNetns
 from sockmon.kernel.namespace_handle import NetnsHandle
@@ -32,6 +33,10 @@ DUMP_SHARE = 0.01
 """Share of a processor of all dumps of the other namespaces together."""
 QUIET_VISITS, MAX_QUIET_SECONDS = 20.0, 15.0
 """Visits a second to namespaces in which nothing moves, but each of them is visited after so many seconds."""
+SYSCTL_READS, NAME_READS = 4.0, 6.0
+"""Namespaces of which sysctls, or names, are read again in one second at most."""
+MAX_VISITS = 50
+"""Visits of one run, so that there is no long pause after it in which no namespace is visited."""
 MAX_WATCHED = 1000
 TASKS_SECONDS = 5.0
 """Time for which the list of needed dumps holds if no visit changes it."""
@@ -81,7 +86,7 @@ class NetnsWatch:
         self._dumped: dict[int, WatchedNetns] = {}
         """The namespace of each of these tasks, by the id of the object."""
         self.search = BudgetedTask(OTHER_NETNS, self._search, SEARCH)
-        self.visits = BudgetedTask(OTHER_NETNS, self._visit_all, VISITS)
+        self.visits = BudgetedTask(OTHER_NETNS, self._visit_due, VISITS)
 
     def close(self) -> None:
         """Close all of them; safe to call twice."""
@@ -199,7 +204,7 @@ class NetnsWatch:
         watched.place.pids, watched.place.mounts = _ways(oldest, found)
         first = (oldest[0].pid, oldest[0].start) if oldest else found.mounts[:1]
         named_at, whose = self._named_at.get(inode, (float("-inf"), None))
-        if whose != first or now - named_at >= NAME_SECONDS:
+        if whose != first or now - named_at >= self._spread(NAME_SECONDS, NAME_READS):
             self._named_at[inode] = (now, first)
             called = self._names.name(found).called
             pids = [row.pid for row in oldest]
@@ -211,21 +216,25 @@ class NetnsWatch:
             watched.processes = len(oldest)
         watched.pids = tuple(row.pid for row in oldest[:MAX_PIDS])
 
-    def _visit_all(self) -> Incremental[None]:
-        """Visit all, those that were not visited for the longest time first."""
-        quiet_seconds = min(max(len(self._watched) / QUIET_VISITS, FRESH_SECONDS), MAX_QUIET_SECONDS)
+    def _visit_due(self) -> Incremental[None]:
+        """Visit those that were not visited for the longest time, MAX_VISITS of them."""
+        quiet_seconds = min(self._spread(FRESH_SECONDS, QUIET_VISITS), MAX_QUIET_SECONDS)
+        visits = 0
         every = sorted(self._watched.values(), key=lambda each: each.parts.at if each.parts else 0.0)
         for watched in every:
             # It may have been dropped since the start of this round, or visited for another reason.
             if self._watched.get(watched.place.inode) is watched and not watched.is_fresh(_now(), quiet_seconds):
                 self._visit(watched)
+                visits += 1
                 yield
+            if visits == MAX_VISITS:
+                return
 
     def _visit(self, watched: WatchedNetns, every: bool = False, new: bool = False) -> bool:
         """Visit one; if it has ended, or may not be entered any more, drop it, and return False."""
         inode = watched.place.inode
         try:
-            if watched.visit(_now(), every):
+            if watched.visit(_now(), every, self._spread(SYSCTL_SECONDS, SYSCTL_READS)):
                 self._forget_tasks()
         except NetnsEnded:
             self.search.reschedule()
@@ -236,6 +245,11 @@ class NetnsWatch:
         if not new:
             self._drop(inode)
         return False
+
+    def _spread(self, seconds: float, reads: float) -> float:
+        """Return the age at which a part is read again: `seconds`, or more if that would be more than so many
+        reads a second."""
+        return max(seconds, len(self._watched) / reads)
 
     def _drop(self, inode: int) -> None:
         self._named_at.pop(inode, None)

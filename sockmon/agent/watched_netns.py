@@ -11,7 +11,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from sockmon.agent.budget import BudgetedTask
-from sockmon.agent.cheap_parts import CheapParts, read_cheap_parts, same_values
+from sockmon.agent.cheap_parts import SYSCTL_SECONDS, CheapParts, read_cheap_parts, same_values
 from sockmon.agent.dump_needs import PARTS, SMALL, TABLE, needed_parts
 from sockmon.agent.netns_sampler import NetnsSampler
 from sockmon.kernel.namespace_handle import SOCKETS, NetnsHandle
@@ -99,12 +99,13 @@ class WatchedNetns:
         valid = quiet_seconds if self._quiet and not self.chosen else FRESH_SECONDS
         return self.parts is not None and now - self.parts.at < valid
 
-    def visit(self, now: float, every: bool = False) -> bool:
+    def visit(self, now: float, every: bool = False, sysctl_seconds: float = SYSCTL_SECONDS) -> bool:
         """Enter it and read what is cheap; return whether other dumps are needed than before. `every`: also what
-        is read rarely. Raise NetnsEnded, or OSError if it may not be entered."""
+        is read rarely; `sysctl_seconds` as in `read_cheap_parts`. Raise NetnsEnded, or OSError if it may not be
+        entered."""
         handle, before = self.sampler.handle, self.parts
         with self._inside():
-            self.parts = read_cheap_parts(handle, self.sampler.read_listeners, now, before, every)
+            self.parts = read_cheap_parts(handle, self.sampler.read_listeners, now, before, every, sysctl_seconds)
         self._quiet = before is not None and same_values(self.parts, before)
         needed = self.dumped(now)
         for part in needed_parts(self.parts, before):
