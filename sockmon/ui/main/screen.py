@@ -91,6 +91,10 @@ class MainScreen(Screen[None]):
         """Of time.monotonic()."""
 
     def compose(self) -> ComposeResult:
+        # Now, because each class that is set later styles all widgets below once more.
+        width, height = self.app.size
+        self.add_class(*self._get_breakpoint_classes(width, self.HORIZONTAL_BREAKPOINTS))
+        self.add_class(*self._get_breakpoint_classes(height, self.VERTICAL_BREAKPOINTS))
         sockets, processes, ports, conntrack, namespaces = self._panes.values()
         with Horizontal(id="top"):
             yield self._header
@@ -131,7 +135,10 @@ class MainScreen(Screen[None]):
         """Draw an Assessment on the board and the visible panes."""
         several = len(assessment.snapshot.netns) > 1
         if several is not self.has_class("-several"):
-            self.set_class(several, "-several")
+            self.set_class(several, "-several", update=False)
+            # Textual would style all widgets again, which takes as long as to draw them.
+            for each in self.query("#tab-namespaces, #namespaces-row, #lower"):
+                each.update_node_styles()
             if not several and self._current == NamespacesPane.NAME:
                 self.action_pane(ProcessesPane.NAME)
         self._view = self._view_of(assessment)
