@@ -178,12 +178,22 @@ def test_ctrl_c_ends_a_recording_whole(tmp_path: Path) -> None:
         recorder.wait()
 
 
+SCREEN_ONLY = ("textual", "rich", "psutil", "pyroute2")
+PRIVILEGED_ONLY = ("sockmon.agent", "sockmon.tuning.helper.server", "sockmon.tuning.transaction.guard")
+
+
 @pytest.mark.parametrize(
-    "module", ["sockmon.cli.check", "sockmon.agent.server", "sockmon.cli.record", "sockmon.cli.main"]
+    ("modules", "others"),
+    [
+        ("sockmon.cli.check", SCREEN_ONLY),
+        ("sockmon.agent.server", SCREEN_ONLY),
+        ("sockmon.cli.record", SCREEN_ONLY),
+        ("sockmon.cli.main", SCREEN_ONLY),
+        ("sockmon.cli.screen, sockmon.cli.agent, sockmon.tuning.helper.client, sockmon.ui.run", PRIVILEGED_ONLY),
+    ],
 )
-def test_what_needs_no_screen_does_not_import_it(module: str) -> None:
-    heavy = ("textual", "rich", "psutil", "pyroute2")
-    code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
+def test_no_process_imports_what_only_another_one_needs(modules: str, others: tuple[str, ...]) -> None:
+    code = f"import sys, {modules}; print([name for name in {others} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=child_environment())
     assert done.stdout.strip() == "[]", done.stderr
 
