@@ -29,6 +29,8 @@ from sockmon.errors import SockmonError
 from sockmon.sandbox.session import RunningLab
 from tests.netns import ROOT, child_environment
 
+NO_LOAD = "no load"
+END_SECONDS = 15.0
 Parts = dict[tuple[str, str], Part]
 """(benchmark, state) → what it found."""
 
@@ -69,11 +71,11 @@ def _run(chosen: Sequence[Benchmark], only: str | None, quick: bool) -> Iterator
         full = STATES.get(name, State())
         state = full.smaller() if quick else full.possible()
         smaller = f", of {full} for lack of memory or by a limit" if state != full and not quick else ""
-        print(f"\n=== {name}: {f'{state}{smaller}' if name in STATES else 'this host'}", flush=True)
+        print(f"\n=== {name}: {f'{state}{smaller}' or NO_LOAD}", flush=True)
         try:
             with built(state, name) if name in STATES else nullcontext() as running:
                 for benchmark in wanted:
-                    part = _part(benchmark, name, f"{state}{smaller}", running, quick)
+                    part = _part(benchmark, name, f"{state}{smaller}" or NO_LOAD, running, quick)
                     yield (benchmark.name, name), part
         except SockmonError as error:
             print(f"{name}: {error.message}", file=sys.stderr)
@@ -109,7 +111,7 @@ def _rows(benchmark: Benchmark, run: Run, running: RunningLab | None) -> Iterato
         if code := child.wait():
             raise RuntimeError(f"it ended with exit code {code}")
     finally:
-        _kill(child)
+        _end(child)
 
 
 def _lines(child: subprocess.Popen[bytes], seconds: float) -> Iterator[bytes]:
@@ -123,7 +125,11 @@ def _lines(child: subprocess.Popen[bytes], seconds: float) -> Iterator[bytes]:
     raise RuntimeError(f"stopped after {seconds:g} s")
 
 
-def _kill(child: subprocess.Popen[bytes]) -> None:
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Let it remove what it has made; what does not end is killed."""
+    child.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(END_SECONDS)
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
