@@ -41,7 +41,7 @@ def test_check_json_is_the_contract() -> None:
     report = msgspec.json.decode(done.stdout.encode(), type=Report)
     raw = json.loads(done.stdout)
     fields = ["schema", "host", "kernel", "time", "netns", "verdict", "readings", "missing"]
-    assert list(raw) == [*fields, "only", "ignored", "recording", "quiet_netns"]
+    assert list(raw) == [*fields, "only", "ignored", "recording", "quiet_netns", "owners_known"]
     assert list(raw["readings"][0])[:11] == [
         "ceiling",
         "subject",
