@@ -15,8 +15,8 @@ from tests.work.streams import lines, samples
 WARM_UP_SECONDS, WINDOWS, WINDOW_SECONDS = 4.0, 4, 6.0
 PROCESSES = 500
 CASES = {
-    "quiet": ("little changes: the clock alone", 0.0, 300),
-    "lively": ("5 % of 500 rows change each second", 0.05, 2_500),
+    "quiet": ("the screen to its terminal, only the clock changes", 0.0, 300),
+    "lively": ("the screen to its terminal, 5 % of 500 rows change", 0.05, 2_500),
 }
 
 
