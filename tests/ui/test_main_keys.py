@@ -13,6 +13,7 @@ from sockmon.settings import Settings
 from sockmon.ui.detail.ceiling import CeilingScreen
 from sockmon.ui.detail.process import ProcessScreen
 from sockmon.ui.help import HelpScreen
+from sockmon.ui.main.footer import LastingFooter
 from sockmon.ui.main.screen import MainScreen
 from sockmon.ui.messages import Sampled
 from tests.ui import fake_app
@@ -213,3 +214,14 @@ async def test_help_indents_wrapped_lines_on_a_narrow_terminal() -> None:
         lines = [line.strip("│ ") for line in text(app).splitlines()]
         first = next(index for index, line in enumerate(lines) if line.startswith("✖ HIT"))
         assert text(app).splitlines()[first + 1].startswith("│" + " " * 28)
+
+
+async def test_keys_that_are_no_longer_shown_are_forgotten() -> None:
+    """The memory of the screen stays flat while other screens are opened and closed."""
+    async with play() as (app, pilot, _):
+        footer = app.screen.query_one(LastingFooter)
+        for _ in range(3):
+            await pilot.press("question_mark")
+            await pilot.press("escape")
+            await pilot.pause()
+        assert sum(map(len, getattr(footer, "__watchers").values())) <= len(footer.query("FooterKey"))

@@ -13,7 +13,7 @@ from textual.containers import Horizontal, Vertical
 from textual.events import Click, Idle, Resize
 from textual.screen import UPDATE_PERIOD, Screen
 from textual.widget import Widget
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from sockmon.assess import Assessment
 from sockmon.assess.several import subject_in
@@ -24,6 +24,7 @@ from sockmon.model.severity import ALARMS
 from sockmon.ui import keys
 from sockmon.ui.context import app_context
 from sockmon.ui.main.board import Board
+from sockmon.ui.main.footer import LastingFooter
 from sockmon.ui.main.header import CLOCK_WIDTH, StreamStatus, banner, clock, header_line
 from sockmon.ui.main.panes import PANES, Pane, View
 from sockmon.ui.main.panes.namespaces import NamespaceRow, NamespacesPane
@@ -114,7 +115,7 @@ class MainScreen(Screen[None]):
             yield Horizontal(namespaces, classes="row", id="namespaces-row")
         yield self._filter_line
         yield Static("The terminal is too small.\nsockmon needs 50 × 12.", id="small", markup=False)
-        yield Footer(show_command_palette=False)
+        yield LastingFooter(show_command_palette=False)
 
     def on_mount(self) -> None:
         self._mark_current()

@@ -1,0 +1,18 @@
+"""The keys at the bottom of the main screen, which stays open as long as the program runs."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.widgets import Footer
+
+
+class LastingFooter(Footer):
+    """A footer that does not keep the keys that it no longer shows.
+
+    Textual 8.2 lets each key watch the footer, and forgets none of them (`Reactive._watch`): every other screen
+    that was opened and closed, and every pane that got the focus, left 250 kB."""
+
+    def compose(self) -> ComposeResult:
+        """Draw the keys of now; those of before are gone."""
+        getattr(self, "__watchers", {}).clear()
+        yield from super().compose()
