@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import math
 import ssl
 import time
 import urllib.error
@@ -29,6 +30,13 @@ MAX_BYTES = 256 << 20
 
 class PrometheusError(SockmonError):
     """The server did not answer, or refused."""
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: it would take the token to another server, and loses the form of a POST."""
+
+    def redirect_request(self, *args: Any) -> None:
+        return None
 
 
 class Series(NamedTuple):
@@ -77,7 +85,7 @@ class Server:
             return [
                 _series(each["metric"], [each["value"]] if one else each["values"]) for each in found["result"]
             ]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise PrometheusError(f"{self.name} does not speak the API of Prometheus") from error
 
     def _ask(self, verb: str, **form: str) -> Any:
@@ -87,11 +95,12 @@ class Server:
             urllib.parse.urlencode(form).encode(),
             {"User-Agent": "sockmon", **self.headers},
         )
+        handlers = [_NoRedirect(), *([urllib.request.HTTPSHandler(context=self.tls)] if self.tls else [])]
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS, context=self.tls) as reply:
+            with urllib.request.build_opener(*handlers).open(request, timeout=TIMEOUT_SECONDS) as reply:
                 body = _read(reply, time.monotonic() + TIMEOUT_SECONDS)
         except urllib.error.HTTPError as error:
-            raise PrometheusError(f"{self.name} refuses: {_refusal(error)}", _hint(error.code)) from error
+            raise PrometheusError(f"{self.name} refuses: {_refusal(error)}", _hint(error)) from error
         except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
             cause = getattr(error, "reason", None) or error
             reason = getattr(cause, "strerror", None) or str(cause)
@@ -103,45 +112,58 @@ class Server:
             if answer["status"] == "success":
                 return answer["data"]
             reason = answer["error"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise PrometheusError(f"{self.name} does not speak the API of Prometheus") from error
         raise PrometheusError(f"{self.name} refuses: {sanitize(str(reason), 200)}")
 
 
 def _read(reply: http.client.HTTPResponse, until: float) -> bytes:
-    """Return the body, or too large a part of it; raise TimeoutError for a server that sends it in drops."""
+    """Return the body, or too large a part of it; raise TimeoutError for a server that sends it in drops,
+    ConnectionError for one that ends before."""
     parts, size = [], 0
     while (part := reply.read1(CHUNK_BYTES)) and size <= MAX_BYTES:
         parts.append(part)
         size += len(part)
         if time.monotonic() > until:
             raise TimeoutError(f"no whole answer within {TIMEOUT_SECONDS:.0f} s")
+    if reply.length and size <= MAX_BYTES:
+        raise ConnectionError(f"the answer ended {reply.length:,} bytes too early")
     return b"".join(parts)
 
 
 def _series(labels: Mapping[str, Any], values: list[Any]) -> Series:
     clean = {sanitize(str(name), 80): sanitize(str(value), 200) for name, value in labels.items()}
-    return Series(clean, tuple((float(at), float(value)) for at, value in values))
+    points = tuple((float(at), float(value)) for at, value in values)
+    if not points or not all(math.isfinite(at) for at, _ in points):
+        raise ValueError("a series without a time")
+    return Series(clean, points)
 
 
 def _refusal(error: urllib.error.HTTPError) -> str:
     try:
         with error:
             return sanitize(str(json.loads(error.read(65536))["error"]), 200)
-    except (ValueError, KeyError, TypeError, OSError):
+    except (ValueError, KeyError, TypeError, OSError, RecursionError):
         return f"{error.code} {sanitize(error.reason, 80)}"
 
 
-def _hint(code: int) -> str:
-    if code in (401, 403):
+def _hint(error: urllib.error.HTTPError) -> str:
+    if error.code in (401, 403):
         return "--auth-file has a token, or USER:PASSWORD, on its first line"
-    return "--tenant names the tenant" if code == 400 else ""
+    if error.code // 100 == 3 and (place := error.headers.get("Location")):
+        return f"it redirects to {sanitize(place.partition('/api/v1/')[0], 120)}: name that address instead"
+    return "--tenant names the tenant" if error.code == 400 else ""
 
 
 def server(url: str, auth_file: str | None, ca_file: str | None, tenant: str | None) -> Server:
     """Return the server of these options; raise Misuse for a URL that is none, SockmonError for a file."""
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        # Brackets without an address, or a port that is none.
+        valid = False
+    if not valid or parts.query or parts.fragment:
         raise Misuse(f"{sanitize(url, 80)} is not a URL", "write http://HOST:9090 or https://HOST/prefix")
     headers = {}
     if parts.username is not None:

@@ -28,6 +28,7 @@ class Fake(HTTPServer):
 
     answers: dict[str, list[Row]]
     raw: tuple[int, bytes] | None = None
+    more_headers: dict[str, str]
     headers: dict[str, str]
     queries: list[str]
 
@@ -44,6 +45,8 @@ class Handler(BaseHTTPRequestHandler):
             json.dumps(self._answer(form["query"][0], "start" in form)).encode(),
         )
         self.send_response(status)
+        for name, value in self.server.more_headers.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 
@@ -67,6 +70,7 @@ def fake(
 ) -> Iterator[tuple[str, Fake]]:
     with Fake(("127.0.0.1", 0), Handler) as found:
         found.answers, found.raw, found.queries = answers or {}, raw, []
+        found.more_headers, found.headers = {}, {}
         thread = threading.Thread(target=found.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:
@@ -181,6 +185,11 @@ def test_numbers_that_are_none() -> None:
     assert found["fine"].age is None
 
 
+def vector(value: bytes) -> bytes:
+    row = b'{"metric":{"instance":"a"},"value":' + value + b"}"
+    return b'{"status":"success","data":{"resultType":"vector","result":[' + row + b"]}}"
+
+
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
@@ -196,6 +205,9 @@ def test_numbers_that_are_none() -> None:
         ((400, b'{"status":"error","error":"no org id"}'), "refuses: no org id"),
         ((401, b"Unauthorized"), r"refuses: 401"),
         ((200, b'{"status":"success","data":{"resultType":"matrix","result":[]}}'), "answered with matrix"),
+        ((200, b"[" * 200_000), "does not speak the API"),
+        ((200, vector(b'[1e999,"1"]')), "does not speak the API"),
+        ((200, vector(b"[1," + b"9" * 400 + b"]")), "does not speak the API"),
     ],
 )
 def test_a_server_that_refuses(raw: tuple[int, bytes], message: str) -> None:
@@ -207,6 +219,23 @@ def test_a_server_that_refuses(raw: tuple[int, bytes], message: str) -> None:
 def test_a_server_that_does_not_answer() -> None:
     with pytest.raises(PrometheusError, match=r"does not answer: .*refused"):
         from_prometheus(Server("http://127.0.0.1:1"))
+
+
+def test_an_answer_that_ends_too_early() -> None:
+    with fake(raw=(200, b'{"status":')) as (url, found):
+        found.more_headers["Content-Length"] = "1000"
+        with pytest.raises(PrometheusError, match="does not answer: the answer ended 990 bytes too early"):
+            from_prometheus(Server(url))
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed_with_the_token(status: int) -> None:
+    with fake(ANSWERS) as (other, not_asked), fake(raw=(status, b"")) as (url, found):
+        found.more_headers["Location"] = f"{other}/api/v1/query"
+        with pytest.raises(PrometheusError, match=f"refuses: {status}") as refused:
+            from_prometheus(Server(url, {"Authorization": "Bearer abc"}))
+    assert refused.value.hint == f"it redirects to {other}: name that address instead"
+    assert not not_asked.headers
 
 
 def test_credentials_and_tenant(tmp_path: Path) -> None:
@@ -221,7 +250,9 @@ def test_credentials_and_tenant(tmp_path: Path) -> None:
         assert found.headers["authorization"] == "Basic " + base64.b64encode(b"me:secret").decode()
 
 
-@pytest.mark.parametrize("url", ["web:9090", "ftp://x", "http://", "http://me:secret@x", ""])
+@pytest.mark.parametrize(
+    "url", ["web:9090", "ftp://x", "http://", "http://me:secret@x", "", "http://[", "http://x:y", "http://x?y=1"]
+)
 def test_what_is_no_url(url: str) -> None:
     with pytest.raises(Misuse) as refused:
         server(url, None, None, None)
