@@ -147,7 +147,19 @@ async def test_a_host_without_an_address_has_a_page_with_the_reason() -> None:
         await stage.press("enter")
         await until(stage.pilot, lambda: isinstance(stage.app.screen, HostPage))
         await until(stage.pilot, lambda: "is not the name of a host" in stage.text)
+        await stage.press("enter", "enter")
         assert stage.app.opening is None
+        await stage.press("escape")
+        assert isinstance(stage.app.screen, FleetScreen)
+
+
+async def test_enter_on_the_page_of_a_host_gives_it_the_terminal() -> None:
+    async with play() as stage:
+        await stage.press("d")
+        await until(stage.pilot, lambda: isinstance(stage.app.screen, HostPage))
+        await stage.pilot.press("enter")
+        await until(stage.pilot, lambda: stage.app.opening is not None)
+    assert stage.app.failure is None
 
 
 async def test_a_filter_by_label_and_words_and_esc_clears_it() -> None:

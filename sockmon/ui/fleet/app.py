@@ -135,7 +135,10 @@ class FleetApp(ConfiguredApp):
         self.give_way()
 
     def show_host(self, row: HostRow, not_opened: str = "") -> None:
-        """Open the page of a host; `not_opened`: why its live screen did not open."""
+        """Open the page of a host, unless it is open; `not_opened`: why its live screen did not open."""
+        if isinstance(self.screen, HostPage) and self.screen.name_of_host == row.host.name:
+            self.screen.say_not_opened(not_opened)
+            return
         address = self.address(row.host)
         how = f"sockmon --from {address}" if address else ""
         self.push_screen(HostPage(row, self._reader.feed.trend_seconds, not_opened, how))

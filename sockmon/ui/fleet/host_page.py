@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -66,7 +66,11 @@ class HostPage(DetailScreen):
         if self._how:
             yield Labelled("Live", Text(self._how, "muted"))
 
-    def on_table_opened(self, event: Table.Opened) -> None:
+    def opens(self, table: Table[Any], row: Any) -> None:
         """Open the live screen, which has the page of a limit."""
-        event.stop()
         fleet_context(self).open_host(self._row)
+
+    def say_not_opened(self, reason: str) -> None:
+        """Show why its live screen did not open."""
+        self._not_opened = reason
+        self.show_row(self._row)
