@@ -62,6 +62,7 @@ class WatchedNetns:
         """Whether somebody looks: it is sampled as fully as our own."""
         self._needed_until: dict[str, float] = {}
         self._tasks = (*self.sampler.tasks, *self.sampler.late_tasks)
+        self._budgets = [task.budget for task in self._tasks]
         self._quiet = False
         """Whether the last visit has found what the one before had."""
         self._dumping = False
@@ -93,6 +94,13 @@ class WatchedNetns:
         if not chosen:
             handle.release_files()
             handle.release_sockets()
+            # A dump that has begun is ended, or it would keep a socket open.
+            self._dumping = True
+            return
+        # Until now they have shared one budget with the dumps of all others, and may have had to wait for minutes.
+        for task, budget in zip(self._tasks, self._budgets, strict=True):
+            task.budget = budget
+            task.reschedule()
 
     def is_fresh(self, now: float, quiet_seconds: float) -> bool:
         """Return whether it need not be visited yet: for `quiet_seconds` if the last visit found nothing new."""
@@ -162,7 +170,8 @@ class WatchedNetns:
             "snat": sampler.snat,
             TABLE: sampler.table,
         }
-        found = [task for part, task in every.items() if part in needed or task.active]
+        found = [task for part, task in every.items() if part in needed]
+        found += [task for task in self._tasks if task.active and task not in found]
         self._dumping = bool(found)
         return [*found, *sampler.port_tasks] if {"ports", "snat"} & needed else found
 

@@ -12,7 +12,8 @@ from contextlib import closing, suppress
 
 import pytest
 
-from sockmon.agent.sampler import Sampler, open_sampler
+from sockmon.agent.budget import Budget
+from sockmon.agent.sampler import Sampler, boottime, open_sampler
 from sockmon.kernel.identity import netns_inode
 from sockmon.kernel.netns_visits import NetnsEnded, NetnsPlace, NetnsVisits
 from sockmon.kernel.processes.proc_files import open_proc
@@ -206,3 +207,26 @@ def asked() -> object:
 
 def test_a_query_about_another_namespace_is_answered_there() -> None:
     assert in_private_host(asked) == [8080, 1]
+
+
+def chosen() -> object:
+    """Choose a namespace whose dumps would have to wait, and choose none while one of them runs."""
+    with namespaces(healthy) as (pid,), open_sampler(None, 1.0) as sampler:
+        inode = netns_inode(f"/proc/{pid}/ns/net")
+        until(sampler, lambda rows: inode in rows)
+        netns = sampler.sampler_of(inode)
+        assert netns is not None
+        # The share of each of a thousand dumps.
+        netns.states.budget = Budget(1e-5, 2.0)
+        for _ in range(2):
+            netns.states.run(1.0)
+        waited = not netns.states.due(boottime())
+        sampler.watch.choose(inode)
+        due, begun = netns.states.due(boottime()), netns.ports.task
+        begun.run(0.0)
+        sampler.watch.choose(0)
+        return [waited, due, begun.active, begun in sampler.watch.tasks()]
+
+
+def test_a_chosen_namespace_is_dumped_at_once_and_no_dump_is_left_behind() -> None:
+    assert in_private_host(chosen) == [True, True, True, True]
