@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,6 +26,7 @@ from sockmon.model.helper_protocol import (
 )
 from sockmon.model.plan import Plan, Setting
 from sockmon.sandbox.namespaces import enter
+from sockmon.tuning.helper.client import open_helper
 from tests.netns import inside
 from tests.tuning.helper_session import helper_session, sleep_forever
 from tests.tuning.sample_change import NEW, OLD, SOMAXCONN, plan, read_history, values, write
@@ -313,3 +315,12 @@ def test_without_root_it_reads_and_names_the_command_for_root() -> None:
         assert read.settings.values[SOMAXCONN].isdigit()
         assert f"sudo {own_command.command()}" in read.cannot_apply
         assert screen.ask(Apply(plan(), LONG_HOLD), RequestFailed).message == read.cannot_apply
+
+
+def test_the_screen_reads_the_end_of_a_helper_whose_code_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sockmon.tuning.helper.server", None)
+    helper = open_helper()
+    with pytest.raises(ImportError):
+        helper.start()
+    assert list(helper.answers()) == []
+    helper.close()

@@ -33,9 +33,13 @@ class HelperClient:
 
     def start(self) -> int:
         """Start the helper with the privileges of now, and return its process id; raise OSError if that fails."""
-        # Imported here, in the launcher, so that the screen has no code that changes the system.
-        from sockmon.tuning.helper.server import run
-
+        try:
+            # Imported here, in the launcher, so that the screen has no code that changes the system.
+            from sockmon.tuning.helper.server import run
+        except BaseException:
+            # Otherwise the screen would wait for the answers of a helper that there is not.
+            self.child.close_its_ends()
+            raise
         return self.child.start(partial(run, self._config))
 
     def ask(self, request: Request) -> bool:
