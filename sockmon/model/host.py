@@ -163,7 +163,7 @@ class Processes(msgspec.Struct, frozen=True):
     """Those of the rows and their ancestors, without sockmon's own."""
     owners_known: float | None = None
     """Part of all open descriptors that belong to processes whose descriptors were read, 0 to 1; None if it is not
-    known: there was no walk, an older recording, a kernel that does not count those of others."""
+    known: no walk, an older recording, a kernel that does not count those of others, or processes are hidden."""
 
 
 class ProcessMaps(msgspec.Struct, frozen=True):

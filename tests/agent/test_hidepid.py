@@ -82,6 +82,7 @@ def test_hidepid_makes_the_processes_of_others_unknown(hidepid: int) -> None:
     assert set(others) == OF_PROCESSES
     assert all("hidepid" in why for why in others.values())
     assert any(item["reader"] == "processes" and "hidepid" in item["reason"] for item in report["missing"])
+    assert report["owners_known"] is None
     seen = [row for row in report["readings"] if row["ceiling"] == "process-fds" and row["severity"] == "ok"]
     assert {row["subject"].partition("[")[0] for row in seen} <= {"sockmon", "python", "python3", "python3.11"}
 

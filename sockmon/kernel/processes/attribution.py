@@ -45,9 +45,9 @@ class Attribution:
             if row.pid not in known or known[row.pid][0] is not row:
                 known[row.pid] = (row, self._with_sockets(row))
         rows = tuple(known[row.pid][1] for row in processes.rows)
-        attributed = replace(
-            processes, rows=rows, unseen=owners.unseen, owners_at=owners.at, owners_known=owners.known
-        )
+        # How many descriptors the processes have that /proc hides is not known.
+        part = None if processes.hidden else owners.known
+        attributed = replace(processes, rows=rows, unseen=owners.unseen, owners_at=owners.at, owners_known=part)
         self._last = (stamp, attributed)
         return attributed
 
