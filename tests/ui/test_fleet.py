@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 from rich.text import Text
 from textual.pilot import Pilot
+from textual.widgets import Input
 from textual.widgets._footer import FooterKey
 
 from screenshots import fleet as made_up
@@ -171,6 +172,18 @@ async def test_a_filter_by_label_and_words_and_esc_clears_it() -> None:
         assert len(stage.names) == 50
         await stage.press("slash", *"postg", "enter")
         assert set(stage.names) == {"db-1:9768", "db-3:9768"}
+
+
+async def test_a_key_that_comes_before_the_focus_has_moved_is_no_filter() -> None:
+    async with play() as stage:
+        await stage.press("slash", *"web")
+        line = stage.app.fleet_screen.query_one(FilterLine)
+        for leave, kept in ((line.clear, ""), (lambda: line.set_text("web"), "web")):
+            leave()
+            line.query_one(Input).insert_text_at_cursor("L")
+            await stage.press()
+            assert (line.text, line.shown) == (kept, bool(kept))
+            assert len(stage.names) == (50 if not kept else sum("web" in name for name in stage.names))
 
 
 async def test_groups_open_and_esc_goes_back_step_by_step() -> None:

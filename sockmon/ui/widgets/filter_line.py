@@ -46,6 +46,8 @@ class FilterLine(Vertical):
     def __init__(self, examples: str = EXAMPLES) -> None:
         super().__init__(id="filter")
         self._examples = examples
+        self._kept = ""
+        """The text that was set when the line was left."""
         self.filter = Filter()
         self._error: FilterError | None = None
 
@@ -82,7 +84,7 @@ class FilterLine(Vertical):
 
     def set_text(self, text: str) -> None:
         """Set the filter; an empty one hides the line."""
-        self._input.value = text
+        self._kept = self._input.value = text
         self.set_class(bool(text), "-shown", "-set")
         self._read(text)
 
@@ -91,10 +93,20 @@ class FilterLine(Vertical):
         self.set_text("")
         self.post_message(self.Left())
 
+    def on_descendant_focus(self) -> None:
+        """Let a filter that was set be changed, also after a click."""
+        if self._input.has_focus:
+            self.remove_class("-set")
+            self._show_help()
+
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
         event.stop()
-        self._read(event.value)
+        if self.has_class("-shown") and not self.has_class("-set"):
+            self._read(event.value)
+        elif event.value != self._kept:
+            # A key that came before the focus had moved: it was not meant for the filter.
+            self._input.value = self._kept
 
     def _read(self, text: str) -> None:
         found, self._error = parse_leniently(text)
