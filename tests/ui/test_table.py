@@ -118,6 +118,19 @@ async def test_only_changed_rows_are_refreshed(monkeypatch: pytest.MonkeyPatch) 
         assert [region.y for region in sent] == [3]
 
 
+async def test_another_theme_is_drawn_at_once() -> None:
+    app = Stage()
+    async with app.run_test(size=(80, 6)) as pilot:
+        for name in ("nord", "textual-light", "tokyo-night"):
+            app.theme = name
+            # The screen draws in the same turn, before Textual has styled the widgets.
+            app.table.show(rows(1, 22))
+            await pilot.pause()
+            base = app.table.rich_style
+            drawn = {segment.style.bgcolor for segment in app.table.render_line(2) if segment.style}
+            assert drawn == {base.bgcolor}
+
+
 async def test_sorts_on_raw_values_with_unknown_last() -> None:
     app = Stage()
     async with app.run_test(size=(80, 10)) as pilot:

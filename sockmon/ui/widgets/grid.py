@@ -265,6 +265,11 @@ class Grid(CursorList, Generic[Row]):
         width, height = self.size
         return Size(max(width - self.scrollbar_gutter.width, 0), height)
 
+    def notify_style_update(self) -> None:
+        """Draw all lines again: the colours of a new theme come after its name, by which `_Inputs` knows it."""
+        super().notify_style_update()
+        self._drawn_for = None
+
     def watch_heading(self) -> None:
         self._resize_canvas()
         self._repaint()
