@@ -246,3 +246,15 @@ def test_a_forged_recording_is_assessed_or_refused_with_a_message(
     assert done.returncode in codes, done.stderr
     if done.returncode == 3:
         assert "cannot be judged" in done.stderr
+
+
+def test_a_caller_that_ignores_the_end_of_children_does_not_hide_that_of_ours() -> None:
+    code = (
+        "import contextlib, signal, sys; from sockmon.cli.main import main\n"
+        "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+        "sys.argv = ['sockmon', '--version']\n"
+        "with contextlib.suppress(SystemExit): main()\n"
+        "print(signal.getsignal(signal.SIGCHLD).name)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "SIG_DFL"
