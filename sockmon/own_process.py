@@ -30,17 +30,19 @@ def start_forked(work: Callable[[], object], streams: Sequence[int], keep: Colle
     of ours holds stay locked in it. Raise OSError if it cannot be started."""
     # Otherwise its first garbage collection would write to each page of what it shares with us.
     gc.freeze()
-    pid = os.fork()
-    if pid:
-        return pid
-    code = 1
+    caller, code = os.getpid(), 1
     try:
+        # In the block, because a signal such as Ctrl-C may raise in the fork before it has done anything.
+        if pid := os.fork():
+            return pid
         gc.enable()
         _take_descriptors(streams, keep)
         work()
         code = 0
     finally:
-        os._exit(code)
+        if os.getpid() != caller:
+            os._exit(code)
+    raise AssertionError("a fork does not come here")
 
 
 def _take_descriptors(streams: Sequence[int], keep: Collection[int]) -> None:

@@ -345,3 +345,15 @@ def test_the_launcher_ends_if_its_parent_has_ended_already() -> None:
     with ours, theirs:
         pid = start_forked(lambda: agent_launcher.serve(1, theirs, ["true"], list), (0, 1, 2), [theirs.fileno()])
         assert wait(pid, PATIENCE) == 1
+
+
+def test_a_fork_that_is_interrupted_at_once_ends_and_does_not_do_our_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    fork = os.fork
+
+    def interrupted() -> int:
+        if not (pid := fork()):
+            raise KeyboardInterrupt
+        return pid
+
+    monkeypatch.setattr(os, "fork", interrupted)
+    assert wait(start_forked(lambda: None, (0, 1, 2)), PATIENCE) == 1
