@@ -221,12 +221,13 @@ def test_which_processes_are_exempt_from_the_limit_of_tasks(root_only: None, tab
     """What the kernel does, and what we say of it, side by side."""
     nobody = f"os.setgroups([]); os.setresgid(*[{NOBODY}] * 3); os.setresuid(*[{NOBODY}] * 3); libc.prctl(4, 1)\n"
     root_inside = "libc.unshare(0x10000000); open('/proc/self/uid_map', 'w').write(f'0 {os.geteuid()} 1')\n"
+    unmapped = "libc.unshare(0x10000000)\n"
     only_admin = f"libc.prctl(8, 1); os.setresuid(*[{NOBODY}] * 3)\n"
     only_admin += (
         "libc.capset(struct.pack('Ii', 0x20080522, 0), struct.pack('6I', 1 << 21, 1 << 21, 0, 0, 0, 0))\n"
     )
     for setup, exempt in (("", True), (nobody, False), (nobody + root_inside, False), (root_inside, True),
-                          (only_admin, True)):  # fmt: skip
+                          (nobody + unmapped, False), (only_admin, True)):  # fmt: skip
         with sleeper(NAME + "import resource, struct, threading, time\n" + setup + START_THREADS) as process:
             found = seen(table, process.pid)
             assert (found.nproc, found.exempt, found.threads > 30) == (30, exempt, exempt), setup

@@ -76,7 +76,9 @@ class Exemption:
         """Return whether a process has one of these capabilities in the initial user namespace."""
         if not self.initial or not capabilities & wanted:
             return False
-        return _read_map(str(pid), self._proc) in ((), (_EVERYONE,))
+        # A new namespace has no map until another process writes it; without user namespaces we have none either.
+        found = _read_map(str(pid), self._proc)
+        return found == (_EVERYONE,) or found == self._own == ()
 
 
 class NamespaceReader:
