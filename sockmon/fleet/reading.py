@@ -28,6 +28,8 @@ MAX_PARALLEL = 16
 CHECK_SECONDS = 60.0
 _MATCHER = re.compile(r'[A-Za-z_][A-Za-z0-9_]*(=|!=|=~|!~)"(?:[^"\\\n]|\\.)*"')
 
+_REPORT = re.compile(rb"^\{\n.*^\}$", re.DOTALL | re.MULTILINE)
+
 
 def from_prometheus(server: Server, matchers: Sequence[str] = (), trends: bool = True) -> Fleet:
     """Return the hosts that match; raise Misuse for a bad matcher, PrometheusError."""
@@ -81,7 +83,7 @@ def _host(address: Address, command: str, pushed: bool) -> FleetHost:
     name = address.name
     try:
         done = _run(address, command, pushed)
-        report = _pushed_report(done.stdout) if pushed else msgspec.json.decode(done.stdout, type=Report)
+        report = _pushed_report(done.stdout) if pushed else _report(done.stdout)
     except subprocess.TimeoutExpired:
         return _failed(name, f"no report within {CHECK_SECONDS:.0f} s")
     except FileNotFoundError:
@@ -97,6 +99,12 @@ def _run(address: Address, command: str, pushed: bool) -> subprocess.CompletedPr
     words = push.command(address) if pushed else ssh.remote(address, [command, "check", "--json"])
     parcel = push.parcel([push.SAMPLES]) if pushed else b""
     return subprocess.run(words, input=parcel, capture_output=True, timeout=CHECK_SECONDS, check=False)
+
+
+def _report(answer: bytes) -> Report:
+    """Return the report of `check --json`, also if the shell there prints lines of its own before or after it."""
+    found = _REPORT.search(answer)
+    return msgspec.json.decode(found[0] if found else answer, type=Report)
 
 
 def _pushed_report(stream: bytes) -> Report:

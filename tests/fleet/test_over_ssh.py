@@ -15,6 +15,7 @@ SSH = """#!/bin/sh
 for word; do
   case $word in
     sick) echo '{report}'; exit 2;;
+    chatty) printf 'Welcome {to}\\n'; echo '{indented}'; echo 'Bye {}'; exit 2;;
     closed) echo "ssh: connect to host closed port 22: Connection refused" >&2; exit 255;;
     changed) printf 'REMOTE HOST IDENTIFICATION HAS CHANGED!\\nHost key verification failed.\\n' >&2; exit 255;;
     bare) echo "bash: line 1: sockmon: command not found" >&2; exit 127;;
@@ -42,7 +43,8 @@ def report() -> str:
 @pytest.fixture
 def with_ssh(tmp_path: Path) -> dict[str, str]:
     program = tmp_path / "ssh"
-    program.write_text(SSH.replace("{report}", report()))
+    indented = json.dumps(json.loads(report()), indent=2)
+    program.write_text(SSH.replace("{report}", report()).replace("{indented}", indented))
     program.chmod(0o755)
     environment = child_environment()
     return {**environment, "PATH": f"{tmp_path}:{environment['PATH']}"}
@@ -71,6 +73,12 @@ def test_each_host_has_its_verdict_or_the_reason(with_ssh: dict[str, str]) -> No
     assert "Host key verification failed" in reasons["changed"]
     assert "command not found" in reasons["bare"]
     assert "no report" in reasons["silent"]
+
+
+def test_lines_that_the_shell_prints_around_the_report_are_no_part_of_it(with_ssh: dict[str, str]) -> None:
+    code, text = fleet(with_ssh, "--json", "ssh://chatty")
+    assert code == 2
+    assert json.loads(text)["verdict"] == "hit"
 
 
 def test_text(with_ssh: dict[str, str]) -> None:
