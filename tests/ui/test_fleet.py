@@ -128,6 +128,34 @@ async def test_what_was_kept_is_there_again() -> None:
         assert len(stage.names) == 50
 
 
+async def test_s_sorts_by_each_column_in_turn() -> None:
+    async with play() as stage:
+        usual, table = stage.names, stage.app.fleet_screen.query_one("#host-table", Table)
+        seen: list[str] = []
+        while not seen or table.order:
+            await stage.press("s")
+            seen.append(table.order.split(" ")[0])
+        assert seen == ["HOST", "LIMIT", "USAGE", "FULL", "LEFT", "ALSO", "AGE", ""]
+        assert stage.names == usual
+
+
+async def test_the_order_is_kept() -> None:
+    async with play() as stage:
+        await stage.press("s", "S", "j")
+        names, table = stage.names, stage.app.fleet_screen.query_one("#host-table", Table)
+        assert table.order == "HOST ▾"
+        kept = stage.app.fleet_screen.keep()
+    async with play(kept=kept) as stage:
+        assert stage.names == names
+        assert stage.app.fleet_screen.about
+        assert stage.app.fleet_screen.about.host.name == names[1]
+
+
+async def test_a_group_that_became_empty_says_so() -> None:
+    async with play(kept=Kept(label="role", value="none such")) as stage:
+        assert "no host is in this group any more" in stage.text
+
+
 async def test_a_host_that_did_not_open_has_a_page_with_the_reason() -> None:
     app = made_up.app(50)
     app.kept, app._not_opened = Kept("web-7:9768"), "connection refused"

@@ -11,7 +11,7 @@ from rich.text import Text
 from sockmon import format as fmt
 from sockmon.ceilings import TITLES
 from sockmon.fleet.hosts import FleetHost, HostLimit, State
-from sockmon.model.severity import ALARMS, URGENCY, Severity
+from sockmon.model.severity import ALARMS, Severity
 from sockmon.ui.appearance.styles import SEVERITY_STYLES
 from sockmon.ui.main.header import in_steps
 from sockmon.ui.widgets.bar import FULL, bar
@@ -197,11 +197,6 @@ def share_bar(counts: Counter[Severity], width: int) -> Text:
     largest = max(present, key=lambda level: counts[level])
     cells[largest] = max(1, cells[largest] + width - sum(cells.values()))
     return Text.assemble(*((FULL * cells[level], SEVERITY_STYLES[level].style) for level in present))
-
-
-def urgency_value(host: FleetHost) -> float:
-    """Return what the column of severities sorts by."""
-    return URGENCY[host.severity] if host.severity != "unknown" else URGENCY["ok"] + 0.5
 
 
 def labels_text(labels: Mapping[str, str], hidden: Sequence[str] = ()) -> Text:

@@ -35,9 +35,8 @@ def host_columns(width: int, longest: int, trend_title: str, port: str = "") -> 
     title_cells = TITLE_CELLS if wide else SHORT_TITLE_CELLS
     more_cells = 13 if wide else 4
     return (
-        Column(
-            "", 9 if medium else 8, lambda row: cells.state_cell(row.host), _urgency, largest_first=True, pin=True
-        ),
+        # Not sorted by: that is the order in which the hosts come.
+        Column("", 9 if medium else 8, lambda row: cells.state_cell(row.host), pin=True),
         Column(
             "HOST",
             name_cells if medium else 0,
@@ -134,10 +133,6 @@ def _of_limit(value: Callable[[HostLimit], Any]) -> Callable[[HostRow], Any]:
 _ratio = _of_limit(lambda limit: limit.ratio)
 _left = _of_limit(cells.seconds_left)
 _title = _of_limit(cells.title_of)
-
-
-def _urgency(row: HostRow) -> float:
-    return cells.urgency_value(row.host)
 
 
 def _name(row: HostRow) -> str:

@@ -59,6 +59,8 @@ class Kept(NamedTuple):
     """Of the groups; empty without groups."""
     value: str | None = None
     """The group that was opened; None: all hosts, or the groups."""
+    order: tuple[str | None, bool] = None, False
+    """The column that the hosts are sorted by, None for the default order, and whether that is reversed."""
 
 
 class FleetScreen(Screen[None]):
@@ -159,8 +161,9 @@ class FleetScreen(Screen[None]):
 
     def keep(self) -> Kept:
         """Return what the screen is restored to."""
-        row, text = self.about, self._filter_line.text
-        return Kept(row.host.name if row else "", text, self._label, self._value)
+        row, text, listed = self.about, self._filter_line.text, self._hosts_table.listed
+        order = listed.column.title if listed.column else None, listed.reverse
+        return Kept(row.host.name if row else "", text, self._label, self._value, order)
 
     # What is shown
 
@@ -212,11 +215,13 @@ class FleetScreen(Screen[None]):
         rows = self._rows
         if self._value is not None:
             rows = [row for row in rows if group_value(row.host, self._label) == self._value]
-        table.empty = self._why_empty()
+        table.empty = "no host is in this group any more" if self._value and self._rows else self._why_empty()
         table.set_filter(self._filter_line.filter)
         first = not table.rows
         table.show(rows)
         if first and rows and self._kept.host:
+            if any(self._kept.order):
+                table.sort_by(*self._kept.order)
             self._select(self._kept.host)
         self._name_order(table)
         self._show_note(table)
