@@ -291,3 +291,15 @@ async def test_x_signals_the_process_under_the_cursor_and_says_what_to_open_else
         await until(pilot, lambda: "open a list of sockets" in said(app))
         await pilot.press("2", "X")
         await until(pilot, lambda: isinstance(app.screen, ActScreen))
+
+
+async def test_a_pane_that_appears_is_drawn_without_another_sample() -> None:
+    async with play() as (app, pilot, _):
+        screen, pane = app.screen, app.screen.query_one("#ports")
+        assert isinstance(screen, MainScreen)
+        pane.display = False
+        await pilot.pause(0.1)
+        screen._choose(API_INODE)
+        pane.display = True
+        await until(pilot, lambda: "3 Ports · checkout-api" in main_app.text(app))
+        assert [row.group.used for row in table(app, "groups").rows] == [28_232]  # type: ignore[attr-defined]

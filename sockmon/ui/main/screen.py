@@ -216,6 +216,12 @@ class MainScreen(Screen[None]):
             self._drawing = True
             self.call_after_refresh(self._draw)
 
+    @on(Pane.Appeared)
+    def _pane_appeared(self, event: Pane.Appeared) -> None:
+        """Draw what was not drawn while it was hidden: while the screen is paused no sample follows."""
+        event.stop()
+        self._draw_soon()
+
     def _draw(self) -> None:
         self._drawing = False
         # A screen that is being closed has lost its panes already.

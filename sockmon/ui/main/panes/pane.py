@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 from rich.text import Text
 from textual import on
 from textual.content import Content
+from textual.message import Message
 from textual.widget import Widget
 
 from sockmon.assess import Assessment, Key, Point
@@ -135,6 +136,12 @@ class Pane(Frame):
         super().on_mount()
         for table in reversed(self.tables):
             self._name_order(table)
+
+    class Appeared(Message):
+        """The pane was hidden, and has been laid out."""
+
+    def on_show(self) -> None:
+        self.post_message(self.Appeared())
 
     @on(Table.Passed)
     def _go_past(self, event: Table.Passed) -> None:
