@@ -158,12 +158,12 @@ async def test_a_group_that_became_empty_says_so() -> None:
 
 async def test_a_host_that_did_not_open_has_a_page_with_the_reason() -> None:
     app = made_up.app(50)
-    app.kept, app._not_opened = Kept("web-7:9768"), "connection refused"
+    app.kept, app._not_opened, app._pushed = Kept("web-7:9768"), "connection refused", True
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: isinstance(app.screen, HostPage) and bool(app.screen.query("Footer")))
         stage = Stage(app, pilot, cast(MadeUpFeed, app._reader.feed))
         await until(pilot, lambda: "connection refused" in stage.text)
-        assert "sockmon --from ssh://web-7" in stage.text
+        assert "sockmon --from ssh://web-7 --push" in stage.text
         assert "accept queue" in stage.text
         await stage.press("escape")
         assert isinstance(app.screen, FleetScreen)

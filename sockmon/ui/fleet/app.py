@@ -74,13 +74,15 @@ class FleetApp(ConfiguredApp):
         kept: Kept = NOTHING_KEPT,
         not_opened: str = "",
         terminal: Terminal | None = None,
+        pushed: bool = False,
     ) -> None:
         """`address_of` raises SockmonError for a host without an address; `not_opened`: why the live screen of
-        `kept.host` did not open."""
+        `kept.host` did not open; `pushed`: the agent is sent to a host that is opened."""
         super().__init__(chosen, terminal)
         self._reader = reader
         self._address_of = address_of
         self._not_opened = not_opened
+        self._pushed = pushed
         feed = reader.feed
         self.fleet_screen = FleetScreen(kept, feed.trend_title, feed.trend_seconds)
         self.kept = kept
@@ -140,7 +142,7 @@ class FleetApp(ConfiguredApp):
             self.screen.say_not_opened(not_opened)
             return
         address = self.address(row.host)
-        how = f"sockmon --from {address}" if address else ""
+        how = f"sockmon --from {address}{' --push' * self._pushed}" if address else ""
         self.push_screen(HostPage(row, self._reader.feed.trend_seconds, not_opened, how))
 
     # Keys

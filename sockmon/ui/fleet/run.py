@@ -32,7 +32,7 @@ def run(
     reader, kept, not_opened = FleetReader(feed), Kept(), ""
     try:
         while True:
-            app = FleetApp(reader, address_of, chosen, kept, not_opened, terminal)
+            app = FleetApp(reader, address_of, chosen, kept, not_opened, terminal, pushed)
             require_theme(app, theme)
             app.run()
             reader.leave()
