@@ -1,6 +1,6 @@
 """T1 T2 T3 T9: a kill or a failure at any system call: all values are old, or all are new and kept.
 
-Every system call is tried; SOCKMON_CRASHES=all tries more errors on each."""
+Every system call is tried, with one error after the other; SOCKMON_CRASHES=all tries each of many on each."""
 
 from __future__ import annotations
 
@@ -40,9 +40,17 @@ from tests.tuning.sample_change import (
 # In a private user namespace for every user: a matrix of minutes, which one user need not repeat after another.
 pytestmark = [needs_stepping, pytest.mark.usefixtures("needs_userns"), pytest.mark.slow]
 
-ERRORS: tuple[int, ...] = (errno.EIO, errno.ENOSPC)
+Errors = tuple[int, ...]
+"""Those with which the system calls fail in turn; 0: it is killed there."""
+KILL: Errors = (0,)
+ERRORS: tuple[Errors, ...] = ((errno.EIO, errno.ENOSPC),)
 if os.environ.get("SOCKMON_CRASHES") == "all":
-    ERRORS += (errno.EACCES, errno.EMFILE, errno.ENOMEM, errno.EROFS, errno.EINVAL, errno.ENOENT)
+    MORE = (errno.EACCES, errno.EMFILE, errno.ENOMEM, errno.EROFS, errno.EINVAL, errno.ENOENT)
+    ERRORS = tuple((each,) for each in (*ERRORS[0], *MORE))
+
+
+def _names(errors: Errors) -> str:
+    return "+".join(errno.errorcode[each] for each in errors)
 
 
 Note = Callable[[str, object], None]
@@ -136,10 +144,10 @@ AT_ONCE = 80
 """System calls that are tried in one namespace, because a busy machine is slow."""
 
 
-def crash(name: str, error: int, recovery: bool, first: int) -> tuple[int, int, list[str], bool]:
-    """Do an act again and again, with a death (or `error`) at one system call after the other from `first` on, and
-    recover after each; with `recovery` it is killed in its midst, and the recovery of that is what dies. How many
-    calls were tried, how many changes stayed, what was neither old nor kept, and whether there are more."""
+def crash(name: str, errors: Errors, recovery: bool, first: int) -> tuple[int, int, list[str], bool]:
+    """Do an act again and again, with a death (or an error) at one system call after the other from `first` on,
+    and recover after each; with `recovery` it is killed in its midst, and the recovery of that is what dies. How
+    many calls were tried, how many changes stayed, what was neither old nor kept, and whether there are more."""
     act, stayed, wrong = ACTS[name], 0, []
     points = _length(act) if recovery else 0
     for at in range(first, first + AT_ONCE):
@@ -149,6 +157,7 @@ def crash(name: str, error: int, recovery: bool, first: int) -> tuple[int, int, 
             if recovery:
                 # Another system call for each, spread over the whole act.
                 step(partial(act.do, root), at * 7 % points)
+            error = errors[at % len(errors)]
             reached = step(partial(recover if recovery else act.do, root), at, error)
             recover(root)
             recover(root)
@@ -160,11 +169,11 @@ def crash(name: str, error: int, recovery: bool, first: int) -> tuple[int, int, 
     return AT_ONCE, stayed, wrong, True
 
 
-def every_crash(name: str, error: int = 0, recovery: bool = False) -> tuple[int, int, list[str]]:
+def every_crash(name: str, errors: Errors = KILL, recovery: bool = False) -> tuple[int, int, list[str]]:
     """The same for all of its system calls."""
     tried, stayed, wrong, more = 0, 0, list[str](), True
     while more:
-        now = inside(crash, name, error, recovery, tried)
+        now = inside(crash, name, errors, recovery, tried)
         tried, stayed, wrong, more = tried + now[0], stayed + now[1], wrong + now[2], now[3]
     return tried, stayed, wrong
 
@@ -227,7 +236,7 @@ def test_T1_T9_killed_at_any_system_call(name: str, record_property: Note) -> No
 @pytest.mark.fault("T2")
 @pytest.mark.parametrize("name", ACTS)
 def test_T2_killed_at_any_system_call_of_recovery(name: str, record_property: Note) -> None:
-    tried, _, wrong = every_crash(name, 0, True)
+    tried, _, wrong = every_crash(name, recovery=True)
     record_property("points", tried)
     assert wrong == []
     assert tried > 10
@@ -263,9 +272,9 @@ def test_T1_S9_killed_while_a_long_list_is_written() -> None:
 
 @pytest.mark.fault("R15", "T3")
 @pytest.mark.parametrize("name", ACTS)
-@pytest.mark.parametrize("error", ERRORS, ids=errno.errorcode.__getitem__)
-def test_T3_any_system_call_fails(name: str, error: int, record_property: Note) -> None:
-    tried, _, wrong = every_crash(name, error)
+@pytest.mark.parametrize("errors", ERRORS, ids=_names)
+def test_T3_any_system_call_fails(name: str, errors: Errors, record_property: Note) -> None:
+    tried, _, wrong = every_crash(name, errors)
     record_property("points", tried)
     assert wrong == []
     assert tried > 80
@@ -273,9 +282,9 @@ def test_T3_any_system_call_fails(name: str, error: int, record_property: Note) 
 
 @pytest.mark.fault("T3")
 @pytest.mark.parametrize("name", ["keep", "undo"])
-@pytest.mark.parametrize("error", ERRORS, ids=errno.errorcode.__getitem__)
-def test_T3_any_system_call_of_recovery_fails(name: str, error: int, record_property: Note) -> None:
-    tried, _, wrong = every_crash(name, error, True)
+@pytest.mark.parametrize("errors", ERRORS, ids=_names)
+def test_T3_any_system_call_of_recovery_fails(name: str, errors: Errors, record_property: Note) -> None:
+    tried, _, wrong = every_crash(name, errors, True)
     record_property("points", tried)
     assert wrong == []
     assert tried > 10
