@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from textual._styles_cache import StylesCache
 from textual.widgets import Input
 
 from sockmon.model.detail import GroupQuery, ListenerQuery, ProcessQuery, SetInterval
@@ -225,3 +226,4 @@ async def test_keys_that_are_no_longer_shown_are_forgotten() -> None:
             await pilot.press("escape")
             await pilot.pause()
         assert sum(map(len, getattr(footer, "__watchers").values())) <= len(footer.query("FooterKey"))
+        assert StylesCache.get_inner_outer.cache_info().currsize <= len(app.screen.query("*"))
