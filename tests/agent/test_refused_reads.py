@@ -56,7 +56,7 @@ def _said(report: dict[str, Any]) -> str:
 @pytest.mark.usefixtures("needs_seccomp")
 @pytest.mark.parametrize("code", [errno.EPERM, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.ENOMEM])
 def test_without_netlink_the_text_files_are_read_and_that_is_reported(code: int) -> None:
-    report = _report(sockmon_without(without_netlink(code), "check", "--json"))
+    report = _report(sockmon_without(without_netlink(code), "check", "--json", "--here"))
     assert _known(report) >= ALWAYS_KNOWN
     assert "sock_diag: netlink is refused" in _said(report)
     assert "text of /proc/net" in _said(report)

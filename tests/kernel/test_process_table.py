@@ -130,10 +130,16 @@ def test_no_file_of_a_process_that_has_not_run_is_opened(
     table: ProcessTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
+    read = proc_files.read
+
+    def note(path: str, *more: int) -> bytes:
+        opened.append(path)
+        return read(path, *more)
+
     with sleeper() as process:
         first = seen(table, process.pid)
         cpu_time = table.cpu_time(process.pid)
-        monkeypatch.setattr(proc_files, "read", lambda path, *_: opened.append(path))
+        monkeypatch.setattr(proc_files, "read", note)
         monkeypatch.setattr(process_table, "IDLE_REFRESH_EVERY", 1 << 30)
         assert all(seen(table, process.pid) is first for _ in range(process_table.REFRESH_EVERY))
         assert table.cpu_time(process.pid) == cpu_time
