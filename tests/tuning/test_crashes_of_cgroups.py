@@ -6,7 +6,6 @@ from __future__ import annotations
 import errno
 import random
 import tempfile
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -24,7 +23,7 @@ from sockmon.tuning.transaction.recovery import recover
 from tests.tuning.cgroup_tree import real_cgroup, setting_of
 from tests.tuning.ptrace_faults import needs_stepping, step
 from tests.tuning.sample_change import ACTOR, MEMORY_DIR, journals, read_history
-from tests.tuning.test_kills import KILLS, healed, is_over, kill_some, until
+from tests.tuning.test_kills import KILLS, healed, is_over, killer, until
 
 pytestmark = [needs_stepping, pytest.mark.usefixtures("root_only")]
 
@@ -121,11 +120,8 @@ def test_T6_T7_after_random_kills_no_limit_stays_changed() -> None:
             real_cgroup("pids.max", OLD["pids.max"]) as (path, _),
         ):
             made = Plan((setting_of("pids.max", path, NEW["pids.max"]),), netns_inode(), boot_id())
-            killer = threading.Thread(target=kill_some, args=(chance, root, []))
-            killer.start()
-            with suppress(TuningError):
+            with killer(chance, root, []), suppress(TuningError):
                 apply(made, ACTOR, chance.uniform(0.1, 1.0), root)
-            killer.join()
             until(partial(is_over, root))
             until(partial(healed, root))
             assert read_limit("pids.max", path).value == OLD["pids.max"]

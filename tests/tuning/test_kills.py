@@ -11,8 +11,8 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -88,11 +88,8 @@ def kills(seed: int, times: int) -> list[float]:
     for _ in range(times):
         write(OLD)
         with tempfile.TemporaryDirectory(dir=MEMORY_DIR) as root:
-            killer = threading.Thread(target=kill_some, args=(chance, root, took))
-            killer.start()
-            with suppress(TuningError):
+            with killer(chance, root, took), suppress(TuningError):
                 apply(plan(), ACTOR, chance.uniform(0.1, 1.0), root)
-            killer.join()
             until(partial(is_over, root))
             if took[-1] < 0:
                 until(partial(healed, root))
@@ -107,9 +104,21 @@ def healed(root: str) -> bool:
     return journals(Path(root)) == []
 
 
-def kill_some(chance: random.Random, root: str, took: list[float]) -> None:
-    """Return a random moment between the start of both and the middle of the hold."""
-    until(lambda: len(_processes(root)) >= 2)
+@contextmanager
+def killer(chance: random.Random, root: str, took: list[float]) -> Iterator[None]:
+    """Kill some of the processes that work below `root` while the block makes a change, or hold it after that."""
+    done = threading.Event()
+    thread = threading.Thread(target=kill_some, args=(chance, root, took, done))
+    thread.start()
+    yield
+    done.set()
+    thread.join()
+
+
+def kill_some(chance: random.Random, root: str, took: list[float], done: threading.Event) -> None:
+    """Kill at a random moment between the start of both and the middle of the hold; a change without a hold may be
+    done before both were seen."""
+    until(lambda: len(_processes(root)) >= 2 or done.is_set())
     time.sleep(chance.choice((chance.uniform(0, 0.05), chance.uniform(0, 0.5))))
     there = _processes(root)
     victims = chance.sample(there, chance.randint(1, len(there))) if there else []
@@ -142,11 +151,8 @@ def forgets(seed: int, times: int) -> list[float]:
             persisted = Guard(plan(), ACTOR, 60.0, root)
             persisted.apply()
             assert persisted.keep(persist=True).persisted
-            killer = threading.Thread(target=kill_some, args=(chance, root, []))
-            killer.start()
-            with suppress(TuningError):
+            with killer(chance, root, []), suppress(TuningError):
                 apply(Plan((), netns_inode(), boot_id(), forgets=(SOMAXCONN,)), ACTOR, root=root)
-            killer.join()
             until(partial(is_over, root))
             until(partial(healed, root))
             newest = read_history(Path(root))[0]
