@@ -29,7 +29,7 @@ PURE = (
     *("kernel/test_netlink.py", "kernel/test_netstat.py", "kernel/test_port_ranges.py", "kernel/test_softnet.py"),
     *("tuning/test_naming.py", "tuning/test_not_advised.py", "tuning/test_plan.py"),
     *("test_docs.py", "test_facts.py", "test_faults.py", "test_format.py", "test_log_lines.py", "test_misuse.py"),
-    *("test_plain_english.py", "test_port_lists.py"),
+    *("test_painter.py", "test_plain_english.py", "test_port_lists.py", "test_slow_line.py"),
 )
 """Folders and files of tests that do the same for every user: data in, words, pictures or an exit code out; and
 the guides, which walk through labs in a user namespace whose root everyone is."""
