@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,23 +25,7 @@ from sockmon.sources.wire import encode, hello
 from tests.netns import child_environment
 from tests.snapshots import snapshot
 from tests.terminal import Terminal, agent_of, children_of, on_terminal
-
-PATIENCE = 60.0
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-def alive(pid: int) -> bool:
-    """Whether the process is there and is not a zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+from tests.waiting import PATIENCE, alive, until
 
 
 def launcher_of(pid: int) -> int:

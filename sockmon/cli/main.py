@@ -243,7 +243,7 @@ sockmon.add_command(prove)
 def main() -> NoReturn:
     """Run a verb, and print every error with its exit code: the console script."""
     console.open_standard_streams()
-    # If whoever starts us ignores it, the kernel forgets how our children have ended (wait(2), ECHILD).
+    # If the program that starts us ignores it, the kernel forgets how our children have ended (wait(2), ECHILD).
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     # ps and top then show sockmon, not python.
     with suppress(OSError), open("/proc/self/comm", "w") as comm:

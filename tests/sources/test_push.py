@@ -30,8 +30,9 @@ from sockmon.sources.wire import decode, encode
 from sockmon.sources.wire_netns import SnapshotWriter
 from tests.netns import child_environment
 from tests.snapshots import process, snapshot
-from tests.sshd import Server, alive, until
+from tests.sshd import Server
 from tests.terminal import on_terminal
+from tests.waiting import alive, until
 
 PYTHON = shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable
 """Another Python than that of the tests, if there is one: it has none of our packages."""

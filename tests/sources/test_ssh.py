@@ -12,8 +12,9 @@ import pytest
 from sockmon.errors import Misuse
 from sockmon.sources.ssh import Address, command, parse
 from tests.netns import child_environment
-from tests.sshd import PATIENCE, Server, alive, below, free_port, until
+from tests.sshd import Server, below, free_port
 from tests.terminal import on_terminal
+from tests.waiting import PATIENCE, alive, until
 
 
 @pytest.mark.parametrize(
