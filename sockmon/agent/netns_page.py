@@ -17,7 +17,7 @@ from sockmon.kernel.namespace_handle import NetnsHandle
 from sockmon.kernel.nat_rules.of_handle import netns_descriptor
 from sockmon.kernel.netlink import Incremental
 from sockmon.kernel.netns_rules.child import MAX_SECONDS
-from sockmon.model.host import Missing
+from sockmon.model.missing import Missing
 from sockmon.model.netns_rules import NetnsDetail, NetnsQuery
 from sockmon.sources.push import OWN_DESCRIPTORS
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from sockmon.assess.assessment import Assessment, Key
 from sockmon.ceilings.evidence import process_label
 from sockmon.ceilings.queues import listener_label
-from sockmon.model.host import USER_HZ
 from sockmon.model.outcome import Identity, NewProcess
+from sockmon.model.processes import USER_HZ
 from sockmon.model.snapshot import Listener, Owner, Process, Snapshot
 
 _LASTING_STARTERS = ("unit", "user unit", "container")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from sockmon.model.conntrack_tops import ConntrackTops
-from sockmon.model.host import Owner
 from sockmon.model.nat_rules import SnatRange
 from sockmon.model.ports import Ports
+from sockmon.model.processes import Owner
 from sockmon.model.queues import OrphanGroup, QueueOwner, TcpQueues
 from sockmon.model.source_addresses import SourceAddresses
 from sockmon.model.transmit import TransmitQueues

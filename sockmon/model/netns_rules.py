@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from sockmon.model.host import Missing
+from sockmon.model.missing import Missing
 from sockmon.model.nat_rules import NatRules
 
 MAX_ROWS = 200

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from sockmon.model.host import Owner
+from sockmon.model.processes import Owner
 
 
 class PortGroup(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import msgspec
 
-from sockmon.model.host import Missing
+from sockmon.model.missing import Missing
 from sockmon.model.other_netns import NetnsName
 
 EXECUTABLE, DIRECTORY, NAMESPACES = "executable", "directory", "namespaces"

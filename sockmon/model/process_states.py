@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from sockmon.model.host import Missing
+from sockmon.model.missing import Missing
 
 
 class ProcessStatesQuery(msgspec.Struct, frozen=True, tag="process-states", tag_field="focus"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from sockmon.model.host import Owner
+from sockmon.model.processes import Owner
 
 MIN_PAGES = 256
 """Pages of TCP memory of the host from which on the sockets with data are searched for."""

@@ -9,33 +9,10 @@ from __future__ import annotations
 
 import msgspec
 
-from sockmon.model.host import (
-    HIDDEN_ANCESTORS,
-    HIDDEN_PROCESSES,
-    OUTER_TASKS,
-    UNLIMITED,
-    Cgroups,
-    Files,
-    Host,
-    LockedMemory,
-    Maps,
-    Memory,
-    MemoryCgroup,
-    Missing,
-    Neighbours,
-    Owner,
-    PidsCgroup,
-    Process,
-    ProcessAio,
-    Processes,
-    ProcessLocked,
-    ProcessMaps,
-    Softnet,
-    Tasks,
-    UserWatches,
-    Watches,
-)
+from sockmon.model.cgroups import Cgroups, MemoryCgroup, PidsCgroup
+from sockmon.model.host import Files, Host, Memory, Neighbours, Softnet, Tasks
 from sockmon.model.limit_origin import LimitOrigin
+from sockmon.model.missing import HIDDEN_ANCESTORS, HIDDEN_PROCESSES, OUTER_TASKS, Missing
 from sockmon.model.netns import (
     Conntrack,
     DatagramQueue,
@@ -52,9 +29,12 @@ from sockmon.model.netns import (
 )
 from sockmon.model.other_netns import OTHER_NETNS, NetnsMember, NetnsName, OtherNetns
 from sockmon.model.ports import BoundSource, PortGroup, Ports
+from sockmon.model.process_memory import LockedMemory, Maps, ProcessAio, ProcessLocked, ProcessMaps
+from sockmon.model.processes import UNLIMITED, Owner, Process, Processes
 from sockmon.model.queues import OrphanGroup, QueuedSocket, QueueOwner, TcpQueues
 from sockmon.model.transmit import TransmitQueue, TransmitQueues
 from sockmon.model.user_namespace import UserNamespace
+from sockmon.model.watches import UserWatches, Watches
 
 __all__ = [
     "HIDDEN_ANCESTORS",

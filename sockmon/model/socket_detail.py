@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from sockmon.model.host import Owner
+from sockmon.model.processes import Owner
 from sockmon.model.snapshot import Missing
 from sockmon.model.socket_list import ListedSocket, SocketKey
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from sockmon.model.conntrack_flows import FlowValue
-from sockmon.model.host import Owner
+from sockmon.model.processes import Owner
 from sockmon.model.snapshot import Missing
 
 MAX_LISTED = 1_000

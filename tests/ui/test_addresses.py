@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from sockmon.model.host import Missing, Neighbours
+from sockmon.model.host import Neighbours
+from sockmon.model.missing import Missing
 from sockmon.model.nat_rules import Conditions, NatRule, NatRules, NatTarget, NotrackRule
 from sockmon.model.netns_rules import (
     Address,

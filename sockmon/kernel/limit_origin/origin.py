@@ -18,8 +18,8 @@ from sockmon.kernel.limit_origin.start_scripts import SHELLS, find_ulimit, scrip
 from sockmon.kernel.limit_origin.starter import Start, find_start
 from sockmon.kernel.limit_origin.unit_files import assignments
 from sockmon.kernel.processes.proc_files import PROC
-from sockmon.model.host import USER_HZ
 from sockmon.model.limit_origin import LimitOrigin, LimitSource, Resource
+from sockmon.model.processes import USER_HZ
 
 _EDIT_SLACK = 1.0
 """Seconds by which clocks of files and of the kernel may differ."""

@@ -31,7 +31,7 @@ from sockmon.kernel.netns_rules import ipvs, rtnl
 from sockmon.kernel.netns_rules.neighbour_counts import READER as NEIGHBOURS
 from sockmon.kernel.netns_rules.neighbour_counts import count_neighbours
 from sockmon.kernel.setns import enter_netns
-from sockmon.model.host import Missing
+from sockmon.model.missing import Missing
 from sockmon.model.nat_rules import NatRules
 from sockmon.model.netns_rules import IpvsService, Link, NetnsDetail, NetnsQuery
 from sockmon.model.snapshot import TransmitQueue

@@ -8,9 +8,9 @@ from sockmon import format as fmt
 from sockmon.assess.outcome import QUIET_SECONDS
 from sockmon.ceilings import TITLES
 from sockmon.ceilings.evidence import process_label
-from sockmon.model.host import UNLIMITED
 from sockmon.model.outcome import Outcome, OutcomeKind, Reason
 from sockmon.model.plan import Plan
+from sockmon.model.processes import UNLIMITED
 from sockmon.model.severity import ALARMS, SEVERITY_LABELS
 from sockmon.tunables import BY_KEY
 

@@ -12,7 +12,7 @@ from textual.widget import Widget
 from sockmon import format
 from sockmon.assess import Assessment
 from sockmon.model.detail import Detail
-from sockmon.model.host import Missing
+from sockmon.model.missing import Missing
 from sockmon.model.netns_rules import NetnsDetail, NetnsQuery
 from sockmon.ui import keys
 from sockmon.ui.detail.addresses_text import host_tables, lines, sections

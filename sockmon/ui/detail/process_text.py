@@ -10,7 +10,6 @@ from sockmon import format
 from sockmon.assess import Gauge
 from sockmon.document import sentence
 from sockmon.model.detail import ProcessDetail
-from sockmon.model.host import USER_HZ
 from sockmon.model.limit_origin import LimitOrigin
 from sockmon.model.process_facts import (
     CPU,
@@ -23,6 +22,7 @@ from sockmon.model.process_facts import (
     MemoryDetail,
     ProcessFacts,
 )
+from sockmon.model.processes import USER_HZ
 from sockmon.model.snapshot import Process, Snapshot
 from sockmon.tunables.limit_origin.text import describe, to_last
 from sockmon.ui.detail.owners import bold_pair, join_dots
