@@ -126,7 +126,7 @@ def _netns_of(sampler: Sampler, query: ProcessQuery | DescriptorsQuery) -> Itera
 def answer_memory(sampler: Sampler, query: MemoryQuery) -> Incremental[MemoryDetail]:
     """Return the memory of one process, counted page by page."""
     missing: list[Missing] = []
-    found = yield from sampler.process_facts.memory(query.pid, query.start, missing)
+    found = yield from sampler.process_facts.counters.memory(query.pid, query.start, missing)
     row = sampler.table.read_one(query.pid)
     if row is None or row.start != query.start:
         found, missing = None, [Missing("memory", "the process has ended")]

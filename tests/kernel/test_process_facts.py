@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from sockmon.kernel.netlink import run
-from sockmon.kernel.processes import process_facts
+from sockmon.kernel.processes import process_counters
 from sockmon.kernel.processes.passwd import Users
 from sockmon.kernel.processes.process_facts import FactsReader
 from sockmon.kernel.processes.process_table import ProcessTable
@@ -81,7 +81,7 @@ def test_the_facts_are_those_of_psutil_and_of_proc(reader: FactsReader) -> None:
 def test_proportional_and_unique_memory_are_those_of_smaps_rollup(reader: FactsReader) -> None:
     with sleeper("held = bytearray(20_000_000)") as process:
         missing: list[Missing] = []
-        found = run(reader.memory(process.pid, 7, missing))
+        found = run(reader.counters.memory(process.pid, 7, missing))
         assert found is not None
         text = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
         lines = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in text.splitlines()[1:]}
@@ -95,7 +95,7 @@ def test_a_process_that_has_ended_has_no_facts(reader: FactsReader) -> None:
         pass
     missing: list[Missing] = []
     assert run(reader.read(process.pid, 7, missing)) is None
-    assert run(reader.memory(process.pid, 7, missing)) is None
+    assert run(reader.counters.memory(process.pid, 7, missing)) is None
     assert [item.reader for item in missing] == [MEMORY]
 
 
@@ -163,15 +163,15 @@ def test_a_process_that_does_not_answer_costs_one_thread(
 ) -> None:
     """A read that blocks stands for a process whose memory lock is held."""
     release = threading.Event()
-    real = process_facts._read_psutil
+    real = process_counters._read_psutil
 
-    def read(pid: int) -> process_facts._Counters:
+    def read(pid: int) -> process_counters.Counters:
         if pid == other:
             release.wait()
         return real(pid)
 
-    monkeypatch.setattr(process_facts, "_read_psutil", read)
-    monkeypatch.setattr(process_facts, "TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(process_counters, "_read_psutil", read)
+    monkeypatch.setattr(process_counters, "TIMEOUT_SECONDS", 0.05)
     reader = FactsReader(table.proc, Users())
     before = set(threading.enumerate())
     for _ in range(5):
@@ -181,11 +181,11 @@ def test_a_process_that_does_not_answer_costs_one_thread(
         assert [item.reader for item in missing] == [CPU]
         assert "does not answer" in missing[0].reason
     assert len(set(threading.enumerate()) - before) == 1
-    assert reader.hangs(other, 7)
+    assert reader.counters.hangs(other, 7)
     found, missing = facts_of(reader, os.getpid())
     assert (found.user_seconds is not None, missing) == (True, [])
     release.set()
-    while reader.hangs(other, 7):
+    while reader.counters.hangs(other, 7):
         time.sleep(0.01)
     found, missing = facts_of(reader, other)
     assert found.user_seconds is not None

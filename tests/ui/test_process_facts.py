@@ -7,7 +7,7 @@ import pytest
 from textual.widgets import Input
 
 from sockmon.assess import Assessment
-from sockmon.kernel.processes.process_facts import DOES_NOT_ANSWER
+from sockmon.kernel.processes.process_counters import DOES_NOT_ANSWER
 from sockmon.model.detail import ListenerQuery
 from sockmon.model.process_facts import (
     Descriptor,
