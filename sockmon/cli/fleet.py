@@ -151,7 +151,7 @@ def _line(host: FleetHost, room: int) -> str:
         return f"{label}  {host.reason or 'no limit is in use'}"
     near = host.nearest
     ratio = f"{fmt.ratio(near.ratio):>6}" if near.ratio is not None else "      "
-    left = f"  full in {fmt.duration(host.seconds_left)}" if (host.seconds_left or 0) >= 1 else ""
+    left = f"  full in {fmt.duration(near.left)}" if near.left else ""
     others = [TITLES.get(each.ceiling, each.ceiling) for each in host.limits[1:] if each.severity != "ok"]
     more = f"  also: {', '.join(others)}" if others else ""
     subject = f"  {near.whole_subject}" if near.subject else ""

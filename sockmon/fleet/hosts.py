@@ -9,6 +9,9 @@ import msgspec
 
 from sockmon.model.severity import ALARMS, URGENCY, Severity
 
+LEFT_RATIO = 0.5
+"""Use from which on the time left of a limit without an alarm matters, as on the board of one host."""
+
 State = Literal["live", "stale", "gone", "failed", "waiting"]
 """stale: its samples are old. gone: it had metrics within the last hour, and has none now. failed: its report
 could not be read. waiting: its first sample has not come yet."""
@@ -34,6 +37,13 @@ class HostLimit(msgspec.Struct, frozen=True):
         """Return the subject with its network namespace."""
         return f"{self.subject} ({self.netns})" if self.netns and self.subject else self.subject
 
+    @property
+    def left(self) -> float | None:
+        """Return the seconds until it is reached that matter: 0 if it is hit, None far below it."""
+        if self.severity == "hit":
+            return 0.0
+        return self.seconds_left if self.severity in ALARMS or (self.ratio or 0.0) >= LEFT_RATIO else None
+
 
 class FleetHost(msgspec.Struct, frozen=True):
     """One host."""
@@ -46,7 +56,7 @@ class FleetHost(msgspec.Struct, frozen=True):
     limits: tuple[HostLimit, ...] = ()
     """Its alarms and its fullest limit, the most urgent first."""
     seconds_left: float | None = None
-    """The least of all its limits."""
+    """The least of all its limits, near or far."""
     unknown: int = 0
     """Limits that could not be judged."""
     age: float | None = None
@@ -90,8 +100,9 @@ def ranked(hosts: Iterable[FleetHost]) -> tuple[FleetHost, ...]:
 def _order(host: FleetHost) -> tuple[float, float, float, str]:
     # An unknown host may be the sick one: it stands before those that are known to be fine.
     urgency = URGENCY[host.severity] if host.severity != "unknown" else URGENCY["ok"] + 0.5
-    ratio = (host.nearest.ratio if host.nearest else None) or 0.0
-    left = host.seconds_left if host.seconds_left is not None else float("inf")
+    near = host.nearest
+    ratio = (near.ratio if near else None) or 0.0
+    left = near.left if near and near.left is not None else float("inf")
     return -urgency, left if urgency > URGENCY["ok"] + 0.5 else 0.0, -ratio, host.name
 
 

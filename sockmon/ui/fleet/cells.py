@@ -29,8 +29,6 @@ SEVERITY_ORDER: tuple[Severity, ...] = ("hit", "critical", "warning", "unknown",
 OLD_SECONDS = 60.0
 """Age from which on a sample of a live host has a number: a younger one is as young as scrapes make it, and an age
 that changes on all lines is nothing to look at."""
-ETA_RATIO = 0.5
-"""Use from which on the time left of a limit without an alarm matters, as on the board of one host."""
 
 
 class HostRow(NamedTuple):
@@ -116,18 +114,9 @@ def full_cell(limit: HostLimit | None) -> Text:
     return Text(fmt.ratio(limit.ratio), style_of(limit.severity) or "muted") if limit else Text()
 
 
-def seconds_left(limit: HostLimit | None) -> float | None:
-    """Return the seconds left, 0 if it is hit; None far below the limit."""
-    if limit is None:
-        return None
-    if limit.severity == "hit":
-        return 0.0
-    return limit.seconds_left if limit.severity in ALARMS or (limit.ratio or 0.0) >= ETA_RATIO else None
-
-
 def left_cell(limit: HostLimit | None) -> Text:
     """Return the time left: `now`, `~4 min`, or `—`."""
-    seconds = seconds_left(limit)
+    seconds = limit.left if limit else None
     style = "faint" if limit is None or seconds is None else style_of(limit.severity) or "muted"
     return Text(fmt.eta(seconds), style)
 

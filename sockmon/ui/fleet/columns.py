@@ -131,7 +131,7 @@ def _of_limit(value: Callable[[HostLimit], Any]) -> Callable[[HostRow], Any]:
 
 
 _ratio = _of_limit(lambda limit: limit.ratio)
-_left = _of_limit(cells.seconds_left)
+_left = _of_limit(lambda limit: limit.left)
 _title = _of_limit(cells.title_of)
 
 

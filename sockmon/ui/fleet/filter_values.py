@@ -7,7 +7,7 @@ from typing import Any
 
 from sockmon.ceilings import TITLES
 from sockmon.ui.filtering.filter import ALL, KnownFields, RowValues
-from sockmon.ui.fleet.cells import HostRow, seconds_left
+from sockmon.ui.fleet.cells import HostRow
 
 KNOWN: KnownFields = dict.fromkeys(
     ("host", "label", "state", "severity", "ceiling", "used", "limit", "full", "left"), ALL
@@ -32,5 +32,5 @@ def host_values(row: HostRow) -> RowValues:
         "used": limit.used,
         "limit": inf if limit.limit == -1 else limit.limit,
         "full": None if limit.ratio is None else 100 * limit.ratio,
-        "left": seconds_left(limit),
+        "left": limit.left,
     }
