@@ -26,6 +26,7 @@ from sockmon.kernel.netns_visits import NetnsEnded, NetnsPlace, NetnsVisits
 from sockmon.kernel.processes.cpu_clock import IdleValues
 from sockmon.kernel.processes.process_table import ProcessTable
 from sockmon.kernel.processes.socket_owners import Owners
+from sockmon.kernel.sockets.tcp_states import RareStates
 from sockmon.model.snapshot import OTHER_NETNS, Missing, Netns, OtherNetns, Process
 
 SEARCH, VISITS = Budget(0.002, 1.5), Budget(0.015, 0.9)
@@ -42,6 +43,9 @@ TASKS_SECONDS = 5.0
 """Time for which the list of needed dumps holds if no visit changes it."""
 RETRY_SECONDS = 60.0
 """Time after which a namespace that could not be entered is tried again."""
+CLOSE_WAIT_SHARE = 2
+"""TCP states are dumped where a process has open this part of its descriptors, a half: many in CLOSE_WAIT are a
+leak."""
 MAX_PIDS = 2_000
 """Processes of one namespace that a Snapshot names."""
 KNOWN_PIDS = 8
@@ -81,6 +85,8 @@ class NetnsWatch:
         self._named_at: dict[int, tuple[float, object]] = {}
         self._refused: dict[int, float] = {}
         """Inode → when it could not be entered."""
+        self.inode_of: dict[int, int] = {}
+        """Process → the inode of its namespace, if that is known, as of the last search."""
         self._chosen = 0
         self._tasks: tuple[float, list[BudgetedTask[object]]] = (float("-inf"), [])
         self._dumped: dict[int, WatchedNetns] = {}
@@ -115,6 +121,13 @@ class NetnsWatch:
 
     def _forget_tasks(self) -> None:
         self._tasks = (float("-inf"), [])
+
+    def read_states(self) -> list[tuple[int, RareStates]]:
+        """Return the inode and the last dump of states of those where it is needed now."""
+        now = _now()
+        needed = [(inode, each) for inode, each in self._watched.items() if each.needs("states", now)]
+        dumps = ((inode, each.sampler.states.value) for inode, each in needed)
+        return [(inode, dump) for inode, dump in dumps if dump is not None]
 
     def sampler_of(self, inode: int) -> NetnsSampler | None:
         """Return the sampler of one of them; None if it is not watched."""
@@ -175,6 +188,9 @@ class NetnsWatch:
                 self._update(each, at)
                 yield
         self._tell_apart()
+        inode_of = {row.pid: inode for inode, each in by_inode.items() for row in each.processes}
+        if inode_of != self.inode_of:
+            self.inode_of = inode_of
         watched = {(inode, by_inode[inode].proc_inode) for inode in self._watched}
         return (yield from describe_others(found, self._sampled, watched, self._names, self._proc, at))
 
@@ -215,6 +231,8 @@ class NetnsWatch:
         else:
             watched.processes = len(oldest)
         watched.pids = tuple(row.pid for row in oldest[:MAX_PIDS])
+        if any(map(_may_leak, oldest)) and watched.need("states", now):
+            self._forget_tasks()
 
     def _visit_due(self) -> Incremental[None]:
         """Visit those that were not visited for the longest time, MAX_VISITS of them."""
@@ -259,6 +277,10 @@ class NetnsWatch:
 
 def _ways(oldest: Sequence[Process], found: FoundNetns[Process]) -> tuple[list[int], list[str]]:
     return [row.pid for row in oldest[:KNOWN_PIDS]], found.mounts[:KNOWN_PIDS]
+
+
+def _may_leak(row: Process) -> bool:
+    return row.fds is not None and 0 < (row.soft or 0) <= CLOSE_WAIT_SHARE * row.fds
 
 
 def _process_name(found: FoundNetns[Process]) -> str:

@@ -27,7 +27,7 @@ from sockmon.kernel.namespaces.state_files import StateFiles
 from sockmon.kernel.netlink import Incremental
 from sockmon.kernel.netns import open_current
 from sockmon.kernel.processes.acceptors import AcceptorReader
-from sockmon.kernel.processes.attribution import Attribution
+from sockmon.kernel.processes.attribution import Attribution, Namespaces
 from sockmon.kernel.processes.epoll_inotify import WatchCounter
 from sockmon.kernel.processes.locked_memory import LockedMemoryReader
 from sockmon.kernel.processes.memory_maps import MapCounter
@@ -41,7 +41,7 @@ from sockmon.kernel.processes.rlimits import (
     require_descriptors,
 )
 from sockmon.kernel.processes.socket_owners import Owners
-from sockmon.kernel.sockets.tcp_states import MAX_CLOSE_WAIT_INODES
+from sockmon.kernel.sockets.tcp_states import MAX_CLOSE_WAIT_INODES, CloseWaitSockets
 from sockmon.model.snapshot import (
     Cgroups,
     Host,
@@ -114,6 +114,7 @@ class Sampler:
         self.table = ProcessTable(users=self._users)
         self.owners = Owners(proc=self.table.proc)
         self._attribution = Attribution(self.owners)
+        self._close_wait = CloseWaitSockets()
         self.cgroup_reader = CgroupReader(shared_proc=self.table.proc)
         self._map_counter = MapCounter(self.table)
         self._watch_counts = WatchCounter(self.table.proc, self._users)
@@ -347,15 +348,17 @@ class Sampler:
         missing += unreadable_descriptors(self.owners)
         if found is None:
             return None
-        rare = self._started_for[0].states.value
-        if rare and rare.capped:
+        own = [(each.handle.inode, each.states.value) for each in self._started_for]
+        read = {inode: dump for inode, dump in (*own, *self.watch.read_states()) if dump is not None}
+        if any(dump.capped for dump in read.values()):
             missing.append(
                 Missing(
                     "owners", f"owners are read for {MAX_CLOSE_WAIT_INODES:,} sockets in CLOSE_WAIT, not for all"
                 )
             )
         queues = self._started_for[0].tcp_queues.by_inode()
-        return self._attribution.attribute(found, rare.close_wait if rare else None, queues)
+        where = Namespaces(self.watch.inode_of, frozenset(read))
+        return self._attribution.attribute(found, self._close_wait.of(list(read.values())), queues, where)
 
     def _read_processes(self) -> Incremental[Processes]:
         found = yield from self.table.steps(boottime())

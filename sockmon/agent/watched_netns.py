@@ -152,6 +152,16 @@ class WatchedNetns:
             return frozenset(PARTS)
         return frozenset(part for part, until in self._needed_until.items() if until >= now)
 
+    def needs(self, part: str, now: float) -> bool:
+        """Return whether this part has to be dumped."""
+        return self.chosen or self._needed_until.get(part, 0.0) >= now
+
+    def need(self, part: str, now: float) -> bool:
+        """Dump this part for NEEDED_SECONDS; return whether it was not needed before."""
+        new = not self.needs(part, now)
+        self._needed_until[part] = now + NEEDED_SECONDS
+        return new
+
     def dumped(self, now: float) -> frozenset[str]:
         """Return those of the needed parts that a visit does not read itself."""
         return self.needed(now) - SMALL

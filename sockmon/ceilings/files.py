@@ -115,13 +115,16 @@ def _inotify_is_full(window: Window, process: Process) -> bool:
 
 def _listener_evidence(window: Window, process: Process) -> list[str]:
     """Return how many connections wait because the process cannot accept, and how its listeners overflow."""
-    own = [item for item in window.netns.listeners or () if item.owner and item.owner.pid == process.pid]
+    listeners = [(netns, item) for netns in window.now.netns for item in netns.listeners or ()]
+    own = [(netns, item) for netns, item in listeners if item.owner and item.owner.pid == process.pid]
     lines = [
         f"{plural(item.queue, 'connection')} waiting on its listener {item.address}:{item.port}, {_backlog(item)}"
-        for item in own
+        for _, item in own
         if item.queue
     ]
-    tcp = [item for item in own if item.protocol == "tcp" and item.backlog is not None]
+    # The counters of the window are those of its own network namespace.
+    here = [item for netns, item in own if netns is window.netns]
+    tcp = [item for item in here if item.protocol == "tcp" and item.backlog is not None]
     if any(window.longest_queues.get(item.inode, item.queue) > (item.backlog or 0) for item in tcp):
         lines += [f"{line}: this is the cause" for line in delta_lines(window, OVERFLOWS)]
     return lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from sockmon.explain.evidence import processes_here
 from sockmon.explain.observation import Observation
 from sockmon.explain.symptoms import Cause, Symptom
 
@@ -20,8 +21,7 @@ def states_of(row: Symptom, now: Observation) -> Iterator[str]:
     if row.name == "CLOSE_WAIT" and listeners is not None:
         waiting = sum(each.queue for each in listeners if each.protocol == "tcp")
         yield f"connections in accept queues, in any state: {waiting:,}"
-        processes = now.snapshot.processes if now.snapshot else None
-        held = [each.close_wait for each in processes.rows if each.close_wait is not None] if processes else []
+        held = [each.close_wait for each in processes_here(now.snapshot) if each.close_wait is not None]
         if held:
             yield f"CLOSE_WAIT with a descriptor of a visible process: {sum(held):,}"
 

@@ -15,7 +15,7 @@ from sockmon.explain.log_line import LogLine
 from sockmon.explain.observation import Observation, PortUse
 from sockmon.explain.process_evidence import process_evidence
 from sockmon.model.detail import Socket
-from sockmon.model.snapshot import Listener, Snapshot
+from sockmon.model.snapshot import Listener, Process, Snapshot
 from sockmon.port_lists import find_ranges, format_ranges
 
 MAX_LISTED = 4
@@ -222,8 +222,16 @@ def close_wait_keys(snapshot: Snapshot | None) -> frozenset[str]:
     if netns is None or netns.listeners is None or count is None or processes is None:
         return frozenset()
     waiting = min(count.total, sum(row.queue for row in netns.listeners if row.protocol == "tcp"))
-    held = sum(row.close_wait or 0 for row in processes.rows)
+    held = sum(row.close_wait or 0 for row in processes_here(snapshot))
     return frozenset() if waiting == held else frozenset(("waiting",) if waiting > held else ("held",))
+
+
+def processes_here(snapshot: Snapshot | None) -> list[Process]:
+    """Return the visible processes that are not in another network namespace than the first."""
+    if snapshot is None or snapshot.processes is None:
+        return []
+    elsewhere = {pid for netns in snapshot.netns[1:] for pid in netns.pids}
+    return [row for row in snapshot.processes.rows if row.pid not in elsewhere]
 
 
 def snat_keys(snapshot: Snapshot | None) -> frozenset[str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sockmon.ceilings.evidence import label_or, most, process_label
 from sockmon.ceilings.queues import listener_label
 from sockmon.document import sentence
-from sockmon.explain.evidence import close_wait_keys
+from sockmon.explain.evidence import close_wait_keys, processes_here
 from sockmon.format import plural
 from sockmon.guides.ends import DO_NOT_TUNE, NOT_HERE, OTHER_LIMIT
 from sockmon.guides.examples import CLOSE_AFTER_PEER
@@ -45,7 +45,7 @@ def _are_many(facts: Facts) -> bool:
 
 def _holders(facts: Facts) -> list[Process]:
     """Return the processes with sockets in CLOSE_WAIT, the most first."""
-    rows = facts.snapshot.processes.rows if facts.snapshot.processes else ()
+    rows = processes_here(facts.snapshot)
     return sorted((row for row in rows if row.close_wait), key=lambda row: -(row.close_wait or 0))
 
 
@@ -59,7 +59,7 @@ def _many(facts: Facts) -> Finding:
 
 def _in_queue(facts: Facts) -> Finding:
     """Return whether they wait in an accept queue: those hold no descriptor, and no process can close them."""
-    rows = facts.snapshot.processes.rows if facts.snapshot.processes else ()
+    rows = processes_here(facts.snapshot)
     if all(row.close_wait is None for row in rows) and facts.place.source != "recording":
         return undecided("the sockets of the processes are not counted yet", wait=MOVEMENT_SECONDS)
     waiting = sum(each.queue for each in facts.netns.listeners or () if each.protocol == "tcp")

@@ -46,7 +46,8 @@ class Process(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     sockets: int | None = None
     """File descriptors that are sockets, as of `Processes.owners_at`."""
     close_wait: int | None = None
-    """TCP sockets of the process in CLOSE_WAIT, as of `Processes.owners_at`."""
+    """TCP sockets of the process in CLOSE_WAIT, as of `Processes.owners_at`; None: not counted, as where the
+    states of its network namespace are not read."""
     sampled: bool = False
     """True if `sockets`, `close_wait` and the queues are estimates from a sample of its descriptors."""
     nproc: int | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -104,4 +105,25 @@ def ports() -> list[socket.socket]:
     for _ in range(96):
         kept.append(socket.create_connection(("127.0.0.1", 8080)))
         kept.append(server.accept()[0])
+    return kept
+
+
+def leak() -> list[socket.socket]:
+    """Have 40 of 60 descriptors in CLOSE_WAIT."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60))
+    return close_wait(40)
+
+
+def few_leaked() -> list[socket.socket]:
+    """Have three sockets in CLOSE_WAIT, far below the limit of descriptors."""
+    return close_wait(3)
+
+
+def close_wait(sockets: int) -> list[socket.socket]:
+    """Return a listener and so many sockets whose peers have closed."""
+    server = socket.create_server(("127.0.0.1", 8080))
+    kept = [server]
+    for _ in range(sockets):
+        with socket.create_connection(server.getsockname()):
+            kept.append(server.accept()[0])
     return kept

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from sockmon.kernel.netlink import run
 from sockmon.kernel.processes import descriptors as fds
 from sockmon.kernel.processes import proc_files, socket_owners
-from sockmon.kernel.processes.attribution import Attribution
+from sockmon.kernel.processes.attribution import Attribution, Namespaces
 from sockmon.kernel.processes.process_sockets import SAMPLE_SIZE, sample_size
 from sockmon.kernel.processes.process_table import ProcessTable
 from sockmon.kernel.processes.socket_owners import Owners
@@ -289,6 +289,25 @@ def test_rows_get_their_sockets(table: ProcessTable, known: Owners) -> None:
         assert attribution.attribute(processes, waiting).rows[0] is attributed.rows[0]
         (row,) = (row for row in attribution.attribute(processes).rows if row.pid == process.pid)
         assert (row.sockets, row.close_wait) == (4, None)
+
+
+def test_close_wait_is_not_known_of_a_process_whose_namespace_was_not_read(
+    table: ProcessTable, known: Owners
+) -> None:
+    with sleeper(SOCKETS.format(2)) as read, sleeper(SOCKETS.format(2)) as unread, sleeper("") as without:
+        processes, attribution = table.read(1.0), Attribution(known)
+        run(known.refresh(processes.rows))
+        inode_of = {read.pid: 7, unread.pid: 8, without.pid: 8}
+        waiting = frozenset(descriptors(read.pid).inodes)
+
+        def close_wait(*inodes: int) -> list[int | None]:
+            found = attribution.attribute(processes, waiting, None, Namespaces(inode_of, frozenset(inodes)))
+            by_pid = {row.pid: row.close_wait for row in found.rows}
+            return [by_pid[process.pid] for process in (read, unread, without)]
+
+        assert close_wait(7) == [2, None, 0]
+        assert close_wait(7, 8) == [2, 0, 0]
+        assert close_wait() == [None, None, 0]
 
 
 def test_the_kinds_of_many_descriptors_are_counted(table: ProcessTable, known: Owners) -> None:

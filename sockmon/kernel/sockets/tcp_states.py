@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import compress
+from operator import is_not
 
 from sockmon.kernel.netlink import Incremental
 from sockmon.kernel.sockets import sock_diag
@@ -77,6 +78,23 @@ class RareStates:
     def capped(self) -> bool:
         """Whether there may be more sockets in CLOSE_WAIT than `close_wait` lists."""
         return len(self.close_wait) >= MAX_CLOSE_WAIT_INODES
+
+
+class CloseWaitSockets:
+    """The sockets in CLOSE_WAIT of several network namespaces together."""
+
+    def __init__(self) -> None:
+        self._dumps: list[RareStates] = []
+        self._inodes: array[int] | None = None
+
+    def of(self, dumps: list[RareStates]) -> array[int] | None:
+        """Return their inodes, the same object for the same dumps; None without a dump."""
+        if len(dumps) != len(self._dumps) or any(map(is_not, dumps, self._dumps)):
+            inodes = array("Q")
+            for dump in dumps:
+                inodes.extend(dump.close_wait)
+            self._dumps, self._inodes = dumps, inodes if dumps else None
+        return self._inodes
 
 
 def count_states(diag: Diag) -> Incremental[RareStates]:
