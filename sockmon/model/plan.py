@@ -8,6 +8,9 @@ import msgspec
 
 from sockmon.model.outcome import Reason
 
+MAX_REASONS = 8
+"""Alarms that a plan names as its reasons."""
+
 
 class Setting(msgspec.Struct, frozen=True):
     """One value to change: a sysctl, or a limit of a live process or of a cgroup."""

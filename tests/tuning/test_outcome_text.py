@@ -5,9 +5,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from sockmon.model.outcome import NewProcess, Outcome
-from sockmon.model.plan import Plan, Setting
+from sockmon.model.plan import MAX_REASONS, Plan, Setting
 from sockmon.tuning.planning.outcome_text import outcome_text
-from sockmon.tuning.planning.reasons import MAX_REASONS, with_reasons
+from sockmon.tuning.planning.reasons import with_reasons
 from tests.guides.walks import Stream, full
 from tests.snapshots import group, netns, ports
 

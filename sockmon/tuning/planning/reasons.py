@@ -7,13 +7,12 @@ from msgspec.structs import replace
 
 from sockmon.assess.assessment import Key
 from sockmon.assess.outcome import reason_of
-from sockmon.model.plan import Plan
+from sockmon.model.plan import MAX_REASONS, Plan
 from sockmon.model.report import Reading, Report
 from sockmon.model.severity import ALARMS
 from sockmon.model.snapshot import Snapshot
 from sockmon.tuning.planning.advice import settable_remedies
 
-MAX_REASONS = 8
 MAX_SUBJECT_CHARACTERS = 1000
 
 

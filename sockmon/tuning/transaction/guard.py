@@ -13,7 +13,7 @@
       └─ run/sockmon/guard.sock    keep, revert, extend and status, from any login (control_socket.py)
 
 Each process leads a session of its own, so the guard outlives the screen, the helper and the terminal. The plan is
-checked again here, because the process that made it has less privilege than this one. model/transaction.py draws
+checked again (plan_checks.py), because the process that made it has less privilege. model/transaction.py draws
 the states. The commit point is `Guard.keep`."""
 
 from __future__ import annotations
@@ -21,33 +21,23 @@ from __future__ import annotations
 import os
 import socket
 import time
-from contextlib import suppress
 
 from sockmon.errors import TuningError
-from sockmon.kernel.identity import boot_id, netns_inode
 from sockmon.model.outcome import Outcome
-from sockmon.model.plan import Plan, Setting
-from sockmon.model.transaction import Actor, ForeignValue, State, Transaction
+from sockmon.model.plan import MAX_REASONS, Plan, Setting
+from sockmon.model.transaction import Actor, State, Transaction
 from sockmon.tunables.lasting_in_netns import not_persisted_message
 from sockmon.tuning.transaction import history, lock
-from sockmon.tuning.transaction.confinement import host_only_reason
+from sockmon.tuning.transaction.foreign_writes import ForeignWrites
+from sockmon.tuning.transaction.guard_listener import close_listener, open_listener
 from sockmon.tuning.transaction.journal import Applied, Begin, Extend, Journal, Observed, Write, Wrote
-from sockmon.tuning.transaction.plan_netns import ended_message, inside, validate_target
+from sockmon.tuning.transaction.plan_checks import validate_hold, validate_plan
+from sockmon.tuning.transaction.plan_netns import inside
 from sockmon.tuning.transaction.recovery import recover_locked
 from sockmon.tuning.transaction.rollback import close_targets, rollback
-from sockmon.tuning.transaction.state_dirs import SOCKET_NAME, StateDirs
-from sockmon.tuning.transaction.targets import (
-    Target,
-    open_or_explain,
-    require_reversible,
-    require_unchanged,
-    validate_forgets,
-    validate_setting,
-)
+from sockmon.tuning.transaction.state_dirs import StateDirs
+from sockmon.tuning.transaction.targets import Target, open_or_explain, require_unchanged
 
-MAX_HOLD_SECONDS = 3600.0
-MAX_SETTINGS = 64
-MAX_REASONS = 8
 _MAX_OBSERVATIONS = 200
 """Observations of one change that are journaled; later ones are ignored."""
 _MAX_SINGLE_WRITE = 4000
@@ -65,7 +55,7 @@ class Guard:
         self._lock = -1
         self._journal: Journal | None = None
         self._targets: dict[int, Target] = {}
-        self._foreign_values: dict[int, str | None] = {}
+        self._foreign = ForeignWrites(plan, self._targets)
         self._observations = 0
         self.messages: list[str] = []
         begun = time.time()
@@ -121,7 +111,8 @@ class Guard:
     def _prepare(self) -> None:
         """Do all that can fail before anything is touched, the harmless steps first."""
         self._dirs = StateDirs(self._root)
-        self._validate_plan()
+        validate_hold(self._hold)
+        validate_plan(self._plan)
         locked = lock.acquire(self._dirs)
         if locked is None:
             raise TuningError(lock.pending_message(self._dirs))
@@ -135,37 +126,11 @@ class Guard:
                 self._targets[n] = open_or_explain(setting)
         for n, setting in enumerate(self._plan.settings):
             require_unchanged(self._targets[n], setting, self._plan.undoes)
-        self.listener = _listen(self._dirs)
+        self.listener = open_listener(self._dirs)
         self._journal = Journal(f"{begin.id}.wal", self._dirs.txn, new=True)
         self._journal.append(begin)
         for n, setting in enumerate(self._plan.settings):
             self._test_write_back(n, setting)
-
-    def _validate_plan(self) -> None:
-        plan = self._plan
-        _validate_hold(self._hold)
-        if plan.forgets:
-            validate_forgets(plan)
-        elif not 0 < len(plan.settings) <= MAX_SETTINGS:
-            raise TuningError(f"the plan has {len(plan.settings)} settings; 1 to {MAX_SETTINGS} are allowed")
-        if len(plan.reasons) > MAX_REASONS:
-            raise TuningError(f"the plan has {len(plan.reasons)} reasons; at most {MAX_REASONS} are allowed")
-        if len({setting.name for setting in plan.settings}) < len(plan.settings):
-            raise TuningError("the plan sets the same key twice")
-        for setting in plan.settings:
-            validate_setting(setting)
-            require_reversible(setting)
-            why = "" if setting.pid else host_only_reason(setting.key)
-            if why:
-                raise TuningError(f"{setting.name}: {why}")
-        if plan.boot_id != boot_id():
-            raise TuningError("the plan was made before the last reboot", "plan it again")
-        if plan.target is not None:
-            validate_target(plan)
-        elif plan.netns != netns_inode():
-            raise TuningError(
-                f"the plan is for network namespace net:[{plan.netns}], but this is net:[{netns_inode()}]"
-            )
 
     def _test_write_back(self, n: int, setting: Setting) -> None:
         """Write the present value: the kernel rejects some values that it reports."""
@@ -207,37 +172,12 @@ class Guard:
 
     def note_foreign_writes(self) -> None:
         """Add a message for each value that another process has changed since: a rollback leaves it alone."""
-        for n, setting in enumerate(self._plan.settings):
-            with suppress(OSError):
-                self._note_foreign_write(n, setting)
-
-    def _note_foreign_write(self, n: int, setting: Setting) -> None:
-        found: str | None = None
-        with suppress(FileNotFoundError):
-            found = self._targets[n].read()
-        if found is not None and self._targets[n].equal(found, self._readback(n)):
-            self._foreign_values.pop(n, None)
-        elif n not in self._foreign_values or self._foreign_values[n] != found:
-            self._foreign_values[n] = found
-            if found is None and self._plan.target is not None:
-                # One sentence about the namespace takes the place of one about each of its keys.
-                self._note(ended_message(self._plan.target))
-                return
-            changed = f"another process changed it to {found or 'an empty value'}"
-            self.messages.append(f"{setting.name}: {'it does not exist any more' if found is None else changed}")
-
-    def _note(self, message: str) -> None:
-        self.messages[:] = dict.fromkeys((*self.messages, message))
-
-    def _readback(self, n: int) -> str:
-        return self._open_journal.state.readback.get(n, self._plan.settings[n].new)
+        self.messages += self._foreign.look_for(self._open_journal.state.readback)
 
     @property
     def has_ended(self) -> bool:
         """Whether nothing that the plan has changed exists any more."""
-        return bool(self._foreign_values) and all(
-            self._foreign_values.get(n, "") is None for n in range(len(self._plan.settings))
-        )
+        return self._foreign.all_ended
 
     def status(self) -> Transaction:
         """Return the pending transaction."""
@@ -245,7 +185,7 @@ class Guard:
 
     def extend(self, seconds: float) -> Transaction:
         """Hold for `seconds` from now; raise TuningError if that is out of range or cannot be journaled."""
-        _validate_hold(seconds)
+        validate_hold(seconds)
         try:
             self._open_journal.append(Extend(_boottime() + seconds))
         except OSError as error:
@@ -270,16 +210,14 @@ class Guard:
         if persist and self._plan.target is not None:
             raise TuningError(not_persisted_message(self._plan))
         self.note_foreign_writes()
-        not_kept = (ForeignValue(self._plan.settings[n].name, now) for n, now in self._foreign_values.items())
-        if not self._open_journal.keep(persist, tuple(not_kept)):
+        if not self._open_journal.keep(persist, self._foreign.values):
             raise TuningError("the change cannot be kept: the journal cannot be written", "it will be rolled back")
         return self._end("kept")
 
     def revert(self) -> Transaction:
         """Roll back every value that no other process has changed since."""
         state, messages = rollback(self._open_journal, self._targets, {})
-        for message in messages:
-            self._note(message)
+        self.messages[:] = dict.fromkeys((*self.messages, *messages))
         return self._end(state)
 
     def _end(self, state: State) -> Transaction:
@@ -299,35 +237,12 @@ class Guard:
         close_targets(self._targets)
         if self._journal is not None:
             self._journal.close()
-        if self.listener is not None:
-            self.listener.close()
-            with suppress(OSError):
-                os.unlink(SOCKET_NAME, dir_fd=self._dirs.run if self._dirs else -1)
+        if self.listener is not None and self._dirs is not None:
+            close_listener(self.listener, self._dirs)
         if self._lock >= 0:
             os.close(self._lock)
         if self._dirs is not None:
             self._dirs.close()
-
-
-def _validate_hold(seconds: float) -> None:
-    if not 0 < seconds <= MAX_HOLD_SECONDS:
-        raise TuningError(
-            f"the hold time is {seconds:g} s; more than 0 and at most {MAX_HOLD_SECONDS:,.0f} s are allowed"
-        )
-
-
-def _listen(dirs: StateDirs) -> socket.socket:
-    with suppress(FileNotFoundError):
-        os.unlink(SOCKET_NAME, dir_fd=dirs.run)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
-    try:
-        listener.bind(dirs.socket_address())
-        os.chmod(SOCKET_NAME, 0o600, dir_fd=dirs.run)
-        listener.listen(8)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
 
 
 def _boottime() -> float:

@@ -14,15 +14,13 @@ from sockmon.errors import TuningError
 from sockmon.kernel import sysctl
 from sockmon.kernel.cgroups.limits import CGROUP_KEYS, is_path
 from sockmon.kernel.processes.proc_files import start_of_living
-from sockmon.model.plan import NetnsTarget, Plan, Setting, netns_prefix
+from sockmon.model.plan import NetnsTarget, Setting, netns_prefix
 from sockmon.port_lists import parse_ranges
 from sockmon.text import sanitize
 from sockmon.tunables import BY_KEY
 from sockmon.tuning.transaction.cgroup_target import CgroupTarget, cgroup_command
 
 _KEY = re.compile(r"[a-z0-9_]+(\.[A-Za-z0-9_-]+)+")
-_FILE_KEY = re.compile(r"[a-z0-9_]+([./][A-Za-z0-9_.:@-]+)+")
-MAX_FORGOTTEN, MAX_KEY_CHARACTERS = 64, 400
 _VALUE = re.compile(r"[0-9A-Za-z ,.:_-]*")
 _LIMIT_PAIR = re.compile(r"([0-9]{1,18}|unlimited):([0-9]{1,18}|unlimited)")
 _CGROUP_VALUE = re.compile(r"max|[0-9]{1,18}")
@@ -82,17 +80,6 @@ def validate_setting(setting: Setting) -> None:
 def _is_writable_sysctl(key: str) -> bool:
     row = BY_KEY.get(key) if _KEY.fullmatch(key) else None
     return row is not None and row.writable and row.kind != "cgroup limit"
-
-
-def validate_forgets(plan: Plan) -> None:
-    """Raise TuningError unless the plan does nothing but remove lines of valid keys from our file."""
-    if plan.settings or plan.undoes:
-        raise TuningError("a plan that removes lines has no settings")
-    if len(plan.forgets) > MAX_FORGOTTEN:
-        raise TuningError(f"the plan removes {len(plan.forgets)} lines; at most {MAX_FORGOTTEN} are allowed")
-    for key in plan.forgets:
-        if len(key) > MAX_KEY_CHARACTERS or ".." in key or not _FILE_KEY.fullmatch(key):
-            raise TuningError(f"{sanitize(key, 80)}: not a key of a sysctl")
 
 
 class Sysctl:
