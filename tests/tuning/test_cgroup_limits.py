@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from sockmon.errors import InvalidValue, Misuse, NotPresent, PlanRejected, TuningError
@@ -38,6 +39,7 @@ from tests.netns import child_environment, inside
 from tests.snapshots import snapshot
 from tests.tuning.cgroup_tree import fake_proc, real_cgroup, setting_of
 from tests.tuning.sample_change import ACTOR, read_history
+from tests.waiting import alive, until
 
 PIDS, MEMORY = "pids.max@/web.slice", "memory.max@/web.slice"
 NGINX = "/system.slice/nginx.service"
@@ -362,10 +364,9 @@ def test_after_a_kill_of_the_guard_the_watchdog_restores_the_limit() -> None:
         held = apply(Plan((setting_of("pids.max", path, "80"),), netns_inode(), boot_id()), ACTOR, 600.0, root)
         assert (held.state, _value("pids.max", path)) == ("holding", "80")
         owner = json.loads(Path(root, "run/sockmon/lock").read_text())
+        watchdog = psutil.Process(owner["pid"]).ppid()
         os.kill(owner["pid"], signal.SIGKILL)
-        end = time.monotonic() + 30
-        while not read_history(Path(root)) and time.monotonic() < end:
-            time.sleep(0.01)
+        until(lambda: not alive(watchdog))
         assert read_history(Path(root))[0].state == "reverted"
         assert _value("pids.max", path) == "50"
 
