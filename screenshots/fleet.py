@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 from msgspec.structs import replace
 
+from sockmon.errors import SockmonError
 from sockmon.fleet.address import DEFAULT_TEMPLATE, address_of
 from sockmon.fleet.feed import FleetState
 from sockmon.fleet.hosts import Fleet, FleetHost, HostLimit, ranked, worst
@@ -102,6 +103,24 @@ def healthy(number: int) -> FleetHost:
     return replace(found, trend=waves)
 
 
+FAR_AWAY = (
+    limit("tcp-memory", "ok", 96 << 20, 1 << 30),
+    limit("process-fds", "ok", 88, 1024, "node"),
+    limit("conntrack-table", "ok", 9_204, 262_144),
+    limit("user-processes", "ok", 410, 94_817, "www (33)"),
+    limit("pid-max", "ok", 812, 4_194_304),
+    limit("threads-max", "ok", 812, 189_634),
+    limit("memory-maps", "ok", 412, 65_530, "java"),
+    limit("inotify-instances", "ok", 2, 128, "www (33)"),
+    limit("neighbour-table", "ok", 14, 1024),
+    limit("accept-queue", "ok", 0, 511, "0.0.0.0:443 nginx"),
+    limit("ephemeral-ports", "ok", 12, 28_232, "10.0.0.5 → 10.0.0.9:5432"),
+    limit("time-wait-buckets", "ok", 61, 131_072),
+    HostLimit("cgroup-memory", "unknown"),
+    HostLimit("memlock", "unknown"),
+)
+
+
 def fleet(size: int) -> Fleet:
     """Return a fleet of so many hosts; from eight on some are lost."""
     few = (SICK[0], SICK[3])
@@ -127,6 +146,8 @@ class MadeUpFeed:
     def __init__(self, size: int) -> None:
         self._fleet = fleet(size)
         self.post: Callable[[FleetState], object] | None = None
+        self.failure: SockmonError | None = None
+        """What `limits` raises."""
         self.asked = 0
         """How often the data was to be read at once."""
 
@@ -138,6 +159,14 @@ class MadeUpFeed:
     def refresh(self) -> None:
         """Count it."""
         self.asked += 1
+
+    def limits(self, name: str) -> Sequence[HostLimit]:
+        """Return the limits of a host of the fleet, and a few more that are far away or unknown."""
+        host = next(each for each in self._fleet.hosts if each.name == name)
+        if self.failure:
+            raise self.failure
+        listed = {each.ceiling for each in host.limits}
+        return *host.limits, *(each for each in FAR_AWAY if each.ceiling not in listed)
 
     def close(self) -> None:
         """Nothing is open."""

@@ -107,11 +107,17 @@ def _show_prometheus(
     from sockmon.cli.screen import open_fleet
     from sockmon.fleet.address import DEFAULT_TEMPLATE, address_of, require_template
     from sockmon.fleet.feed import PollingFeed
+    from sockmon.fleet.host_limits import limits_of_host
     from sockmon.fleet.reading import from_prometheus, selector
 
     filled = require_template(template or DEFAULT_TEMPLATE)
-    title = f"{server.name}  {selector(matchers)}".rstrip()
-    feed = PollingFeed(title, partial(from_prometheus, server, matchers))
+    selected = selector(matchers)
+    title = f"{server.name}  {selected}".rstrip()
+    feed = PollingFeed(
+        title,
+        partial(from_prometheus, server, matchers),
+        lambda instance: limits_of_host(server, instance, selected),
+    )
     open_fleet(feed, lambda host: address_of(host, filled), theme)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from sockmon.errors import SockmonError
-from sockmon.fleet.hosts import Fleet
+from sockmon.fleet.hosts import Fleet, HostLimit
 from sockmon.fleet.ranking import TREND_SECONDS
 from sockmon.log import hint as traceback_hint
 from sockmon.text import sanitize
@@ -54,6 +54,9 @@ class Feed(Protocol):
     def refresh(self) -> None:
         """Read now."""
 
+    def limits(self, name: str) -> Sequence[HostLimit]:
+        """Return every limit of a host, the most urgent first; may ask the source. Raise SockmonError."""
+
     def close(self) -> None:
         """End `run` soon; safe to call twice, and from another thread."""
 
@@ -63,9 +66,12 @@ class PollingFeed:
 
     trend_title, trend_seconds = "1 h", TREND_SECONDS
 
-    def __init__(self, title: str, read: Callable[[], Fleet]) -> None:
+    def __init__(
+        self, title: str, read: Callable[[], Fleet], read_limits: Callable[[str], Sequence[HostLimit]]
+    ) -> None:
         self.title = title
         self._read = read
+        self._read_limits = read_limits
         self._wake = threading.Event()
         self._closed = False
 
@@ -97,6 +103,10 @@ class PollingFeed:
     def refresh(self) -> None:
         """See Feed."""
         self._wake.set()
+
+    def limits(self, name: str) -> Sequence[HostLimit]:
+        """See Feed."""
+        return self._read_limits(name)
 
     def close(self) -> None:
         """See Feed."""

@@ -52,6 +52,11 @@ class Series(NamedTuple):
         return self.values[-1][1]
 
 
+def quoted(text: str) -> str:
+    """Return a text as a string of an expression."""
+    return json.dumps(text, ensure_ascii=False)
+
+
 @dataclass(frozen=True)
 class Server:
     """Where a Prometheus is, and how it is asked."""

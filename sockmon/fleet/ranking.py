@@ -19,7 +19,7 @@ GONE_WINDOW = "1h"
 TREND_SECONDS, TREND_STEPS = 3600.0, 30
 MAX_LIMITS = 5
 _OWN = frozenset({"__name__", "instance", "ceiling", "sockmon_verdict", "sockmon_ceiling_severity"})
-_NUMBERS = ("ratio", "used", "limit", "left_seconds")
+NUMBERS = ("ratio", "used", "limit", "left_seconds")
 OWN_NETNS = "host"
 _ALARMS = "warning|critical|hit"
 
@@ -30,11 +30,11 @@ class Queries(NamedTuple):
     verdicts: str = "sockmon_verdict{{{0}}} == 1"
     severities: str = 'sockmon_ceiling_severity{{sockmon_ceiling_severity!="ok",{0}}} == 1'
     fullest: str = (
-        f'{{{{__name__=~"sockmon_ceiling_({"|".join(_NUMBERS)})",{{0}}}}}}'
+        f'{{{{__name__=~"sockmon_ceiling_({"|".join(NUMBERS)})",{{0}}}}}}'
         " and on (instance, ceiling) topk by (instance) (1, sockmon_ceiling_ratio{{{0}}})"
     )
     subjects: str = (
-        f'{{{{__name__=~"sockmon_subject_({"|".join(_NUMBERS)})",{{0}}}}}}'
+        f'{{{{__name__=~"sockmon_subject_({"|".join(NUMBERS)})",{{0}}}}}}'
         " and on (instance, ceiling, subject, netns)"
         f' (sockmon_subject_severity{{{{sockmon_subject_severity=~"{_ALARMS}",{{0}}}}}} == 1)'
     )
@@ -89,7 +89,7 @@ def hosts(answers: Answers, trends: Iterable[Series] = ()) -> list[FleetHost]:
 
 
 def _by_instance(rows: Iterable[Series]) -> Mapping[str, list[Series]]:
-    return _grouped(rows, "instance")
+    return grouped(rows, "instance")
 
 
 def _number(value: float) -> float | None:
@@ -122,20 +122,20 @@ def _limits(
     severities: Iterable[Series], fullest: Iterable[Series], subjects: Iterable[Series]
 ) -> list[HostLimit]:
     """Return the alarms, each with its fullest subject, and the fullest limit if it is none of them."""
-    found = {name: _limit(name, "ok", rows) for name, rows in _grouped(fullest, "ceiling").items()}
-    of_ceiling = _grouped(subjects, "ceiling")
+    found = {name: limit_of(name, "ok", rows) for name, rows in grouped(fullest, "ceiling").items()}
+    of_ceiling = grouped(subjects, "ceiling")
     for row in severities:
         name, level = row.labels.get("ceiling", ""), _level(row)
         if level == "unknown":
             continue
-        each = _grouped(of_ceiling.get(name, ()), "subject", "netns").items()
-        named = [_limit(name, level, rows, "subject", *labels.split("\0")) for labels, rows in each]
+        each = grouped(of_ceiling.get(name, ()), "subject", "netns").items()
+        named = [limit_of(name, level, rows, "subject", *labels.split("\0")) for labels, rows in each]
         named.sort(key=limit_order)
         found[name] = named[0] if named else replace(found.get(name, HostLimit(name, level)), severity=level)
     return sorted(found.values(), key=limit_order)
 
 
-def _grouped(rows: Iterable[Series], *labels: str) -> Mapping[str, list[Series]]:
+def grouped(rows: Iterable[Series], *labels: str) -> Mapping[str, list[Series]]:
     """Return the rows by the values of these labels, which NUL separates: sanitized text has none."""
     found: defaultdict[str, list[Series]] = defaultdict(list)
     for row in rows:
@@ -143,7 +143,7 @@ def _grouped(rows: Iterable[Series], *labels: str) -> Mapping[str, list[Series]]
     return found
 
 
-def _limit(
+def limit_of(
     name: str,
     severity: Severity,
     rows: Iterable[Series],
@@ -153,7 +153,7 @@ def _limit(
 ) -> HostLimit:
     """Return a limit by the metrics of its numbers, `sockmon_ceiling_...` or `sockmon_subject_...`."""
     metrics = {row.labels.get("__name__", ""): row.value for row in rows}
-    ratio, used, limit, left = (_number(metrics.get(f"sockmon_{what}_{each}", math.nan)) for each in _NUMBERS)
+    ratio, used, limit, left = (_number(metrics.get(f"sockmon_{what}_{each}", math.nan)) for each in NUMBERS)
     return HostLimit(name, severity, ratio, left, subject, used, limit, other_netns(netns))
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from sockmon.errors import BadRecording, Misuse, reported
 from sockmon.fleet import ranking
+from sockmon.fleet.host_limits import limit_of_reading
 from sockmon.fleet.hosts import Fleet, FleetHost, HostLimit, limit_order, ranked, worst
 from sockmon.fleet.prometheus import Server
 from sockmon.model.report import Report
@@ -133,18 +134,7 @@ def host_of(name: str, report: Report) -> FleetHost:
     limits: dict[str, HostLimit] = {}
     for reading in report.readings:
         if reading.severity != "unknown":
-            netns = sanitize(reading.netns.name, 120) if reading.netns else ""
-            row = HostLimit(
-                reading.ceiling,
-                reading.severity,
-                reading.ratio,
-                reading.eta_seconds,
-                sanitize(reading.subject, 120),
-                reading.used,
-                reading.limit,
-                ranking.other_netns(netns),
-            )
-            limits.setdefault(reading.ceiling, row)
+            limits.setdefault(reading.ceiling, limit_of_reading(reading))
     left = [row.seconds_left for row in limits.values() if row.seconds_left is not None]
     known = {reading.ceiling for reading in report.readings if reading.severity != "unknown"}
     return FleetHost(

@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from sockmon.assess.several import HostAssessor
 from sockmon.errors import Misuse, SockmonError
 from sockmon.fleet.feed import FleetState
-from sockmon.fleet.hosts import FleetHost, State
+from sockmon.fleet.host_limits import limits_of_report
+from sockmon.fleet.hosts import FleetHost, HostLimit, State
 from sockmon.fleet.reading import fleet_of, host_addresses, host_of
 from sockmon.model.snapshot import Snapshot
 from sockmon.sources import Interruption, Source
@@ -68,6 +69,10 @@ class StreamsFeed:
     def refresh(self) -> None:
         """See Feed; streams send what is new by themselves."""
 
+    def limits(self, name: str) -> Sequence[HostLimit]:
+        """See Feed."""
+        return next(stream.limits for stream in self._streams if stream.name == name)
+
     def close(self) -> None:
         """See Feed."""
         self._closed.set()
@@ -82,6 +87,8 @@ class _Stream:
         self.name = name
         self._source = source
         self._host = FleetHost(name, "waiting", "unknown", reason="its first sample has not come yet")
+        self.limits: Sequence[HostLimit] = ()
+        """Every limit of its newest sample."""
         self._at: float | None = None
         """When the newest sample came (CLOCK_MONOTONIC)."""
         self._trend: dict[int, float | None] = {}
@@ -94,7 +101,9 @@ class _Stream:
         try:
             for event in self._source.lines():
                 if isinstance(event, Snapshot):
-                    self._take(host_of(self.name, assessor.add(event).report))
+                    report = assessor.add(event).report
+                    self.limits = limits_of_report(report)
+                    self._take(host_of(self.name, report))
                 elif isinstance(event, Interruption):
                     reasons = "; ".join(filter(None, (event.reason, event.hint)))
                     self._lose("stale" if self._at is not None else "failed", reasons)

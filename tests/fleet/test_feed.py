@@ -12,12 +12,17 @@ from sockmon.errors import Misuse, SockmonError, SourceLost
 from sockmon.fleet import feed as feeds
 from sockmon.fleet import streams
 from sockmon.fleet.feed import Feed, FleetState, PollingFeed
-from sockmon.fleet.hosts import Fleet
+from sockmon.fleet.hosts import Fleet, HostLimit
 from sockmon.fleet.streams import StreamsFeed
 from sockmon.sources import Event, Interruption
 from tests.ui.fake_app import FakeSource, busy
 
 EMPTY = Fleet(1, "x", "", "ok", ())
+
+
+def no_limits(name: str) -> tuple[HostLimit, ...]:
+    """Nobody asks."""
+    raise AssertionError(name)
 
 
 def states_of(feed: Feed, enough: Callable[[list[FleetState]], bool]) -> list[FleetState]:
@@ -48,7 +53,7 @@ def test_a_failure_keeps_the_last_answer_and_says_when_it_is_asked_again(monkeyp
             raise answer
         return answer
 
-    found = states_of(PollingFeed("x", read), lambda states: len(states) == 8)
+    found = states_of(PollingFeed("x", read, no_limits), lambda states: len(states) == 8)
     asking, answered = found[::2], found[1::2]
     assert all(state.asked_at and not state.next_at for state in asking)
     assert [bool(state.error) for state in answered] == [False, True, True, False]
@@ -61,7 +66,7 @@ def test_a_failure_keeps_the_last_answer_and_says_when_it_is_asked_again(monkeyp
 
 def test_a_key_reads_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feeds, "READ_SECONDS", 600.0)
-    feed = PollingFeed("x", lambda: EMPTY)
+    feed = PollingFeed("x", lambda: EMPTY, no_limits)
 
     def enough(states: list[FleetState]) -> bool:
         if states[-1].next_at:

@@ -16,6 +16,7 @@ from textual.widgets._footer import FooterKey
 
 from screenshots import fleet as made_up
 from screenshots.fleet import MadeUpFeed
+from sockmon.errors import SockmonError
 from sockmon.fleet.feed import FleetState
 from sockmon.fleet.hosts import Fleet, FleetHost, HostLimit
 from sockmon.ui.fleet import lines
@@ -93,6 +94,7 @@ def test_picture(
         await until(pilot, lambda: bool(app.fleet_screen.row_of("proxy-2:9768")))
         await pilot.press(*keys)
         await until(pilot, lambda: bool(app.screen.query(FooterKey)))
+        await until(pilot, lambda: not isinstance(app.screen, HostPage) or app.screen.answered)
         await pilot.pause(0.1)
 
     assert snap_compare(made_up.app(hosts), terminal_size=size, run_before=run)
@@ -167,6 +169,20 @@ async def test_a_host_that_did_not_open_has_a_page_with_the_reason() -> None:
         assert "accept queue" in stage.text
         await stage.press("escape")
         assert isinstance(app.screen, FleetScreen)
+
+
+async def test_the_page_of_a_host_lists_every_limit_and_says_if_the_server_fails() -> None:
+    async with play() as stage:
+        await stage.press("d")
+        page = stage.app.screen
+        assert isinstance(page, HostPage)
+        await until(stage.pilot, lambda: page.answered)
+        assert "locked memory" in stage.text
+        assert "process ids" in stage.text
+        stage.feed.failure = SockmonError("http://prometheus:9090 does not answer")
+        await stage.post(stage.app._reader.state)
+        await until(stage.pilot, lambda: "these are of an older answer" in stage.text)
+        assert "process ids" in stage.text
 
 
 async def test_a_host_without_an_address_has_a_page_with_the_reason() -> None:

@@ -10,6 +10,7 @@ from textual.binding import BindingType
 from textual.screen import Screen
 
 from sockmon.errors import SockmonError
+from sockmon.fleet.feed import Feed
 from sockmon.fleet.hosts import FleetHost
 from sockmon.settings import Settings
 from sockmon.ui import commands, keys
@@ -83,15 +84,14 @@ class FleetApp(ConfiguredApp):
         self._address_of = address_of
         self._not_opened = not_opened
         self._pushed = pushed
-        feed = reader.feed
-        self.fleet_screen = FleetScreen(kept, feed.trend_title, feed.trend_seconds)
+        self.fleet_screen = FleetScreen(kept, reader.feed.trend_title, reader.feed.trend_seconds)
         self.kept = kept
         self.opening: Opening | None = None
 
     @property
-    def feed_title(self) -> str:
-        """What is asked."""
-        return self._reader.feed.title
+    def feed(self) -> Feed:
+        """The source of the fleet."""
+        return self._reader.feed
 
     def on_mount(self) -> None:
         self.apply_settings()
@@ -115,6 +115,7 @@ class FleetApp(ConfiguredApp):
             self.show_host(row, reason)
         if isinstance(self.screen, HostPage) and (row := self.fleet_screen.row_of(self.screen.name_of_host)):
             self.screen.show_row(row)
+            self.screen.ask()
 
     # Opening
 
@@ -143,7 +144,7 @@ class FleetApp(ConfiguredApp):
             return
         address = self.address(row.host)
         how = f"sockmon --from {address}{' --push' * self._pushed}" if address else ""
-        self.push_screen(HostPage(row, self._reader.feed.trend_seconds, not_opened, how))
+        self.push_screen(HostPage(row, self.feed.trend_seconds, not_opened, how))
 
     # Keys
 

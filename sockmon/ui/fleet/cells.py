@@ -98,7 +98,12 @@ def subject_cell(limit: HostLimit | None, width: int = 0) -> Text:
 
 def usage_cell(limit: HostLimit | None, width: int) -> Text:
     """Return a bar without marks: the levels of another host are not known here."""
-    return bar(limit.ratio, width, limit.severity) if limit else Text()
+    return bar(limit.ratio, width, limit.severity) if limit and not _unused(limit) else Text()
+
+
+def _unused(limit: HostLimit) -> bool:
+    """Whether nothing on the host has this limit: its severity is known, and there is no number."""
+    return limit.severity == "ok" and limit.ratio is None
 
 
 def used_cell(limit: HostLimit | None) -> Text:
@@ -111,7 +116,9 @@ def used_cell(limit: HostLimit | None) -> Text:
 
 def full_cell(limit: HostLimit | None) -> Text:
     """Return how full the limit is, in per cent."""
-    return Text(fmt.ratio(limit.ratio), style_of(limit.severity) or "muted") if limit else Text()
+    if limit is None or _unused(limit):
+        return Text(fmt.NOTHING if limit else "", "faint")
+    return Text(fmt.ratio(limit.ratio), style_of(limit.severity) or "muted")
 
 
 def left_cell(limit: HostLimit | None) -> Text:

@@ -116,7 +116,7 @@ def limit_columns(width: int) -> Sequence[Column[HostLimit]]:
     """Return the columns of the limits of one host."""
     bar_cells = 16 if width >= MEDIUM_COLUMNS else 8
     return (
-        Column("", 8, lambda row: cells.severity_cell(row.severity), pin=True),
+        Column("", 9, lambda row: cells.severity_cell(row.severity), pin=True),
         Column("LIMIT", TITLE_CELLS, cells.title_cell, pin=True),
         Column("SUBJECT", 0, cells.subject_cell, text_for_width=cells.subject_cell),
         Column("USAGE", bar_cells, lambda row: cells.usage_cell(row, bar_cells), keep_when_narrow=False),

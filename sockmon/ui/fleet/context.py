@@ -6,6 +6,7 @@ from typing import Protocol, cast
 
 from textual.widget import Widget
 
+from sockmon.fleet.feed import Feed
 from sockmon.fleet.hosts import FleetHost
 from sockmon.ui.fleet.cells import HostRow
 
@@ -14,8 +15,8 @@ class FleetContext(Protocol):
     """The app, as its screens use it."""
 
     @property
-    def feed_title(self) -> str:
-        """What is asked."""
+    def feed(self) -> Feed:
+        """The source of the fleet."""
 
     def address(self, host: FleetHost) -> str:
         """Return the `ssh://` address of a host; empty if it has none."""

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from rich.text import Text
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
+from textual.message import Message
 from textual.widgets import Footer
 
+from sockmon.errors import SockmonError
+from sockmon.fleet.feed import Feed
+from sockmon.fleet.hosts import HostLimit
+from sockmon.text import sanitize
+from sockmon.ui import workers
 from sockmon.ui.detail.detail_screen import DetailScreen
 from sockmon.ui.fleet import cells
 from sockmon.ui.fleet.cells import HostRow
@@ -18,7 +26,28 @@ from sockmon.ui.fleet.host_panel import HostPanel
 from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
 from sockmon.ui.widgets.table import Table
 
+log = logging.getLogger(__name__)
+
 OPENS = "Open the live screen of the host, over ssh"
+
+
+class LimitsRead(Message):
+    """The source has answered about the host of the page, or failed."""
+
+    def __init__(self, limits: Sequence[HostLimit], failure: str = "") -> None:
+        super().__init__()
+        self.limits = limits
+        self.failure = failure
+
+
+def _read_limits(feed: Feed, name: str, post: Callable[[Message], object]) -> None:
+    try:
+        post(LimitsRead(feed.limits(name)))
+    except SockmonError as error:
+        post(LimitsRead((), error.message))
+    except Exception as error:
+        log.exception("the limits of %s could not be read", name)
+        post(LimitsRead((), f"{type(error).__name__}: {sanitize(str(error), 200)}"))
 
 
 class HostPage(DetailScreen):
@@ -34,6 +63,16 @@ class HostPage(DetailScreen):
         self._trend_seconds = trend_seconds
         self._not_opened = not_opened
         self._how = how
+        self._limits: Sequence[HostLimit] | None = None
+        """All limits of the host; None until the source has answered."""
+        self._failure = ""
+        """Why the last answer did not come."""
+        self._asking = False
+
+    @property
+    def answered(self) -> bool:
+        """Whether the source has told all limits of the host."""
+        return self._limits is not None
 
     @property
     def name_of_host(self) -> str:
@@ -50,6 +89,20 @@ class HostPage(DetailScreen):
 
     def on_mount(self) -> None:
         self.show_row(self._row)
+        self.ask()
+
+    def ask(self) -> None:
+        """Ask for all limits of the host, unless an answer is under way."""
+        if not self._asking:
+            self._asking = True
+            workers.start_thread(_read_limits, fleet_context(self).feed, self.name_of_host, self.post_message)
+
+    @on(LimitsRead)
+    def _take_limits(self, message: LimitsRead) -> None:
+        self._asking = False
+        self._limits = message.limits or self._limits
+        self._failure = message.failure
+        self.show_row(self._row)
 
     def show_row(self, row: HostRow) -> None:
         """Draw what is known now."""
@@ -58,13 +111,19 @@ class HostPage(DetailScreen):
         if not self.is_mounted:
             return
         self.set_title(Text.assemble((host.name, "heading"), " · ", cells.state_cell(host)))
-        self.query_one(HostPanel).show(row, *self._notes())
+        self.query_one(HostPanel).show(row, *self._notes(), limits=self._limits)
 
     def _notes(self) -> Iterator[Labelled]:
         if self._not_opened:
             yield Labelled("Not open", Text(self._not_opened, "sev-warning"))
         if self._how:
             yield Labelled("Live", Text(self._how, "muted"))
+        if self._failure:
+            yield Labelled("Limits", Text(self._not_all(), "sev-warning"))
+
+    def _not_all(self) -> str:
+        shown = "these are of an older answer" if self.answered else "only the nearest ones are known"
+        return f"{shown}: {self._failure}"
 
     def opens(self, table: Table[Any], row: Any) -> None:
         """Open the live screen, which has the page of a limit."""

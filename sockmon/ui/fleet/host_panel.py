@@ -11,6 +11,7 @@ from textual.content import Content
 
 from sockmon import format as fmt
 from sockmon.assess import Point
+from sockmon.fleet.hosts import HostLimit
 from sockmon.fleet.ranking import MAX_LIMITS
 from sockmon.ui.fleet import cells
 from sockmon.ui.fleet.cells import HostRow
@@ -36,19 +37,19 @@ class HostPanel(Horizontal):
     def compose(self) -> ComposeResult:
         with Frame(Content(self._title), id="about", classes="panel"), Vertical():
             yield LabelledList(GUTTER, id="facts")
-            yield Table(
-                limit_columns(160), lambda limit: limit.ceiling, id="limits", columns_for=limit_columns, flex=12
-            )
+            yield Table(limit_columns(160), _key, id="limits", columns_for=limit_columns, flex=12)
         with Frame(Content("Fullest limit"), id="trend", classes="panel"):
             yield Trend()
 
-    def show(self, row: HostRow | None, *notes: Labelled) -> None:
-        """Show a host; None empties the panel. `notes`: what comes below its state."""
+    def show(self, row: HostRow | None, *notes: Labelled, limits: Sequence[HostLimit] | None = None) -> None:
+        """Show a host; None empties the panel. `notes`: what comes below its state. `limits`: all of its limits;
+        None: its nearest ones."""
         table = self.query_one("#limits", Table)
+        listed = (row.host.limits if row else ()) if limits is None else limits
         self.query_one("#facts", LabelledList).show(*(_facts(row, notes) if row else ()))
         table.empty = "no limit is known" if row else ""
-        table.show(row.host.limits if row else ())
-        table.styles.height = min(max(len(row.host.limits) if row else 0, 1), MAX_LIMITS) + 1
+        table.show(listed)
+        table.styles.height = "1fr" if limits else min(max(len(listed), 1), MAX_LIMITS) + 1
         trend = self.query_one(Trend)
         host = row.host if row else None
         trend.show(self._points(row) if row else (), PER_CENT, 0.0, host.severity if host else "unknown")
@@ -63,6 +64,10 @@ class HostPanel(Horizontal):
         step = self._trend_seconds / len(values) if values else 0.0
         first = -step * (len(values) - 1)
         return [Point(first + step * at, PER_CENT * value) for at, value in enumerate(values) if value is not None]
+
+
+def _key(limit: HostLimit) -> tuple[str, ...]:
+    return limit.ceiling, limit.subject, limit.netns
 
 
 def _facts(row: HostRow, notes: Sequence[Labelled]) -> Iterator[Labelled]:

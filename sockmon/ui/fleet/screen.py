@@ -200,7 +200,7 @@ class FleetScreen(Screen[None]):
             self._groups_table.choose_columns_again()
 
     def _show_lines(self, now: float, hosts: Sequence[FleetHost]) -> None:
-        title = fleet_context(self).feed_title
+        title = fleet_context(self).feed.title
         width = self.size.width
         self.query_one("#header", TextLine).show(lines.header_line(title, self._state, now, width - CLOCK_WIDTH))
         self.query_one("#clock", TextLine).show(lines.clock())
