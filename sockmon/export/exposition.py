@@ -46,8 +46,13 @@ def registry_of(facts: Callable[[], Facts | None]) -> CollectorRegistry:
 
 
 def render(registry: CollectorRegistry, accept: str = "") -> tuple[bytes, str]:
-    """Return the page and its content type, in the format that the header `accept` prefers."""
-    encoder, content_type = choose_encoder(accept)
+    """Return the page and its content type, in the format that the header `accept` prefers; in the plain one if it
+    cannot be understood."""
+    try:
+        encoder, content_type = choose_encoder(accept)
+    except (TypeError, ValueError):
+        # Such as a version that is no number.
+        encoder, content_type = choose_encoder("")
     return encoder(registry), content_type
 
 

@@ -1,12 +1,17 @@
-"""The metrics over HTTP: GET alone, bounded in connections and in time, and no write path."""
+"""The metrics over HTTP: GET alone, bounded in connections and in time, and no write path.
+
+The metrics of a host that has no free task or descriptor matter most: a request for which no thread can be started
+is answered in the thread that accepts them."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import io
 import ipaddress
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
@@ -16,12 +21,16 @@ from typing import Any, NamedTuple
 from sockmon import __version__
 from sockmon.errors import SockmonError
 from sockmon.export.web_config import WebConfig
+from sockmon.fault_log import FAULTS
 
 DEFAULT_ADDRESS, DEFAULT_PORT = "127.0.0.1", 9768
 MAX_CONNECTIONS = 16
 """Requests that are answered at the same time; a further one gets 503."""
 REQUEST_SECONDS = 10.0
-"""Time for one read or write of a client: a slow one holds a thread no longer."""
+"""Time of a client for the handshake of TLS, for its whole request, and to take the page: a slow one holds a
+thread no longer."""
+REST_SECONDS = 0.2
+"""Pause after a connection that could not be accepted: it waits on, and would be tried again at once."""
 
 Page = Callable[[str], tuple[bytes, str]]
 """Header `Accept` → body and content type."""
@@ -82,8 +91,16 @@ class MetricsServer(ThreadingHTTPServer):
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
 
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept a connection; raise OSError, not at once, if it cannot be: as without a free descriptor."""
+        try:
+            return super().get_request()
+        except OSError:
+            time.sleep(REST_SECONDS)
+            raise
+
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread of its own, or refuse if there are too many."""
+        """Answer in a thread of its own, or refuse if there are too many; in this one if none can be started."""
         if not self._free.acquire(blocking=False):
             with suppress(OSError):
                 request.settimeout(0.1)
@@ -92,7 +109,10 @@ class MetricsServer(ThreadingHTTPServer):
                 )
             self.shutdown_request(request)
             return
-        super().process_request(request, client_address)
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:
+            self.process_request_thread(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
@@ -113,24 +133,55 @@ class MetricsServer(ThreadingHTTPServer):
         """Do nothing: a client that goes away or speaks no TLS is not a fault of ours."""
 
 
+class _Request(io.RawIOBase):
+    """What a client sends, within REQUEST_SECONDS: one byte now and then does not prolong them."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._end = time.monotonic() + REQUEST_SECONDS
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        return self._connection.recv_into(buffer)
+
+
 class _Handler(BaseHTTPRequestHandler):
     server: MetricsServer
-    timeout = REQUEST_SECONDS
     server_version = f"sockmon/{__version__}"
     sys_version = ""
+
+    def setup(self) -> None:
+        super().setup()
+        self.rfile.close()
+        self.rfile = io.BufferedReader(_Request(self.connection))
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         if not self._may_read():
             self._send(HTTPStatus.UNAUTHORIZED, b"Unauthorized\n", "text/plain", ("WWW-Authenticate", "Basic"))
         elif path == "/metrics":
-            self._send(HTTPStatus.OK, *self.server.page(self.headers.get("Accept") or ""))
+            self._send_page()
         elif path == "/":
             self._send(HTTPStatus.OK, _INDEX, "text/html; charset=utf-8")
         else:
             self._send(HTTPStatus.NOT_FOUND, b"not found: /metrics has the metrics\n", "text/plain")
 
     do_HEAD = do_GET
+
+    def _send_page(self) -> None:
+        try:
+            body, content_type = self.server.page(self.headers.get("Accept") or "")
+        except Exception as error:
+            text = f"the metrics cannot be written: {FAULTS.note('page', error)}\n".encode()
+            self._send(HTTPStatus.INTERNAL_SERVER_ERROR, text, "text/plain; charset=utf-8")
+        else:
+            self._send(HTTPStatus.OK, body, content_type)
 
     def _may_read(self) -> bool:
         config = self.server.config
@@ -149,6 +200,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in (("Content-Type", content_type), ("Content-Length", str(len(body))), *headers):
             self.send_header(name, value)
+        # The request may have left little of its time.
+        self.connection.settimeout(REQUEST_SECONDS)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)

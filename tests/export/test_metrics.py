@@ -162,6 +162,25 @@ def test_every_ceiling_is_exported() -> None:
     assert exported == {ceiling.id for ceiling in CEILINGS}
 
 
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        ("", "text/plain; version=0.0.4"),
+        ("*/*", "text/plain; version=0.0.4"),
+        ("application/openmetrics-text;version=1.0.0;q=0.75,text/plain;version=0.0.4;q=0.25", OPENMETRICS),
+        ("application/openmetrics-text; version=abc", "text/plain; version=0.0.4"),
+        ("text/plain;version=a.b", "text/plain; version=0.0.4"),
+        ("text/plain;=;,;escaping", "text/plain; version=0.0.4"),
+        ("*" * 60_000, "text/plain; version=0.0.4"),
+    ],
+)
+def test_every_accept_header_gets_a_page(accept: str, content_type: str) -> None:
+    """The third one is that of Prometheus 2.42."""
+    found, got = render(registry_of(lambda: facts(snapshot(0.0))), accept)
+    assert got.startswith(content_type)
+    assert found.endswith(b"# EOF\n") == (content_type == OPENMETRICS)
+
+
 def test_before_the_first_sample_there_are_only_the_metrics_of_the_exporter() -> None:
     text = render(registry_of(lambda: None))[0].decode()
     assert "process_cpu_seconds_total" in text
