@@ -117,7 +117,8 @@ def _write_textfile(exporter: Exporter, path: str, once: bool) -> None:
     from sockmon.export import textfile
     from sockmon.export.exposition import registry_of, render
 
-    registry = registry_of(exporter.facts)
+    # node_exporter has process_* of its own: with ours in the file, each scrape of it would be an error.
+    registry = registry_of(exporter.facts, own_process=False)
     exporter.sample(complete=True)
     textfile.write(path, render(registry)[0])
     if not once:

@@ -37,11 +37,13 @@ class HostCollector(Collector):
                 yield _family(metric, facts)
 
 
-def registry_of(facts: Callable[[], Facts | None]) -> CollectorRegistry:
-    """Return a registry with the metrics of `facts()` and of this process (`process_cpu_seconds_total`, ...)."""
+def registry_of(facts: Callable[[], Facts | None], own_process: bool = True) -> CollectorRegistry:
+    """Return a registry with the metrics of `facts()`, and of this process (`process_cpu_seconds_total`, ...) if
+    `own_process`."""
     registry = CollectorRegistry()
     registry.register(HostCollector(facts))
-    ProcessCollector(registry=registry)
+    if own_process:
+        ProcessCollector(registry=registry)
     return registry
 
 

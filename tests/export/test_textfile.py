@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import re
+import shutil
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from sockmon.errors import SockmonError
 from sockmon.export import textfile
+
+NODE_EXPORTER = shutil.which("node_exporter") or shutil.which("prometheus-node-exporter")
 
 
 def test_the_file_is_replaced_and_readable(tmp_path: Path) -> None:
@@ -32,6 +38,35 @@ def test_what_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Path, name
     with pytest.raises(SockmonError, match=message):
         textfile.write(str(tmp_path / name), b"up 1\n")
     assert [each.name for each in tmp_path.iterdir()] == ["d.prom"]
+
+
+@pytest.mark.skipif(NODE_EXPORTER is None, reason="needs node_exporter")
+def test_node_exporter_takes_it_without_an_error(tmp_path: Path) -> None:
+    """It reports its own process_*, and each scrape would be an error if the file had them too."""
+    assert NODE_EXPORTER is not None
+    path = tmp_path / "sockmon.prom"
+    command = [sys.executable, "-m", "sockmon", "export", "--textfile", str(path), "--once"]
+    subprocess.run(command, check=True, timeout=60)
+    collector = [
+        "--collector.disable-defaults",
+        "--collector.textfile",
+        f"--collector.textfile.directory={tmp_path}",
+    ]
+    command = [NODE_EXPORTER, "--web.listen-address=127.0.0.1:0", *collector]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
+        try:
+            assert child.stderr is not None
+            lines = iter(child.stderr)
+            port = next(int(found[1]) for line in lines if (found := re.search(r"address=127.0.0.1:(\d+)", line)))
+            with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+                connection.request("GET", "/metrics")
+                page = connection.getresponse().read().decode()
+        finally:
+            child.terminate()
+            rest = child.stderr.read() if child.stderr else ""
+    assert "node_textfile_scrape_error 0" in page
+    assert 'sockmon_ceiling_ratio{ceiling="pid-max"}' in page
+    assert "error gathering metrics" not in rest
 
 
 def test_once(tmp_path: Path) -> None:
