@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 from sockmon.assess import Assessment
-from sockmon.export.subjects import DEFAULT_TOP, CeilingUse, Subject, ceiling_uses, label
+from sockmon.export.subjects import DEFAULT_TOP, CeilingUse, Subject, ceiling_uses, netns_label
 from sockmon.model.severity import URGENCY, Severity
 from sockmon.model.snapshot import Netns
 
@@ -38,14 +38,28 @@ class Facts:
     @cached_property
     def namespaces(self) -> list[tuple[str, Netns]]:
         """Return the namespaces that have series of their own, by label: the first one, which sockmon was started
-        in or was told, and those with the most sockets."""
+        in or was told, and those with the most sockets.
+
+        Their number is compared by its power of two, so that the choice does not change with each connection. Of
+        several with one name it is the oldest: counters that change their namespace would seem to jump."""
         first, *others = self.assessment.snapshot.netns
-        others = [each for each in others if each.sockstat is not None]
-        others.sort(key=lambda each: (-(each.sockstat.used if each.sockstat else 0), each.name))
-        chosen: dict[str, Netns] = {}
-        for each in (first, *others[: self.top]):
-            chosen.setdefault(label(each.name), each)
-        return list(chosen.items())
+        named: dict[str, list[Netns]] = {}
+        for each in others:
+            if each.sockstat is not None:
+                named.setdefault(netns_label(each.kind, each.name), []).append(each)
+        chosen = netns_label(first.kind, first.name)
+        named.pop(chosen, None)
+        ranked = sorted(named.items(), key=lambda item: (-max(map(_magnitude, item[1])), item[0]))
+        return [(chosen, first), *((name, min(found, key=_age)) for name, found in ranked[: self.top])]
+
+
+def _magnitude(netns: Netns) -> int:
+    return netns.sockstat.used.bit_length() if netns.sockstat else 0
+
+
+def _age(netns: Netns) -> int:
+    """Return a number that is less for an older namespace: the kernel's cookies increase."""
+    return netns.cookie or netns.inode
 
 
 class Sample(NamedTuple):

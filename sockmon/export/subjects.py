@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ LISTED_RATIO = 0.5
 second."""
 MAX_LABEL = 120
 """Characters of a label's value."""
+_PID = re.compile(r"\[[0-9]+\]$")
+"""What the name of a namespace ends with if it is that of a process in it."""
 
 
 class Subject(NamedTuple):
@@ -87,7 +90,7 @@ def _by_name(readings: Iterable[Reading]) -> Mapping[tuple[str, str], Subject]:
     found: dict[tuple[str, str], Subject] = {}
     for reading in sorted(readings, key=lambda each: (-URGENCY[each.severity], -_ratio(each), each.subject)):
         name = label(reading.name or reading.subject)
-        netns = label(reading.netns.name) if reading.netns else ""
+        netns = netns_label(reading.netns.kind, reading.netns.name) if reading.netns else ""
         found.setdefault((name, netns), Subject(name, netns, reading))
     return found
 
@@ -95,3 +98,10 @@ def _by_name(readings: Iterable[Reading]) -> Mapping[tuple[str, str], Subject]:
 def label(text: str) -> str:
     """Return foreign text, which is sanitized already, in a length that is fit for a label."""
     return text if len(text) <= MAX_LABEL else text[: MAX_LABEL - 1] + "…"
+
+
+def netns_label(kind: str, name: str) -> str:
+    """Return the name of a network namespace, without the pid that it has if only a process names it."""
+    if not kind and not name.startswith("net:["):
+        name = _PID.sub("", name) or "?"
+    return label(name)

@@ -133,7 +133,8 @@ def missing(facts: Facts) -> Iterator[Sample]:
 def namespaces(facts: Facts) -> Iterator[Sample]:
     snapshot = facts.assessment.snapshot
     yield Sample(("watched",), float(len(snapshot.netns)))
-    yield Sample(("not_watched",), float(snapshot.other_netns.total if snapshot.other_netns else 0))
+    if snapshot.other_netns is not None:
+        yield Sample(("not_watched",), float(snapshot.other_netns.total))
 
 
 def unread_processes(facts: Facts) -> Iterator[Sample]:

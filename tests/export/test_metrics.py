@@ -17,7 +17,7 @@ from sockmon.ceilings import CEILINGS
 from sockmon.export.exposition import registry_of, render
 from sockmon.export.metric import Facts
 from sockmon.export.metrics import METRICS
-from sockmon.model.snapshot import Missing, Snapshot
+from sockmon.model.snapshot import Missing, OtherNetns, Snapshot, Sockstat
 from tests.snapshots import group, netns, ports, process, snapshot
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -115,6 +115,55 @@ def test_hostile_names_stay_inside_their_label() -> None:
     (found,) = [row for row in rows if row.name == "sockmon_subject_used"]
     assert found.labels["subject"].startswith('a"} 1')
     assert len(found.labels["subject"]) <= 120
+
+
+def test_a_namespace_that_only_a_process_names_has_no_pid() -> None:
+    made = [
+        replace(netns(ports=ports(group(28_232))), name=f"web[{pid}]", inode=pid, cookie=pid) for pid in (9, 7, 8)
+    ]
+    rows = samples(snapshot(0.0, netns=(netns(), *made)))
+    assert {row.labels["netns"] for row in rows if "netns" in row.labels} == {"host", "web"}
+    named = netns(name="db[3]", kind="container", inode=5)
+    unnamed = [netns(name="[12]", inode=6), netns(name="net:[77]", inode=77)]
+    rows = samples(snapshot(0.0, netns=(netns(), named, *unnamed)))
+    assert {row.labels["netns"] for row in rows if "netns" in row.labels} == {"host", "db[3]", "?", "net:[77]"}
+
+
+def sockstat(used: int) -> Sockstat:
+    found = netns().sockstat
+    assert found is not None
+    return replace(found, used=used)
+
+
+def test_counters_of_namespaces_with_one_name_are_those_of_the_oldest() -> None:
+    def overflows(old_sockets: int) -> float | None:
+        old = netns(name="web", kind="container", cookie=5, sockstat=sockstat(old_sockets))
+        new = netns(name="web", kind="container", cookie=9, counters={"TcpExt.ListenOverflows": 1})
+        rows = samples(snapshot(0.0, netns=(netns(name="host"), new, old)))
+        return value(rows, "sockmon_listen_overflows_total", netns="web")
+
+    assert (overflows(1), overflows(1_000)) == (5, 5)
+
+
+def test_connections_that_come_and_go_do_not_change_which_namespaces_have_series() -> None:
+    labels = set()
+    for tick in range(20):
+        pods = [
+            netns(name=f"pod-{number}", kind="pod", inode=number, sockstat=sockstat(used))
+            for number in range(200)
+            for used in (40 + (number * 7 + tick * 13) % 20,)
+        ]
+        labels |= {name for name, _ in facts(snapshot(float(tick), netns=(netns(), *pods))).namespaces}
+    assert len(labels) == 6
+
+
+def test_namespaces_that_were_not_looked_for_are_not_none() -> None:
+    state = {"watched": "not_watched"}
+    rows = samples(snapshot(0.0))
+    assert value(rows, "sockmon_network_namespaces", watched="watched") == 1
+    assert value(rows, "sockmon_network_namespaces", **state) is None
+    rows = samples(snapshot(0.0, other_netns=OtherNetns(0.0, 3, 9, (), 3)))
+    assert value(rows, "sockmon_network_namespaces", **state) == 3
 
 
 def test_no_series_is_written_twice() -> None:
