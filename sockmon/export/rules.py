@@ -17,12 +17,22 @@ STALE_SECONDS = 120
 _EXPRESSION = (
     'max by (instance, job, ceiling) (sockmon_ceiling_severity{ceiling="%s",sockmon_ceiling_severity=~"%s"}) == 1'
 )
+_NOT_CRITICAL = (
+    ' unless on (instance, job, ceiling) ALERTS{alertname="%s",severity="critical",alertstate="firing"}'
+)
+"""Of a warning. It asks for all alarms: what is critical now and then, and a warning otherwise, is a warning."""
 _WHO = (
-    '{{ range printf `topk(3, sockmon_subject_ratio{instance="%%s",ceiling="%s"})` $labels.instance | query }}'
+    '{{ range printf `topk(3, sockmon_subject_ratio{instance=%%q,job=%%q,ceiling="%s"})`'
+    " $labels.instance $labels.job | query }}"
     " {{ .Labels.subject }}{{ with .Labels.netns }} ({{ . }}){{ end }}: {{ .Value | humanizePercentage }}."
     "{{ end }}"
 )
 """The fullest subjects, at the time of the alert."""
+
+
+_SUMMARIES = {"warning": "warning", "critical": "critical or hit"}
+_KNOWN = "instance:sockmon_known:max"
+"""Hosts that had metrics since Prometheus began to scrape them: it asks for its own last value."""
 
 
 def alert_name(ceiling: Ceiling) -> str:
@@ -67,19 +77,20 @@ def _recording() -> Iterator[dict[str, Any]]:
 def _alerts(row: Ceiling, levels: LevelRules, docs: str) -> Iterator[dict[str, Any]]:
     found = levels.general(row.id)
     for severity, states, duration, level in (
-        ("warning", "warning", WARNING_FOR, found.warning),
         ("critical", "critical|hit", CRITICAL_FOR, found.critical),
+        ("warning", "warning|critical|hit", WARNING_FOR, found.warning),
     ):
         percent = f" By default the level is {level:.0%} of the limit." if level <= 1 else ""
         annotations = {
-            "summary": f"{row.title} on {{{{ $labels.instance }}}}: {states.replace('|', ' or ')}",
+            "summary": f"{row.title} on {{{{ $labels.instance }}}}: {_SUMMARIES[severity]}",
             "description": f"{sentence(row.consequence)}{percent}{_WHO % row.id}",
             "remedy": sentence(row.manual.raise_now),
             "explain": f"sockmon explain {row.id}",
         }
         yield {
             "alert": alert_name(row),
-            "expr": _EXPRESSION % (row.id, states),
+            "expr": _EXPRESSION % (row.id, states)
+            + (_NOT_CRITICAL % alert_name(row) if severity == "warning" else ""),
             "for": duration,
             "labels": {"severity": severity},
             "annotations": annotations | ({"runbook_url": f"{docs}#{row.id}"} if docs else {}),
@@ -95,7 +106,23 @@ def _about_sockmon() -> Iterator[dict[str, Any]]:
         "labels": {"severity": "warning"},
         "annotations": {
             "summary": f"sockmon on {instance} has taken no sample for {STALE_SECONDS} s",
-            "description": "Its metrics are those of the last sample. The log of the exporter has the reason.",
+            "description": "Its metrics are those of the last sample, and the log of the exporter has the reason;"
+            " or the clock there is wrong.",
+        },
+    }
+    yield {
+        "record": _KNOWN,
+        "expr": f"max by (instance, job) (sockmon_build_info) or {_KNOWN} and on (instance, job) up",
+    }
+    yield {
+        "alert": "SockmonGone",
+        "expr": f"{_KNOWN} unless on (instance, job) sockmon_build_info",
+        "for": WARNING_FOR,
+        "labels": {"severity": "warning"},
+        "annotations": {
+            "summary": f"{instance} had metrics of sockmon, and has none now",
+            "description": "The host, its exporter or the way to it is down, so its limits are not known and no"
+            " other alert of it can fire. This one ends when Prometheus does not scrape the host any more.",
         },
     }
     yield {

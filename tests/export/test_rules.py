@@ -41,7 +41,7 @@ def promtool(*arguments: str) -> str:
 def test_promtool_accepts_the_rules(tmp_path: Path) -> None:
     path = tmp_path / "rules.yml"
     path.write_text(as_yaml(rules(LevelRules())))
-    assert f"{2 * len(CEILINGS) + 4} rules found" in promtool("check", "rules", str(path))
+    assert f"{2 * len(CEILINGS) + 6} rules found" in promtool("check", "rules", str(path))
 
 
 def series(found: Snapshot) -> list[dict[str, str]]:
@@ -101,6 +101,63 @@ def test_an_alert_fires_for_what_the_board_shows(tmp_path: Path, used: int, seve
     path = tmp_path / "test.yml"
     path.write_text(yaml.safe_dump(test))
     promtool("test", "rules", str(path))
+
+
+def fires(tmp_path: Path, series: dict[str, str], expected: dict[str, dict[str, list[str]]]) -> None:
+    """Let promtool check which severities of which alerts fire when: alert → time → severities."""
+    content = rules(LevelRules())
+    for group in content["groups"]:
+        for rule in group["rules"]:
+            rule.pop("annotations", None)
+    (tmp_path / "rules.yml").write_text(as_yaml(content))
+    host = {"instance": 'web"1\\', "job": "sockmon"}
+    ceiling = {"ceiling": "process-fds"} if "SockmonProcessFds" in expected else {}
+    checked = [
+        {
+            "eval_time": at,
+            "alertname": name,
+            "exp_alerts": [{"exp_labels": {"severity": each, **host, **ceiling}} for each in severities],
+        }
+        for name, times in expected.items()
+        for at, severities in times.items()
+    ]
+    rows = [
+        {"series": f"{name}{{{more},{labels(host)}}}".replace("{,", "{"), "values": values}
+        for key, values in series.items()
+        for name, _, more in [key.partition(" ")]
+    ]
+    test = {"interval": "1m", "input_series": rows, "alert_rule_test": checked}
+    path = tmp_path / "test.yml"
+    path.write_text(yaml.safe_dump({"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": [test]}))
+    promtool("test", "rules", str(path))
+
+
+@needs_promtool
+def test_a_host_that_vanishes_is_an_alert_until_it_is_no_target_any_more(tmp_path: Path) -> None:
+    fires(
+        tmp_path,
+        {
+            "sockmon_build_info": "1x10 stale",
+            'sockmon_ceiling_severity ceiling="process-fds",sockmon_ceiling_severity="hit"': "1x10 stale",
+            "up": "1x10 0x200 stale",
+        },
+        {
+            "SockmonGone": {"10m": [], "12m": [], "17m": ["warning"], "3h": ["warning"], "4h": []},
+        },
+    )
+    fires(
+        tmp_path,
+        {'sockmon_ceiling_severity ceiling="process-fds",sockmon_ceiling_severity="hit"': "1x10 stale"},
+        {"SockmonProcessFds": {"10m": ["critical"], "12m": []}},
+    )
+
+
+@needs_promtool
+def test_what_is_critical_now_and_then_is_a_warning_and_no_more(tmp_path: Path) -> None:
+    state = 'sockmon_ceiling_severity ceiling="process-fds",sockmon_ceiling_severity="{}"'.format
+    turns = {state("warning"): "1 0 " * 8 + "0x20", state("hit"): "0 1 " * 8 + "1x20"}
+    # After 16 minutes it is hit for good, and one alert is enough.
+    fires(tmp_path, turns, {"SockmonProcessFds": {"4m": [], "8m": ["warning"], "20m": ["critical"]}})
 
 
 def test_levels_of_the_config_are_in_the_text() -> None:
