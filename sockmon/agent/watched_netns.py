@@ -14,7 +14,8 @@ from sockmon.agent.budget import BudgetedTask
 from sockmon.agent.cheap_parts import SYSCTL_SECONDS, CheapParts, read_cheap_parts, same_values
 from sockmon.agent.dump_needs import PARTS, SMALL, TABLE, needed_parts
 from sockmon.agent.netns_sampler import NetnsSampler
-from sockmon.kernel.namespace_handle import SOCKETS, NetnsHandle
+from sockmon.kernel.namespace_files import SOCKETS
+from sockmon.kernel.namespace_handle import NetnsHandle
 from sockmon.kernel.netns_visits import NetnsPlace, NetnsVisits
 from sockmon.kernel.processes.socket_owners import Owners
 from sockmon.kernel.setns import OpenedFiles

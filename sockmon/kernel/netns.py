@@ -9,7 +9,8 @@ from sockmon.errors import NoSuchNamespace
 from sockmon.kernel import neighbours, sysctl
 from sockmon.kernel.errnos import FORBIDDEN, NO_FREE_FILE
 from sockmon.kernel.identity import OWN_NETNS
-from sockmon.kernel.namespace_handle import SOCKETS, NetnsHandle, open_files, open_for_visitors
+from sockmon.kernel.namespace_files import SOCKETS, open_files, open_for_visitors
+from sockmon.kernel.namespace_handle import NetnsHandle
 from sockmon.kernel.namespaces.lookup import OpenedNetns, is_id, matching, open_named
 from sockmon.kernel.setns import EntryRefused, open_in_netns
 from sockmon.model.other_netns import HOST, NetnsName

@@ -16,7 +16,7 @@ import pytest
 
 from sockmon.agent.details import answer_query
 from sockmon.agent.sampler import open_sampler
-from sockmon.kernel import namespace_handle
+from sockmon.kernel import namespace_files
 from sockmon.kernel.netlink import run
 from sockmon.model.detail import ProcessDetail, ProcessQuery
 from sockmon.model.snapshot import Snapshot
@@ -153,14 +153,14 @@ def test_a_file_that_cannot_be_opened_is_missing_alone(
 ) -> None:
     with open_sampler(None, 1.0) as kernel:
         whole = parts(kernel.sample(complete=True))
-    opened = namespace_handle.open_file
+    opened = namespace_files.open_file
 
     def failing(name: str, proc: str = "/proc") -> int:
         if name == path:
             raise OSError(code, os.strerror(code))
         return opened(name, proc)
 
-    monkeypatch.setattr(namespace_handle, "open_file", failing)
+    monkeypatch.setattr(namespace_files, "open_file", failing)
     with open_sampler(None, 1.0) as kernel:
         snapshot = kernel.sample(complete=True)
     assert whole - parts(snapshot) <= lost | ({"neighbours"} if "arp_cache" in path else set()), snapshot.missing

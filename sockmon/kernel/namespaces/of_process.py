@@ -12,7 +12,8 @@ from contextlib import closing, contextmanager, suppress
 from sockmon.errors import ReadError
 from sockmon.kernel.errnos import FORBIDDEN, NO_SUCH_PROCESS
 from sockmon.kernel.identity import netns_inode, proc_net_inode
-from sockmon.kernel.namespace_handle import NetnsHandle, open_files
+from sockmon.kernel.namespace_files import open_files
+from sockmon.kernel.namespace_handle import NetnsHandle
 from sockmon.kernel.processes import proc_files
 from sockmon.kernel.setns import EntryRefused, OpenedFiles, open_in_netns
 from sockmon.kernel.sockets import proc_net

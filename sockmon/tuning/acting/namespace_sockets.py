@@ -15,7 +15,8 @@ from typing import NamedTuple
 from sockmon.errors import ReadError, TuningError
 from sockmon.kernel.errnos import FORBIDDEN
 from sockmon.kernel.identity import OWN_NETNS, netns_inode
-from sockmon.kernel.namespace_handle import NetnsHandle, open_files
+from sockmon.kernel.namespace_files import open_files
+from sockmon.kernel.namespace_handle import NetnsHandle
 from sockmon.kernel.namespaces.discovery import FoundNetns, find_namespaces
 from sockmon.kernel.namespaces.nsfs_mounts import given_name
 from sockmon.kernel.netlink import run
@@ -41,7 +42,7 @@ class _Row(NamedTuple):
 
 @contextmanager
 def open_to_act(netns: int, socket: str, proc: int) -> Iterator[OpenNetns]:
-    """Open the namespace with the inode `netns`, and `socket` of it, a name of namespace_handle.SOCKETS; raise
+    """Open the namespace with the inode `netns`, and `socket` of it, a name of namespace_files.SOCKETS; raise
     TuningError with the reason."""
     if netns == netns_inode():
         handle, entry = NetnsHandle("", OpenedFiles(netns), "/proc"), ""
