@@ -84,7 +84,7 @@ def observe_once(netns: str | Sequence[str] | None = None, watch: float = 0.0, o
     with open_sampler(netns, max(min(INTERVAL, watch / 4), 0.25), complete=True, others=others) as kernel:
         levels, refused = configured_levels()
         assessor = HostAssessor(max(watch + INTERVAL, 1.0), levels)
-        sample_first(kernel.full_netns)
+        sample_first(kernel.listeners)
         early, first = kernel.compose(), kernel.sample(complete=True)
         if first.at - early.at >= COUNTER_RESAMPLE_SECONDS:
             # With very many sockets the first sample takes so long that its begin and its end show what increases.
@@ -93,12 +93,12 @@ def observe_once(netns: str | Sequence[str] | None = None, watch: float = 0.0, o
         unproved = assessor.has_unproved_counters(COUNTER_RESAMPLE_SECONDS)
         if not watch and (unproved or assessor.has_overfull_queue()):
             # A queue that is full for a moment is not an alarm, and a counter proves a hit only if it increases.
-            pause_and_sample(kernel.full_netns, COUNTER_RESAMPLE_SECONDS if unproved else QUEUE_RESAMPLE_SECONDS)
+            pause_and_sample(kernel.listeners, COUNTER_RESAMPLE_SECONDS if unproved else QUEUE_RESAMPLE_SECONDS)
             kernel.resample_queues()
             assessment = assessor.add(kernel.compose())
         end = time.monotonic() + watch
         while (left := end - time.monotonic()) > 0:
-            pause_and_sample(kernel.full_netns, min(kernel.interval, left))
+            pause_and_sample(kernel.listeners, min(kernel.interval, left))
             kernel.refresh()
             assessment = assessor.add(kernel.sample(complete=kernel.scarce or left <= kernel.interval))
         return with_missing(assessment, refused)

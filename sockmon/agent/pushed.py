@@ -49,13 +49,13 @@ def _samples() -> None:
     """Print what `check` reads of all namespaces."""
     lines = SnapshotWriter()
     with open_sampler(None, RESAMPLE_SECONDS, complete=True, others=True) as kernel, os.fdopen(1, "wb") as out:
-        sample_first(kernel.full_netns)
+        sample_first(kernel.listeners)
         early, first = kernel.compose(), kernel.sample(complete=True)
         out.write(hello())
         # With very many sockets the first sample takes so long that its begin and its end show what increases.
         slow = first.at - early.at >= RESAMPLE_SECONDS
         for sample in (early, first) if slow else (first,):
             out.write(encode(lines.line(sample)))
-        pause_and_sample(kernel.full_netns, RESAMPLE_SECONDS)
+        pause_and_sample(kernel.listeners, RESAMPLE_SECONDS)
         kernel.resample_queues()
         out.write(encode(lines.line(kernel.compose())))

@@ -88,7 +88,7 @@ class QueueSamples:
 
 
 class SamplesQueues(Protocol):
-    """A NetnsSampler."""
+    """A ListenerSampler."""
 
     def sample_queues(self) -> bool:
         """Read the queues once; return False if there are none."""

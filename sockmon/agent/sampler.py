@@ -13,6 +13,7 @@ from sockmon.agent.budget import TOTAL_PERCENT, Budget, BudgetedTask
 from sockmon.agent.host_sysctls import read_host_sysctls
 from sockmon.agent.limit_origins import LimitOrigins
 from sockmon.agent.listener_owners import unreadable_descriptors
+from sockmon.agent.listener_sampler import ListenerSampler
 from sockmon.agent.netns_sampler import NetnsSampler
 from sockmon.agent.netns_watch import MAX_WATCHED, NetnsWatch
 from sockmon.agent.part import read_or_missing
@@ -146,9 +147,11 @@ class Sampler:
         return [*self._started_for, *self.watch.samplers]
 
     @property
-    def full_netns(self) -> list[NetnsSampler]:
-        """Return those that are read for each Snapshot: those that it was started for, and the chosen one."""
-        return [*self._started_for, *filter(None, (self.watch.chosen,))]
+    def listeners(self) -> list[ListenerSampler]:
+        """Return the listeners of the namespaces that are read for each Snapshot: those that it was started for,
+        and the chosen one. Their queues are read between Snapshots too."""
+        full = (*self._started_for, *filter(None, (self.watch.chosen,)))
+        return [netns.listeners for netns in full]
 
     def sampler_of(self, inode: int) -> NetnsSampler | None:
         """Return the sampler of a namespace; None if it is not watched."""
@@ -192,7 +195,7 @@ class Sampler:
         tasks = self.tasks
         active = next((task for task in tasks if task.active), None)
         # The queues have one short step each, and change while a long task runs.
-        urgent: list[BudgetedTask[object]] = [netns.queue_task for netns in self.full_netns]
+        urgent: list[BudgetedTask[object]] = [each.queue_task for each in self.listeners]
         task = None if self.scarce and active else next((task for task in urgent if task.due(now)), None)
         task = task or active or next((task for task in tasks if task.due(due)), None)
         if task is None:
@@ -317,7 +320,7 @@ class Sampler:
         self.watch.read_all()
         again += self.watch.tasks()
         for netns in self._started_for:
-            again += [netns.datagrams, netns.states, netns.udp, netns.transmit]
+            again += [netns.datagrams.task, netns.states, netns.udp.task, netns.transmit]
         active = [task for task in self.tasks if task.active]
         for task in again:
             task.reschedule()
@@ -379,13 +382,13 @@ class Sampler:
         return (yield from work)
 
     def _holders(self) -> dict[int, tuple[Owner, ...]]:
-        return self.owners.holders_of({inode for netns in self.netns for inode in netns.listening_inodes()})
+        return self.owners.holders_of({inode for netns in self.netns for inode in netns.listeners.inodes()})
 
     def _read_acceptors(self) -> Incremental[None]:
         """Read who accepts on the listeners, with the epoll sets that were read last."""
         found = yield from self._acceptors.steps(self._holders(), self._watch_counts.members)
         for netns in self.netns:
-            netns.acceptors = found
+            netns.listeners.acceptors = found
 
     def _cost(self) -> float:
         """Return our share of a processor over the last minute; the first minute includes the start."""

@@ -64,7 +64,7 @@ class StreamServer:
     def _idle_seconds(self) -> float:
         """Return how long to sleep at most: the queues that no counter shows are sampled between two ticks."""
         now = boottime()
-        return max(min(netns.idle_seconds(now) for netns in self._sampler.full_netns), REST_SECONDS)
+        return max(min(each.idle_seconds(now) for each in self._sampler.listeners), REST_SECONDS)
 
     def _answer_slice(self) -> bool:
         """Work on the oldest request for one slice. A person waits for the answer, so this work has no budget."""

@@ -114,7 +114,7 @@ class WatchedNetns:
         entered."""
         handle, before = self.sampler.handle, self.parts
         with self._inside():
-            self.parts = read_cheap_parts(handle, self.sampler.read_listeners, now, before, every, sysctl_seconds)
+            self.parts = read_cheap_parts(handle, self.sampler.listeners.read, now, before, every, sysctl_seconds)
         self._quiet = before is not None and same_values(self.parts, before)
         needed = self.dumped(now)
         for part in needed_parts(self.parts, before):
@@ -135,7 +135,7 @@ class WatchedNetns:
         sampler = self.sampler
         small: list[BudgetedTask[object]] = [sampler.transmit]
         if "datagrams" in self.needed(now):
-            small.append(sampler.datagrams)
+            small.append(sampler.datagrams.task)
         for task in small:
             if task.active or every or task.at is None or now - task.at >= SMALL_SECONDS:
                 task.run(VISIT_SECONDS)
@@ -177,9 +177,9 @@ class WatchedNetns:
         every: dict[str, BudgetedTask[object]] = {
             "states": sampler.states,
             "ports": sampler.ports.task,
-            "udp": sampler.udp,
-            "snat": sampler.snat,
-            TABLE: sampler.table,
+            "udp": sampler.udp.task,
+            "snat": sampler.tracking.snat,
+            TABLE: sampler.tracking.table,
         }
         found = [task for part, task in every.items() if part in needed]
         found += [task for task in self._tasks if task.active and task not in found]
@@ -220,7 +220,7 @@ class WatchedNetns:
 
     def _is_as_before(self, parts: CheapParts, before: CheapParts) -> bool:
         """Return whether the last visit has found what the one before has."""
-        return parts is before or (same_values(parts, before) and not self.sampler.samples.has_full)
+        return parts is before or (same_values(parts, before) and not self.sampler.listeners.samples.has_full)
 
     def _described(self, found: Netns, needed: frozenset[str]) -> Netns:
         """Return `found` without the parts that are not needed: their last dump may be old."""

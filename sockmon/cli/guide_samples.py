@@ -77,7 +77,7 @@ class HostSamples:
         self._sampler = sampler
         levels, self._refused = configured_levels()
         self._assessor = Assessor(levels=levels)
-        sample_first(sampler.full_netns)
+        sample_first(sampler.listeners)
         self.first = self._assess(complete=True)
 
     def _assess(self, complete: bool) -> Assessment:

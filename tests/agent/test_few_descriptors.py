@@ -36,7 +36,7 @@ def test_a_dump_keeps_its_socket_until_its_end(monkeypatch: pytest.MonkeyPatch) 
 
         task = BudgetedTask("dump", dump, Budget(1.0, 0.0))
         monkeypatch.setattr(Sampler, "tasks", (task,))
-        queues = sampler.netns[0].queue_task
+        queues = sampler.netns[0].listeners.queue_task
         queues.run(1.0)
         assert sampler.step(SLICE)
         assert task.active

@@ -36,7 +36,7 @@ def answers() -> Answers:
         netns = sampler.netns[0]
         inode = netns.handle.inode
         query = FlowsQuery(inode, (FlowTerm("dport", (RangeValue(443, 443),)),))
-        netns.table.run(0.0)
+        netns.tracking.table.run(0.0)
         steps = answer_query(sampler, query)
         found = None
         while found is None:
@@ -44,17 +44,17 @@ def answers() -> Answers:
                 next(steps)
             except StopIteration as end:
                 found = end.value
-            netns.table.run(0.0)
-        while netns.table.active:
-            netns.table.run(1.0)
+            netns.tracking.table.run(0.0)
+        while netns.tracking.table.active:
+            netns.tracking.table.run(1.0)
         assert isinstance(found, FlowsDetail)
-        assert netns.table.reason is None
-        assert netns.table.value is not None
+        assert netns.tracking.table.reason is None
+        assert netns.tracking.table.value is not None
         other = run(answer_query(sampler, FlowsQuery(1)))
         one = run(answer_query(sampler, FlowQuery(found.flows[0])))
         assert isinstance(other, FlowsDetail)
         assert isinstance(one, FlowDetail)
-        return Answers(found, other, one, netns.table.runs, netns.table.value.tops.entries)
+        return Answers(found, other, one, netns.tracking.table.runs, netns.tracking.table.value.tops.entries)
 
 
 @pytest.mark.usefixtures("needs_userns")

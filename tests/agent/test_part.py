@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from sockmon.agent import netns_sampler as agent_netns
-from sockmon.agent import port_sampler
+from sockmon.agent import listener_sampler, netns_sampler, port_sampler, udp_sampler
 from sockmon.agent.budget import Budget, BudgetedTask
 from sockmon.agent.sampler import Sampler, open_sampler
 from sockmon.assess import Assessor
@@ -47,14 +46,14 @@ READERS: list[tuple[ModuleType | type, str, str]] = [
     (netstat, "read_counters", "counters"),
     (sysctl, "read_all", "sysctls"),
     (sysctl, "read", "sysctl"),
-    (agent_netns, "listeners", "listeners"),
+    (listener_sampler, "listeners", "listeners"),
     (port_sampler, "listeners", "ports"),
-    (agent_netns, "unix_listeners", "listeners"),
-    (agent_netns, "count_states", "states"),
+    (listener_sampler, "unix_listeners", "listeners"),
+    (netns_sampler, "count_states", "states"),
     (port_sampler, "port_groups", "ports"),
     (port_sampler, "read_bound_idle", "ports"),
-    (agent_netns, "udp_ports", "udp ports"),
-    (agent_netns, "states", "states"),
+    (udp_sampler, "udp_ports", "udp ports"),
+    (netns_sampler, "states", "states"),
     (conntrack, "read", "conntrack"),
     (conntrack, "read_table", "conntrack table"),
     (datagrams, "read_queues", "datagrams"),

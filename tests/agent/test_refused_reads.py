@@ -92,7 +92,7 @@ def test_without_netlink_the_agent_sends_listeners_and_states() -> None:
 
 def _gives_up(code: int) -> tuple[bool, bool, str]:
     """Sockets that can be made and are not answered: as a policy of nlmsg_read, or a kernel without inet_diag."""
-    from sockmon.agent import netns_sampler as agent_netns
+    from sockmon.agent import listener_sampler
     from sockmon.errors import Forbidden, NotPresent
     from sockmon.kernel.netlink import Incremental
     from sockmon.kernel.sockets.listeners import listeners
@@ -104,7 +104,7 @@ def _gives_up(code: int) -> tuple[bool, bool, str]:
         return (yield from listeners(diag))
 
     with pytest.MonkeyPatch.context() as patched, open_sampler(None, 1.0) as kernel:
-        patched.setattr(agent_netns, "listeners", only_text)
+        patched.setattr(listener_sampler, "listeners", only_text)
         kernel.sample(complete=True)
         snapshot = kernel.sample(complete=True)
         said = " ".join(item.reason for item in snapshot.missing)
