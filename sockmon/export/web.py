@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 import ipaddress
 import socket
 import threading
@@ -16,12 +15,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, NamedTuple
+from io import BufferedReader
+from typing import Any, NamedTuple, cast
 
 from sockmon import __version__
 from sockmon.errors import SockmonError
 from sockmon.export.web_config import WebConfig
 from sockmon.fault_log import FAULTS
+from sockmon.timed_reader import timed
 
 DEFAULT_ADDRESS, DEFAULT_PORT = "127.0.0.1", 9768
 MAX_CONNECTIONS = 16
@@ -133,24 +134,6 @@ class MetricsServer(ThreadingHTTPServer):
         """Do nothing: a client that goes away or speaks no TLS is not a fault of ours."""
 
 
-class _Request(io.RawIOBase):
-    """What a client sends, within REQUEST_SECONDS: one byte now and then does not prolong them."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-        self._end = time.monotonic() + REQUEST_SECONDS
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        left = self._end - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self._connection.settimeout(left)
-        return self._connection.recv_into(buffer)
-
-
 class _Handler(BaseHTTPRequestHandler):
     server: MetricsServer
     server_version = f"sockmon/{__version__}"
@@ -158,8 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         super().setup()
-        self.rfile.close()
-        self.rfile = io.BufferedReader(_Request(self.connection))
+        self.rfile = timed(cast(BufferedReader, self.rfile), self.connection, REQUEST_SECONDS)
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]

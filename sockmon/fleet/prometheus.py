@@ -8,8 +8,8 @@ import base64
 import http.client
 import json
 import math
+import socket
 import ssl
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -20,9 +20,10 @@ from typing import Any, NamedTuple
 
 from sockmon.errors import Misuse, SockmonError
 from sockmon.text import sanitize
+from sockmon.timed_reader import timed
 
 TIMEOUT_SECONDS = 20.0
-"""Of one answer, and without any byte of it."""
+"""To connect, and for one whole answer."""
 CHUNK_BYTES = 1 << 20
 MAX_BYTES = 256 << 20
 """Of one answer: 10,000 hosts have 2 MB."""
@@ -30,6 +31,36 @@ MAX_BYTES = 256 << 20
 
 class PrometheusError(SockmonError):
     """The server did not answer, or refused."""
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer that must come whole within TIMEOUT_SECONDS: its headers, also those before it, and its body."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **more: Any) -> None:
+        super().__init__(sock, *args, **more)
+        self.fp = timed(self.fp, sock, TIMEOUT_SECONDS)
+
+
+class _Plain(http.client.HTTPConnection):
+    response_class = _Response
+
+
+class _Secure(http.client.HTTPSConnection):
+    response_class = _Response
+
+
+class _Http(urllib.request.HTTPHandler):
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Plain, req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def __init__(self, context: ssl.SSLContext) -> None:
+        super().__init__(context=context)
+        self._tls = context
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Secure, req, context=self._tls)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -100,12 +131,16 @@ class Server:
             urllib.parse.urlencode(form).encode(),
             {"User-Agent": "sockmon", **self.headers},
         )
-        handlers = [_NoRedirect(), *([urllib.request.HTTPSHandler(context=self.tls)] if self.tls else [])]
+        handlers = [_NoRedirect(), _Http(), *([_Https(self.tls)] if self.tls else [])]
         try:
             with urllib.request.build_opener(*handlers).open(request, timeout=TIMEOUT_SECONDS) as reply:
-                body = _read(reply, time.monotonic() + TIMEOUT_SECONDS)
+                body = _read(reply)
         except urllib.error.HTTPError as error:
             raise PrometheusError(f"{self.name} refuses: {_refusal(error)}", _hint(error)) from error
+        except TimeoutError as error:
+            raise PrometheusError(
+                f"{self.name} does not answer: no whole answer within {TIMEOUT_SECONDS:g} s"
+            ) from error
         except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
             cause = getattr(error, "reason", None) or error
             reason = getattr(cause, "strerror", None) or str(cause)
@@ -122,15 +157,12 @@ class Server:
         raise PrometheusError(f"{self.name} refuses: {sanitize(str(reason), 200)}")
 
 
-def _read(reply: http.client.HTTPResponse, until: float) -> bytes:
-    """Return the body, or too large a part of it; raise TimeoutError for a server that sends it in drops,
-    ConnectionError for one that ends before."""
+def _read(reply: http.client.HTTPResponse) -> bytes:
+    """Return the body, or too large a part of it; raise ConnectionError for a server that ends before."""
     parts, size = [], 0
     while (part := reply.read1(CHUNK_BYTES)) and size <= MAX_BYTES:
         parts.append(part)
         size += len(part)
-        if time.monotonic() > until:
-            raise TimeoutError(f"no whole answer within {TIMEOUT_SECONDS:.0f} s")
     if reply.length and size <= MAX_BYTES:
         raise ConnectionError(f"the answer ended {reply.length:,} bytes too early")
     return b"".join(parts)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
+import ssl
+import subprocess
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,10 +19,11 @@ from urllib.parse import parse_qs
 import pytest
 
 from sockmon.errors import Misuse, SockmonError
-from sockmon.fleet import ranking
+from sockmon.fleet import prometheus, ranking
 from sockmon.fleet.hosts import FleetHost
 from sockmon.fleet.prometheus import PrometheusError, Server, server
 from sockmon.fleet.reading import from_prometheus
+from tests.waiting import PATIENCE
 
 Row = tuple[dict[str, str], float]
 
@@ -228,6 +233,39 @@ def test_an_answer_that_ends_too_early() -> None:
             from_prometheus(Server(url))
 
 
+DRIPS = {
+    "headers": (b"HTTP/1.1 200 OK\r\n", b"a: b\r\n"),
+    "answers before the answer": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "a body": (b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n", b" "),
+    "a body in pieces": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    "the length of a piece": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"),
+    "a refusal": (b"HTTP/1.1 500 no\r\nContent-Length: 60000\r\n\r\n", b" "),
+}
+
+
+@pytest.mark.parametrize("what", DRIPS)
+def test_a_server_that_sends_a_byte_now_and_then(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prometheus, "TIMEOUT_SECONDS", 0.5)
+    first, again = DRIPS[what]
+
+    def drip(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with closing(connection), suppress(OSError):
+            connection.recv(65536)
+            connection.sendall(first)
+            while True:
+                connection.sendall(again)
+                time.sleep(0.05)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip, args=(listener,), daemon=True)
+        thread.start()
+        with pytest.raises(PrometheusError, match=r"does not answer: no whole answer within 0.5 s|refuses: 500"):
+            Server(f"http://127.0.0.1:{listener.getsockname()[1]}").query("up")
+        thread.join(PATIENCE)
+        assert not thread.is_alive(), "the connection was not closed"
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed_with_the_token(status: int) -> None:
     with fake(ANSWERS) as (other, not_asked), fake(raw=(status, b"")) as (url, found):
@@ -248,6 +286,23 @@ def test_credentials_and_tenant(tmp_path: Path) -> None:
         assert found.headers["x-scope-orgid"] == "team-a"
         from_prometheus(server(url, str(password), None, None))
         assert found.headers["authorization"] == "Basic " + base64.b64encode(b"me:secret").decode()
+
+
+def test_a_certificate_is_checked(tmp_path: Path) -> None:
+    made = ["-subj", "/CN=x", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *made]
+    try:
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("needs openssl")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    with fake(ANSWERS) as (plain, found):
+        found.socket = tls.wrap_socket(found.socket, server_side=True)
+        url = plain.replace("http:", "https:")
+        assert from_prometheus(server(url, None, str(tmp_path / "cert.pem"), None)).hosts
+        with pytest.raises(PrometheusError, match=r"does not answer: .*certificate verify failed"):
+            from_prometheus(server(url, None, None, None))
 
 
 @pytest.mark.parametrize(
