@@ -18,7 +18,9 @@ second."""
 MAX_LABEL = 120
 """Characters of a label's value."""
 _PID = re.compile(r"\[[0-9]+\]$")
-"""What the name of a namespace ends with if it is that of a process in it."""
+"""What a name ends with if it is that of a process."""
+UNNAMED = "?"
+"""A process may have an empty name (PR_SET_NAME of prctl(2))."""
 
 
 class Subject(NamedTuple):
@@ -89,7 +91,7 @@ def _by_name(readings: Iterable[Reading]) -> Mapping[tuple[str, str], Subject]:
     """Return the worst subject of each name and namespace, the most urgent first."""
     found: dict[tuple[str, str], Subject] = {}
     for reading in sorted(readings, key=lambda each: (-URGENCY[each.severity], -_ratio(each), each.subject)):
-        name = label(reading.name or reading.subject)
+        name = label(reading.name or _PID.sub("", reading.subject) or UNNAMED)
         netns = netns_label(reading.netns.kind, reading.netns.name) if reading.netns else ""
         found.setdefault((name, netns), Subject(name, netns, reading))
     return found
@@ -103,5 +105,5 @@ def label(text: str) -> str:
 def netns_label(kind: str, name: str) -> str:
     """Return the name of a network namespace, without the pid that it has if only a process names it."""
     if not kind and not name.startswith("net:["):
-        name = _PID.sub("", name) or "?"
+        name = _PID.sub("", name) or UNNAMED
     return label(name)

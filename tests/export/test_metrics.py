@@ -178,6 +178,11 @@ def test_nothing_identifies_a_process_by_its_pid() -> None:
     assert not [row for row in rows if any("40000" in text for text in row.labels.values())]
 
 
+def test_a_process_without_a_name_has_no_pid_either() -> None:
+    rows = samples(snapshot(0.0, process(pid=275, name="", fds=1024)))
+    assert {row.labels["subject"] for row in rows if "subject" in row.labels} == {"?"}
+
+
 def test_names_follow_the_conventions() -> None:
     for metric in METRICS:
         assert re.fullmatch(r"sockmon_[a-z][a-z_]+[a-z]", metric.name)
