@@ -131,7 +131,9 @@ def _stop_on_signals(exporter: Exporter) -> None:
         exporter.stop()
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, stop)
+        # nohup(1) ignores SIGHUP, and a shell SIGINT of what it runs in the background.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stop)
 
 
 @export.command(name="rules", epilog=usage.exit_codes("0 printed"))

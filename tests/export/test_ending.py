@@ -1,0 +1,59 @@
+"""What ends `sockmon export`, and what does not."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+
+from tests.waiting import PATIENCE
+
+
+@contextmanager
+def exporter(before: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Start one by a shell that runs `before` first; yield it and its port."""
+    command = f'{before} exec "$0" -m sockmon export --listen 127.0.0.1:0'
+    with subprocess.Popen(["sh", "-c", command, sys.executable], stderr=subprocess.PIPE, text=True) as child:
+        try:
+            assert child.stderr is not None
+            yield (
+                child,
+                next(int(found[1]) for line in child.stderr if (found := re.search(r":(\d+)/metrics", line))),
+            )
+        finally:
+            child.kill()
+
+
+def status(port: int) -> int:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as connection:
+        connection.request("GET", "/metrics")
+        return connection.getresponse().status
+
+
+def test_signals_that_are_ignored_stay_so() -> None:
+    """As by nohup(1), and by a shell of what it runs in the background."""
+    with exporter("trap '' HUP INT;") as (child, port):
+        child.send_signal(signal.SIGHUP)
+        child.send_signal(signal.SIGINT)
+        assert status(port) == 200
+        assert child.poll() is None
+        child.terminate()
+        assert child.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_each_signal_ends_it_without_a_word(number: signal.Signals) -> None:
+    if signal.getsignal(number) is signal.SIG_IGN:
+        pytest.skip("the tests were started with this signal ignored")
+    with exporter("") as (child, port):
+        assert status(port) == 200
+        child.send_signal(number)
+        assert child.wait(PATIENCE) == 0
+        assert child.stderr is not None
+        assert child.stderr.read() == ""
