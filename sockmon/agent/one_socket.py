@@ -128,7 +128,7 @@ def _holders(
     sampler: Sampler, inodes: set[int], missing: list[Missing]
 ) -> Incremental[dict[int, tuple[Owner, ...]]]:
     try:
-        yield from sampler.owners.search(inodes, sampler.rows())
+        yield from sampler.owners.search(inodes, sampler.processes.rows())
     except ReadError as error:
         missing.append(Missing(error.reader, error.message))
     return sampler.owners.holders_of(inodes)

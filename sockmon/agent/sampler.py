@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 
@@ -12,26 +11,19 @@ from msgspec.structs import replace
 from sockmon.agent.budget import TOTAL_PERCENT, Budget, BudgetedTask
 from sockmon.agent.host_sysctls import read_host_sysctls
 from sockmon.agent.limit_origins import LimitOrigins
-from sockmon.agent.listener_owners import unreadable_descriptors
 from sockmon.agent.listener_sampler import ListenerSampler
 from sockmon.agent.netns_sampler import NetnsSampler
 from sockmon.agent.netns_watch import MAX_WATCHED, NetnsWatch
+from sockmon.agent.own_cost import OwnCost
 from sockmon.agent.part import read_or_missing
+from sockmon.agent.process_sampler import ProcessSampler
 from sockmon.agent.process_states import StateMatrix
 from sockmon.agent.wanted_netns import open_wanted
-from sockmon.errors import ReadError
 from sockmon.kernel import host, meminfo, neighbours, own_descriptors, sockstat, softnet
-from sockmon.kernel.cgroups.cgroups import CgroupReader
 from sockmon.kernel.namespace_handle import NetnsHandle
 from sockmon.kernel.namespaces.names import NamespaceNames
 from sockmon.kernel.namespaces.state_files import StateFiles
-from sockmon.kernel.netlink import Incremental
 from sockmon.kernel.netns import open_current
-from sockmon.kernel.processes.acceptors import AcceptorReader
-from sockmon.kernel.processes.attribution import Attribution, Namespaces
-from sockmon.kernel.processes.epoll_inotify import WatchCounter
-from sockmon.kernel.processes.locked_memory import LockedMemoryReader
-from sockmon.kernel.processes.memory_maps import MapCounter
 from sockmon.kernel.processes.passwd import Users, look_up_name
 from sockmon.kernel.processes.process_facts import FactsReader
 from sockmon.kernel.processes.process_table import ProcessTable
@@ -42,31 +34,22 @@ from sockmon.kernel.processes.rlimits import (
     require_descriptors,
 )
 from sockmon.kernel.processes.socket_owners import Owners
-from sockmon.kernel.sockets.tcp_states import MAX_CLOSE_WAIT_INODES, CloseWaitSockets
 from sockmon.model.snapshot import (
-    Cgroups,
     Host,
     Memory,
     Missing,
     Neighbours,
     Netns,
-    Owner,
-    Process,
     Processes,
     Snapshot,
-    Watches,
+    Tasks,
 )
 
 SLICE_SECONDS = 0.005
 """Processor time of one slice of budgeted work: requests and ticks never wait longer for it."""
 TICK_WORK_SECONDS = 0.03
 """Budgeted work that a tick waits for, so that on most hosts all parts of a Snapshot are equally new."""
-PROCESSES, OWNERS = Budget(0.005, 2.0), Budget(0.004, 2.0)
-CGROUPS, MAPS, LOCKED = Budget(0.002, 2.0), Budget(0.0015, 2.0), Budget(0.0005, 2.0)
-WATCHES, NEIGHBOURS = Budget(0.001, 5.0), Budget(0.001, 5.0)
-ACCEPTORS = Budget(0.001, 2.0)
-ORIGINS = Budget(0.0005, 10.0)
-COST_WINDOW_SECONDS = 60.0
+NEIGHBOURS, ORIGINS = Budget(0.001, 5.0), Budget(0.0005, 10.0)
 NAME_SERVICE_SECONDS = 0.5
 """Time that a complete sample waits for the names of users, once."""
 
@@ -114,32 +97,17 @@ class Sampler:
         self._host = host.read_host(self._users)
         self.table = ProcessTable(users=self._users)
         self.owners = Owners(proc=self.table.proc)
-        self._attribution = Attribution(self.owners)
-        self._close_wait = CloseWaitSockets()
-        self.cgroup_reader = CgroupReader(shared_proc=self.table.proc)
-        self._map_counter = MapCounter(self.table)
-        self._watch_counts = WatchCounter(self.table.proc, self._users)
+        self.processes = ProcessSampler(self.table, self.owners, self._users, self._all_listeners)
+        rows = self.processes.rows
         self._started_for = [NetnsSampler(handle, self.owners) for handle in handles]
-        self._process_task = BudgetedTask("processes", self._read_processes, PROCESSES)
-        self._cgroup_task = BudgetedTask("cgroups", self._read_cgroups, CGROUPS)
-        self._owner_task = BudgetedTask("owners", lambda: self.owners.refresh(self.rows()), OWNERS)
-        self._map_task = BudgetedTask("maps", lambda: self._map_counter.steps(self.rows(), boottime()), MAPS)
-        self._watch_task = BudgetedTask("watches", self._count_watches, WATCHES)
-        locked = LockedMemoryReader(self.table, self.owners)
-        self._locked_task = BudgetedTask("locked memory", lambda: locked.steps(self.rows(), boottime()), LOCKED)
-        self._acceptors = AcceptorReader(self.table)
-        self._acceptor_task = BudgetedTask("acceptors", self._read_acceptors, ACCEPTORS)
         self.limit_origins = LimitOrigins()
-        self._origin_task = BudgetedTask("limit origins", lambda: self.limit_origins.steps(self.rows()), ORIGINS)
+        self._origin_task = BudgetedTask("limit origins", lambda: self.limit_origins.steps(rows()), ORIGINS)
         self._permanent_task = BudgetedTask("neighbours", lambda: neighbours.count_permanent(own), NEIGHBOURS)
         self.names = NamespaceNames(self.table.proc, StateFiles())
         self.process_states = StateMatrix(self.owners)
         self.process_facts = FactsReader(self.table.proc, self._users)
-        self.watch = NetnsWatch(self.rows, handles, self.names, self.table, self.owners, own.keeps_open, watched)
-        self._other_task = self.watch.search
-        self._visible_tasks = 0
-        self._started = (boottime(), time.process_time())
-        self._costs: deque[tuple[float, float]] = deque()
+        self.watch = NetnsWatch(rows, handles, self.names, self.table, self.owners, own.keeps_open, watched)
+        self._cost = OwnCost()
 
     @property
     def netns(self) -> list[NetnsSampler]:
@@ -162,26 +130,19 @@ class Sampler:
     def tasks(self) -> Sequence[BudgetedTask[object]]:
         """Return the budgeted work, in the order in which it starts."""
         return (
-            self._process_task,
+            self.processes.task,
             *(task for netns in self._started_for for task in netns.first_tasks),
-            self._owner_task,
+            self.processes.owner_task,
             *(task for netns in self._started_for for task in netns.tasks),
-            self._other_task,
+            self.watch.search,
             self.watch.visits,
             *self.watch.tasks(),
-            self._cgroup_task,
+            self.processes.cgroup_task,
             *(task for netns in self._started_for for task in netns.late_tasks),
-            self._map_task,
-            self._watch_task,
-            self._locked_task,
-            self._acceptor_task,
+            *self.processes.late_tasks,
             self._permanent_task,
             self._origin_task,
         )
-
-    def rows(self) -> tuple[Process, ...]:
-        """Return all processes as of the last time that they were read."""
-        return self._process_task.value.rows if self._process_task.value else ()
 
     def user_name(self, uid: int) -> str:
         """Return the name of a user, or the number while no name is known."""
@@ -230,10 +191,10 @@ class Sampler:
             at=boottime(),
             wall=time.time(),
             interval=self.interval,
-            cost=self._cost(),
+            cost=self._cost.share(),
             host=self._named_host(),
             files=read_or_missing(missing, "files", lambda: host.read_files(self._own)),
-            tasks=read_or_missing(missing, "tasks", lambda: host.read_tasks(self._own, self._visible_tasks)),
+            tasks=read_or_missing(missing, "tasks", self._read_tasks),
             memory=read_or_missing(missing, "memory", lambda: self._memory(own, sysctls)),
             processes=read_or_missing(missing, "processes", lambda: self._processes(missing)),
             netns=self._sample_netns(missing),
@@ -242,11 +203,11 @@ class Sampler:
             available_memory=read_or_missing(missing, "meminfo", lambda: meminfo.read_available(self._own)),
             missing=tuple(dict.fromkeys(missing)),
             sysctls=sysctls,
-            maps=self._map_task.value,
-            watches=self._watch_task.value,
-            cgroups=self._cgroup_task.value,
-            other_netns=self._other_task.value,
-            locked=self._locked_task.value,
+            maps=self.processes.map_task.value,
+            watches=self.processes.watch_task.value,
+            cgroups=self.processes.cgroup_task.value,
+            other_netns=self.watch.search.value,
+            locked=self.processes.locked_task.value,
             limit_origins=self._origin_task.value or (),
         )
 
@@ -256,7 +217,7 @@ class Sampler:
         while self.step(since=since):
             pass
         if self._users.wait_for_names(NAME_SERVICE_SECONDS):
-            again: list[BudgetedTask[object]] = [self._process_task, self._watch_task]
+            again: list[BudgetedTask[object]] = [self.processes.task, self.processes.watch_task]
             for task in again:
                 task.reschedule()
                 while task.active or task.due(boottime()):
@@ -275,25 +236,15 @@ class Sampler:
         return (*found, *self.watch.sample(missing, first))
 
     def _missing_of_tasks(self) -> list[Missing]:
-        parts: list[BudgetedTask[object]] = [
-            self._cgroup_task,
-            self._map_task,
-            self._watch_task,
-            self._locked_task,
+        tasks: list[BudgetedTask[object]] = [
+            self.processes.owner_task,
+            self._permanent_task,
+            self.watch.search,
+            self._origin_task,
         ]
         return [
-            *self._map_counter.missing,
-            *self.cgroup_reader.missing,
-            *(
-                Missing(task.reader, task.reason or "not read yet")
-                for task in parts
-                if task.reason or task.value is None
-            ),
-            *(
-                Missing(task.reader, task.reason)
-                for task in (self._owner_task, self._permanent_task, self._other_task, self._origin_task)
-                if task.reason
-            ),
+            *self.processes.missing(),
+            *(Missing(task.reader, task.reason) for task in tasks if task.reason),
         ]
 
     def close(self) -> None:
@@ -301,7 +252,7 @@ class Sampler:
         for netns in self._started_for:
             netns.close()
         self.watch.close()
-        self.cgroup_reader.close()
+        self.processes.close()
         self.limit_origins.close()
         self.owners.close()
         self.process_facts.close()
@@ -316,7 +267,7 @@ class Sampler:
     def resample_queues(self) -> None:
         """Run the tasks again that read queues, and counters that prove a hit, before the next Snapshot: one
         sample of them proves nothing."""
-        again: list[BudgetedTask[object]] = [self._cgroup_task]
+        again: list[BudgetedTask[object]] = [self.processes.cgroup_task]
         self.watch.read_all()
         again += self.watch.tasks()
         for netns in self._started_for:
@@ -342,59 +293,14 @@ class Sampler:
     def _memory(self, own: tuple[object, sockstat.HostSockets] | None, sysctls: dict[str, str]) -> Memory | None:
         return sockstat.add_limits(own[1], sysctls) if own else None
 
+    def _read_tasks(self) -> Tasks:
+        return host.read_tasks(self._own, self.processes.visible_tasks)
+
     def _processes(self, missing: list[Missing]) -> Processes | None:
-        """Return all processes, with their sockets as of the last walk over descriptors."""
-        missing.extend(self.table.missing)
-        found = self._process_task.value
-        if found is None or self._process_task.reason:
-            missing.append(Missing("processes", self._process_task.reason or "not read yet"))
-        missing += unreadable_descriptors(self.owners)
-        if found is None:
-            return None
         own = [(each.handle.inode, each.states.value) for each in self._started_for]
-        read = {inode: dump for inode, dump in (*own, *self.watch.read_states()) if dump is not None}
-        if any(dump.capped for dump in read.values()):
-            missing.append(
-                Missing(
-                    "owners", f"owners are read for {MAX_CLOSE_WAIT_INODES:,} sockets in CLOSE_WAIT, not for all"
-                )
-            )
+        dumps = {inode: dump for inode, dump in (*own, *self.watch.read_states()) if dump is not None}
         queues = self._started_for[0].tcp_queues.by_inode()
-        where = Namespaces(self.watch.inode_of, frozenset(read))
-        return self._attribution.attribute(found, self._close_wait.of(list(read.values())), queues, where)
+        return self.processes.sample(missing, dumps, queues, self.watch.inode_of)
 
-    def _read_processes(self) -> Incremental[Processes]:
-        found = yield from self.table.steps(boottime())
-        self._visible_tasks = sum(row.threads for row in found.rows)
-        return found
-
-    def _read_cgroups(self) -> Incremental[Cgroups]:
-        return (yield from self.cgroup_reader.steps(self.rows(), boottime()))
-
-    def _count_watches(self) -> Incremental[Watches]:
-        """Count the watches of the descriptors that the last walk found."""
-        if self.owners.at is None:
-            raise ReadError("watches", "the descriptors of processes have not been read yet")
-        holders = self.owners.watching_processes()
-        shared = [inode for inode, held in self._holders().items() if len(held) > 1]
-        below = self._process_task.value.user_namespaces if self._process_task.value else ()
-        work = self._watch_counts.steps(holders, self.rows(), boottime(), self.owners.unseen, shared, below)
-        return (yield from work)
-
-    def _holders(self) -> dict[int, tuple[Owner, ...]]:
-        return self.owners.holders_of({inode for netns in self.netns for inode in netns.listeners.inodes()})
-
-    def _read_acceptors(self) -> Incremental[None]:
-        """Read who accepts on the listeners, with the epoll sets that were read last."""
-        found = yield from self._acceptors.steps(self._holders(), self._watch_counts.members)
-        for netns in self.netns:
-            netns.listeners.acceptors = found
-
-    def _cost(self) -> float:
-        """Return our share of a processor over the last minute; the first minute includes the start."""
-        now = (boottime(), time.process_time())
-        first = self._costs[0] if self._costs else self._started
-        self._costs.append(now)
-        while self._costs[0][0] < now[0] - COST_WINDOW_SECONDS:
-            self._costs.popleft()
-        return (now[1] - first[1]) / max(now[0] - first[0], 1e-3)
+    def _all_listeners(self) -> list[ListenerSampler]:
+        return [netns.listeners for netns in self.netns]

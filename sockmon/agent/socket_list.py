@@ -93,7 +93,7 @@ class _Listing:
                 netns.handle.release_query()
         yield self.answer(complete=False)
         inodes = {row.key.inode for row in self._rows(MAX_LISTED) if row.key.inode}
-        yield from self._guarded(self._sampler.owners.search(inodes, self._sampler.rows()))
+        yield from self._guarded(self._sampler.owners.search(inodes, self._sampler.processes.rows()))
         self._missing += unreadable_descriptors(self._sampler.owners)
 
     def _guarded(self, steps: Incremental[None]) -> PartialAnswers:
@@ -122,7 +122,7 @@ class _Listing:
 
     def _read_holders(self) -> Incremental[None]:
         """Read which sockets the processes hold that a term names; to sort by owner, those of all processes."""
-        processes, proc = self._sampler.rows(), self._sampler.table.proc
+        processes, proc = self._sampler.processes.rows(), self._sampler.table.proc
         wanted = {term: _matching(term, processes) for term in self._query.terms if _asks_owner(term)}
         self._holders = {term: SocketIndex() for term in wanted}
         for term, matching in wanted.items():
