@@ -18,6 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+import bcrypt
 import pytest
 
 from sockmon import experiments, guides, labs
@@ -236,19 +237,44 @@ def piped(command: str, folder: Path) -> None:
     raise AssertionError(done.stdout)
 
 
-def exporter(command: str, folder: Path) -> None:
+def exporter(command: str, folder: Path, scheme: str = "http") -> None:
     words = [*SOCKMON, *argv(command), "--listen", "127.0.0.1:0"]
-    with subprocess.Popen(words, stderr=subprocess.PIPE, env=child_environment(), text=True) as child:
+    with subprocess.Popen(words, cwd=folder, stderr=subprocess.PIPE, env=child_environment(), text=True) as child:
         assert child.stderr
-        assert "/metrics" in child.stderr.readline()
+        assert re.search(rf"{scheme}://.+/metrics", child.stderr.readline())
         child.terminate()
     assert child.returncode == 0
+
+
+def password_hash(command: str, folder: Path) -> str:
+    """Without a terminal it reads the password from its standard input."""
+    done = subprocess.run(
+        [sys.executable, *shlex.split(command)[1:]],
+        input="secret\n", capture_output=True, text=True, timeout=60, check=True, start_new_session=True,
+    )  # fmt: skip
+    hashed = done.stdout.split()[-1]
+    assert bcrypt.checkpw(b"secret", hashed.encode())
+    return hashed
+
+
+def protected_exporter(command: str, folder: Path) -> None:
+    """It serves TLS with the certificate, the hash and the file that the page describes."""
+    if not shutil.which("openssl"):
+        pytest.skip("needs openssl")
+    page = (ROOT / "docs/prometheus.md").read_text()
+    (make_certificate,) = re.findall(r"^openssl .+", page, re.MULTILINE)
+    subprocess.run(shlex.split(make_certificate), cwd=folder, capture_output=True, timeout=60, check=True)
+    (hash_password,) = re.findall(r"^\.venv/bin/python -c .*bcrypt.*", page, re.MULTILINE)
+    (config,) = re.findall(r"^tls_server_config: (?:.|\n)+?(?=```)", page, re.MULTILINE)
+    (folder / "web.yml").write_text(config.replace("$2b$12$…", password_hash(hash_password, folder)))
+    exporter(command, folder, "https")
 
 
 def no_server(command: str, folder: Path) -> None:
     words = [*SOCKMON, *(re.sub(r"^http://.+", "http://127.0.0.1:1", word) for word in argv(command))]
     done = subprocess.run(words, env=child_environment(), capture_output=True, text=True, timeout=60, check=False)
     assert "does not answer" in done.stderr
+    assert done.returncode == 3
 
 
 def fleet_of_labs(command: str, folder: Path) -> None:
@@ -333,7 +359,7 @@ class Entry(NamedTuple):
 
     pattern: str
     """Matches the whole command."""
-    run: Callable[[str, Path], None]
+    run: Callable[[str, Path], object]
     reason: str = ""
     """Why it is not run as it is printed."""
 
@@ -351,6 +377,8 @@ TABLE = [
     Entry(r"sockmon fleet ssh://.+", ends(3), "hosts of that name do not exist"),
     Entry(r"sockmon fleet", ends(64), "it needs hosts or a server, and says so"),
     Entry(r"sockmon export", exporter, "on any free port"),
+    Entry(r"sockmon export --listen .+ --web-config web\.yml", protected_exporter, "on any free port"),
+    Entry(r"\.venv/bin/python -c .+bcrypt.+", password_hash),
     Entry(r"sockmon export (rules|dashboard)", ends(0)),
     Entry(r"sockmon export (rules > .+|dashboard > .+|--textfile .+)", redirected),
     Entry(r"\.venv/bin/sockmon agent \| jq .+", piped, "its first line alone"),

@@ -2,7 +2,7 @@
 """A fleet to try: labs as hosts, and a Prometheus that scrapes them, until Ctrl-C.
 
     python3 docs/examples/fleet/labs.py accept-queue ephemeral-ports
-    sockmon fleet --prometheus http://127.0.0.1:9090         # in another terminal
+    sockmon fleet --prometheus http://127.0.0.1:9095         # in another terminal
 
 A lab has its own network namespace, which nothing can scrape, so each writes its metrics into a file. A web server
 of a few lines gives them to Prometheus, which is all that is installed besides sockmon (`apt install prometheus`).
@@ -14,6 +14,7 @@ import argparse
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -51,13 +52,26 @@ def running(children: list[subprocess.Popen[bytes]]) -> bool:
     return all(child.poll() is None for child in children)
 
 
+def require(address: str) -> None:
+    """End if a program is missing, or another one answers at this address."""
+    if not shutil.which("prometheus"):
+        sys.exit("prometheus is not installed: apt install prometheus")
+    if not shutil.which("sockmon"):
+        sys.exit('sockmon is not on the PATH: export PATH="$PWD/.venv/bin:$PATH" in the folder of sockmon')
+    host, _, port = address.rpartition(":")
+    with socket.socket() as probe:
+        if probe.connect_ex((host, int(port))) == 0:
+            sys.exit(f"{address} is in use: name another one with --listen")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("labs", nargs="+", metavar="LAB", help="as `sockmon lab list` names them")
-    parser.add_argument("--listen", default="127.0.0.1:9090", help="where Prometheus answers")
+    parser.add_argument(
+        "--listen", default="127.0.0.1:9095", help="where Prometheus answers (default: %(default)s)"
+    )
     options = parser.parse_args()
-    if not shutil.which("prometheus"):
-        sys.exit("prometheus is not installed: apt install prometheus")
+    require(options.listen)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="sockmon-fleet-")))
@@ -74,9 +88,12 @@ def main() -> None:
         try:
             while not all((folder / f"{name}.prom").exists() for name in options.labs) and running(children):
                 time.sleep(0.2)
-            print(f"in another terminal: sockmon fleet --prometheus http://{options.listen}", flush=True)
+            if running(children):
+                print(f"in another terminal: sockmon fleet --prometheus http://{options.listen}", flush=True)
             while running(children):
                 time.sleep(0.2)
+            ended = next(child for child in children if child.poll() is not None)
+            sys.exit(f"one has ended, so all end: {ended.args!r} with {ended.returncode}")
         except KeyboardInterrupt:
             pass
         finally:
