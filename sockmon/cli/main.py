@@ -250,9 +250,9 @@ def main() -> NoReturn:
         comm.write("sockmon")
     started: dict[str, str] = {}
     code = _run(started)
-    # 1 means a warning for `check`; after a failure the state of the host is unknown.
+    # 1 means a warning for `check` and `fleet`; after a failure the state of the host, or of all, is unknown.
     failed = code not in (usage.OK, usage.MISUSE, usage.INTERRUPTED)
-    sys.exit(usage.UNKNOWN if failed and started.get("verb") == "check" else code)
+    sys.exit(usage.UNKNOWN if failed and started.get("verb") in ("check", "fleet") else code)
 
 
 def _run(started: dict[str, str]) -> int:

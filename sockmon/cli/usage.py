@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 OK, FAILED, UNKNOWN = 0, 1, 3
-"""For `check`, 0 to 3 are verdicts and have no other meaning."""
+"""For `check` and `fleet`, 0 to 3 are verdicts and have no other meaning."""
 MISUSE = 64
 """EX_USAGE of sysexits(3): an unknown verb, option or name, a bad value, a missing or an extra argument."""
 FAULT = 70
