@@ -183,7 +183,10 @@ def _on_lab(found: Guide, number: str | None, yes: bool, json_: bool, report: st
     with console.progress_bar() as progress, run_lab(scenario, progress) as running:
         if sys.stderr.isatty():
             progress(0.0, "")
-        click.echo("\n".join(wrap(f"Lab {scenario.name}: {scenario.scenario}", console.width(), 2)), err=True)
+        about = (
+            f"Lab {scenario.name}: {scenario.scenario} No change in it reaches the host; it ends with the guide."
+        )
+        click.echo("\n".join(wrap(about, console.width(), 2)), err=True)
         if found.lab_note:
             console.print_notice(found.lab_note)
         if running.lab.recorded:

@@ -82,9 +82,9 @@ class Observe:
     def exits(self) -> tuple[Exit, ...]:
         """Return the next step for each verdict."""
         return _distinct(
-            Exit(self.supports, "the evidence supports it"),
-            Exit(self.contradicts, "the evidence contradicts it"),
-            Exit(self.undecided, "it cannot be decided here"),
+            Exit(self.supports, "if the evidence supports it"),
+            Exit(self.contradicts, "if the evidence contradicts it"),
+            Exit(self.undecided, "if it cannot be decided here"),
         )
 
 
@@ -175,9 +175,9 @@ class Verify:
     def exits(self) -> tuple[Exit, ...]:
         """Return the next step for each state of the check."""
         return _distinct(
-            Exit(self.met, "the claim is met"),
-            Exit(self.not_met, "it is not met"),
-            Exit(self.unknown, "it cannot be known"),
+            Exit(self.met, "if the claim is met"),
+            Exit(self.not_met, "if it is not met"),
+            Exit(self.unknown, "if it cannot be known"),
         )
 
 

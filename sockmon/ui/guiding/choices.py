@@ -9,7 +9,7 @@ from rich.text import Text
 
 from sockmon import format as fmt
 from sockmon.ceilings import TITLES
-from sockmon.guides.guide import Act, Observe
+from sockmon.guides.guide import Act, Observe, Verify
 from sockmon.guides.report import next_guides
 from sockmon.guides.walk import Walk
 from sockmon.ui.widgets.column import Column
@@ -69,7 +69,7 @@ def _first(walk: Walk, refused: bool) -> Choice:
     """Return what Enter does if the cursor was not moved."""
     if walk.suggested:
         # Several verdicts may lead to the same step, which has the label of one.
-        label = "go on" if isinstance(walk.step, Observe) else walk.suggested.label
+        label = "go on" if isinstance(walk.step, (Observe, Verify)) else walk.suggested.label
         return Choice("take", label, walk.suggested.to, suggested=True)
     if isinstance(walk.step, Act):
         if not walk.wanted:
