@@ -99,8 +99,8 @@ def _reuse_connections(window: Window, ports: Ports, group: PortGroup | None) ->
     reachable = _reachable(ports, group)
     if reachable and (group is None or reuse_of(window, group) != "proved"):
         text += (
-            f": TIME_WAIT lasts {TIME_WAIT_SECONDS} s, so at most {_per_time(reachable)} new"
-            " connections to one destination can be opened"
+            f": TIME_WAIT lasts {TIME_WAIT_SECONDS} s, so at most {_per_time(reachable)} can be opened to one"
+            " destination"
         )
     return application(text)
 
@@ -113,8 +113,8 @@ def _reachable(ports: Ports, group: PortGroup | None) -> int:
 def _per_time(usable: int) -> str:
     """Return how many connections the ports allow if each is held for all of TIME_WAIT, which is a minute."""
     if usable < 2 * TIME_WAIT_SECONDS:
-        return f"{usable:,} per minute"
-    return f"{usable // TIME_WAIT_SECONDS:,}/s"
+        return f"{plural(usable, 'new connection')} a minute"
+    return f"{usable // TIME_WAIT_SECONDS:,} new connections a second"
 
 
 def _reuse_time_wait(window: Window, group: PortGroup | None) -> list[Remedy]:

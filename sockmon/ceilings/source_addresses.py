@@ -17,7 +17,7 @@ class OtherSources(NamedTuple):
 
     addresses: tuple[str, ...]
     note: str
-    """Such as `; 10.0.0.6 and 10.0.0.7 of this namespace have a route to it`; empty if it is not known."""
+    """Such as `; this namespace has others with a route to it: 10.0.0.6, 10.0.0.7`; empty if it is not known."""
 
 
 def other_sources(
@@ -38,10 +38,8 @@ def other_sources(
     if found:
         more = row.total - len(row.addresses)
         others = f" and {more:,} more" if more > 0 else ""
-        single = len(found) == 1 and more <= 0
-        verb = ("has" if single else "have") if destination else ("is" if single else "are")
-        rest = "a route to it" if destination else "usable too"
-        return OtherSources(found, f"; of this namespace, {', '.join(found)}{others} {verb} {rest}")
+        which = " with a route to it" if destination else " that can be used"
+        return OtherSources(found, f"; this namespace has others{which}: {', '.join(found)}{others}")
     if not row.complete or row.addresses:
         return OtherSources((), "")
     lacking = "no other address of this namespace" + (" has a route to it" if destination else " can be used")

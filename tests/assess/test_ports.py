@@ -123,9 +123,11 @@ def test_other_source_addresses_are_named_if_they_exist() -> None:
     assert address_remedy(None).text.endswith("100 more each")
     two = address_remedy(sources("10.0.0.6", "10.0.0.7"))
     assert two.addresses == ("10.0.0.6", "10.0.0.7")
-    assert two.text.endswith("; of this namespace, 10.0.0.6, 10.0.0.7 have a route to it")
-    assert address_remedy(sources("10.0.0.6")).text.endswith("; of this namespace, 10.0.0.6 has a route to it")
-    assert "10.0.0.6 and 11 more have" in address_remedy(sources("10.0.0.6", total=12)).text
+    assert two.text.endswith("; this namespace has others with a route to it: 10.0.0.6, 10.0.0.7")
+    assert address_remedy(sources("10.0.0.6")).text.endswith(
+        "; this namespace has others with a route to it: 10.0.0.6"
+    )
+    assert "10.0.0.6 and 11 more" in address_remedy(sources("10.0.0.6", total=12)).text
     none = address_remedy(sources())
     assert none.addresses == ()
     assert none.text.endswith("no other address of this namespace has a route to it: add 1 address")
