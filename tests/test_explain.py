@@ -20,7 +20,7 @@ import pytest
 from sockmon import misconceptions
 from sockmon.assess import Assessor
 from sockmon.ceilings import CEILINGS, Ceiling
-from sockmon.cli.explain import observe
+from sockmon.cli.explain import explain, observe
 from sockmon.cli.text_page import render_page
 from sockmon.document import Section, sentence
 from sockmon.errors import SockmonError
@@ -34,6 +34,7 @@ from sockmon.guides import GUIDES
 from sockmon.kernel.netstat import COUNTERS
 from sockmon.tunables import BY_KEY, REMOVED, TUNABLES
 from sockmon.tuning.planning.naming import NamedKey
+from tests.agent.private_host import in_private_host, namespaces, ports
 from tests.netns import child_environment
 from tests.snapshots import listener, netns, process, snapshot
 
@@ -225,6 +226,23 @@ def test_the_argument_is_sanitized_in_the_error() -> None:
 
 def test_a_number_without_a_known_limit() -> None:
     assert "No known limit stops at 90,123,457" in explanation_of(Number(90_123_457, 90_123_457, False)).what
+
+
+def explained_next_to_a_container() -> object:
+    """Explain the number at which the ports of another network namespace are full: everywhere, here and there."""
+    with namespaces(ports) as (pid,):
+        places = (None, str(os.getpid()), str(pid))
+        return [{row.name: row.paragraphs for row in explain("100", place).sections} for place in places]
+
+
+@pytest.mark.usefixtures("needs_userns")
+def test_a_limit_of_a_container_that_is_reached_at_the_number_is_named() -> None:
+    everywhere, here, there = in_private_host(explained_next_to_a_container)
+    assert re.match(
+        r"ephemeral ports: . CRIT 96 of 100 ports, 96 %, \S+\[\d+\]: 127", everywhere["Reached now"][0]
+    )
+    assert "Reached now" not in here
+    assert re.match(r"ephemeral ports: . CRIT 96 of 100 ports, 96 %, 127", there["Reached now"][0])
 
 
 @pytest.mark.parametrize("width", [1, 24, 49, 50, 80, 300])

@@ -13,6 +13,7 @@ from sockmon.explain.evidence import PORT_SYMPTOMS
 from sockmon.explain.explanation import Explanation, build_explanation, sysctls_of
 from sockmon.explain.log_line import is_log_line, read_log_line
 from sockmon.explain.observation import Observation
+from sockmon.explain.plateaus import Number
 from sockmon.explain.symptoms import Symptom
 from sockmon.explain.topics import MAX_TOPIC_CHARS, find
 from sockmon.kernel.limit_origin.configured import find_configured
@@ -25,7 +26,8 @@ from sockmon.tuning.planning.naming import NamedKey
 def explain(text: str, netns: str | None = None) -> Explanation:
     """Return the explanation of what `text` names, with the values of `netns`; raise NoSuchName."""
     topic = find(text, keys_present(text))
-    now = observe(netns, sysctls_of(topic))
+    # The program that stops at a number may be in any container.
+    now = observe(netns, sysctls_of(topic), others=isinstance(topic, Number) and netns is None)
     if isinstance(topic, NamedKey) and not isinstance(topic.about, Tunable):
         now = replace(now, boot_lines=boot_lines(topic.key, topic.about, netns, now.sysctls[topic.key]))
     if not isinstance(topic, Symptom) or not is_log_line(text, topic):
@@ -38,18 +40,20 @@ def explain(text: str, netns: str | None = None) -> Explanation:
     return build_explanation(topic, now, _lab_commands(), line)
 
 
-def observe(netns: str | None, sysctls: Iterable[str] = ()) -> Observation:
-    """Return a sample as `sockmon check` takes it, or the reason why it failed; raise NoSuchNamespace."""
+def observe(netns: str | None, sysctls: Iterable[str] = (), others: bool = False) -> Observation:
+    """Return a sample as `sockmon check` takes it, or the reason why it failed; raise NoSuchNamespace. With
+    `others` the report has all network namespaces of the host."""
     values = read_sysctls(sysctls, netns)
     try:
-        assessment = observe_once(netns).of_first
+        every = observe_once(netns, others=others)
     except NoSuchNamespace:
         raise
     except (SockmonError, OSError) as error:
         return Observation(None, None, {}, f"this machine could not be read: {error}", values)
-    snapshot = assessment.snapshot
+    first = every.of_first
+    report, snapshot = every.report if others else first.report, first.snapshot
     counters = snapshot.netns[0].counters
-    return Observation(assessment.report, snapshot, counters, sysctls=values, queries=assessment.queries)
+    return Observation(report, snapshot, counters, sysctls=values, queries=first.queries)
 
 
 def _lab_commands() -> dict[str, list[str]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from sockmon import format as fmt
+from sockmon.assess.several import has_several, subject_in
 from sockmon.ceilings import BY_ID, CEILINGS, TITLES, Ceiling
 from sockmon.ceilings.sections import format_sysctl, sections, unit_and_scope
 from sockmon.document import Section, json_text, sentence
@@ -16,7 +17,7 @@ from sockmon.explain.first_remedy import first_remedy
 from sockmon.explain.levels import levels
 from sockmon.explain.log_line import LogLine
 from sockmon.explain.observation import Observation
-from sockmon.explain.plateaus import Number, Plateau, matching_plateaus, nearest
+from sockmon.explain.plateaus import Number, Plateau, is_at, matching_plateaus, nearest
 from sockmon.explain.ranking import rank_causes
 from sockmon.explain.symptoms import SYMPTOMS, Cause, Symptom
 from sockmon.explain.topics import Topic
@@ -106,8 +107,14 @@ def _not_sampled(ids: Iterable[str], now: Observation) -> list[Section]:
     """Return the network namespaces that are not sampled, if one of the ceilings is read in a namespace."""
     if now.report is None or not any(BY_ID[name].of_netns for name in ids):
         return []
-    reasons = (entry.reason for entry in now.report.missing if entry.reader == OTHER_NETNS)
-    return _optional_section("Not sampled", map(sentence, reasons))
+    reasons = _netns_reasons(now)
+    hint = ["`sockmon check` samples all that this user may enter."] if reasons else []
+    return _optional_section("Not sampled", reasons + hint)
+
+
+def _netns_reasons(now: Observation) -> list[str]:
+    missing = now.report.missing if now.report else ()
+    return [sentence(entry.reason) for entry in missing if entry.reader == OTHER_NETNS]
 
 
 def _key(named: NamedKey, now: Observation) -> Explanation:
@@ -218,18 +225,23 @@ def _sentences(text: str) -> tuple[str, ...]:
 def _number(number: Number, now: Observation) -> Explanation:
     text = f"{number.low:,}" + ("" if number.low == number.high else f"–{number.high:,}") + "/s" * number.rate
     plateaus = matching_plateaus(number, now.snapshot)
-    missing = _optional_section("Missing", [sentence(now.unavailable_reason)] if now.unavailable_reason else [])
-    if not plateaus:
+    reached = list(_reached(number, now))
+    now_sections = (
+        *_optional_section("Missing", [sentence(now.unavailable_reason)] if now.unavailable_reason else []),
+        *_optional_section("Reached now", reached),
+        *_optional_section("Not sampled", _netns_reasons(now)),
+    )
+    if not plateaus and not reached:
         what = f"No known limit stops at {text}; it may be an application setting."
         near = _optional_section("Nearest", map(_format_plateau, nearest(number, now.snapshot)))
-        return Explanation("number", text, text, what, (*missing, *near))
+        return Explanation("number", text, text, what, (*now_sections, *near))
     return Explanation(
         "number",
         text,
         text,
         "Limits that stop at this number, the nearest first, and how to check which one it is.",
         (
-            *missing,
+            *now_sections,
             *_optional_section("This machine", (_format_plateau(each) for each in plateaus if each.local)),
             *_optional_section("Well known", (_format_plateau(each) for each in plateaus if not each.local)),
             *_optional_section(
@@ -238,6 +250,16 @@ def _number(number: Number, now: Observation) -> Explanation:
             *_see_also([each.ceiling for each in plateaus if each.ceiling]),
         ),
     )
+
+
+def _reached(number: Number, now: Observation) -> Iterator[str]:
+    """Yield the alarms whose limit explains the number, in all network namespaces that were judged."""
+    rows = [row for row in now.alarms if is_at(row, number)]
+    several = now.report is not None and has_several(now.report)
+    for row in rows[:MAX_READINGS]:
+        yield f"{TITLES[row.ceiling]}: {_reading(row, subject_in(row, several))}"
+    if rows:
+        yield "`sockmon check` has the evidence and the remedies."
 
 
 def _format_plateau(plateau: Plateau) -> str:
@@ -279,14 +301,12 @@ def _evidence(ceiling: str, now: Observation) -> tuple[str, ...]:
     return rows[0].evidence if rows and rows[0].counted else ()
 
 
-def _reading(row: Reading) -> str:
-    mark = glyph_and_label(row.severity)
+def _reading(row: Reading, subject: str = "") -> str:
+    mark, subject = glyph_and_label(row.severity), subject or row.subject
     if not row.counted:
-        return f"{mark}: {row.subject}: {'; '.join(row.evidence)}"
+        return f"{mark}: {subject}: {'; '.join(row.evidence)}"
     share = f", {fmt.ratio(row.ratio)}" if row.ratio is not None else ""
-    return (
-        f"{mark} {fmt.count(row.used)} of {fmt.limit(row.limit)} {BY_ID[row.ceiling].unit}{share}, {row.subject}"
-    )
+    return f"{mark} {fmt.count(row.used)} of {fmt.limit(row.limit)} {BY_ID[row.ceiling].unit}{share}, {subject}"
 
 
 def index() -> Explanation:

@@ -8,7 +8,7 @@ from sockmon.ceilings import CEILINGS
 from sockmon.ceilings.node_ports import RESERVED_PORTS
 from sockmon.ceilings.port_remedies import RANGE
 from sockmon.document import sentence
-from sockmon.explain.plateaus import Number, Plateau, explains, matching_plateaus, nearest, parse, plateaus_of
+from sockmon.explain.plateaus import Number, Plateau, is_at, matching_plateaus, nearest, parse
 from sockmon.guides.ends import DO_NOT_TUNE, NOT_HERE, OTHER_LIMIT
 from sockmon.guides.facts import Facts, Wanted
 from sockmon.guides.findings import (
@@ -49,14 +49,7 @@ def _suspects(facts: Facts) -> list[Reading]:
     number = _number(facts)
     if number is None:
         return facts.alarms()
-    return [row for row in facts.alarms() if _is_at(row, number)]
-
-
-def _is_at(row: Reading, number: Number) -> bool:
-    """Return whether the limit of a reading explains the number, such as two maps for each thread."""
-    if not row.limit or row.limit < 0:
-        return False
-    return any(explains(item, number) for item in plateaus_of(row.ceiling, row.subject, row.limit, row.used or 0))
+    return [row for row in facts.alarms() if is_at(row, number)]
 
 
 def _is_suspect(facts: Facts) -> Finding:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from sockmon.explain.plateaus.from_snapshot import local_plateaus, plateaus_of
 from sockmon.explain.plateaus.plateau import Number, Plateau, parse
 from sockmon.explain.plateaus.well_known import WELL_KNOWN
+from sockmon.model.report import Reading
 from sockmon.model.snapshot import Snapshot
 
 MAX_PLATEAUS = 8
@@ -15,7 +16,7 @@ MAX_PLATEAUS = 8
 MAX_DISTANCE = 0.01
 """Share of the number; a plateau that is further away does not explain it."""
 
-__all__ = ["Number", "Plateau", "explains", "matching_plateaus", "nearest", "parse", "plateaus_of"]
+__all__ = ["Number", "Plateau", "explains", "is_at", "matching_plateaus", "nearest", "parse", "plateaus_of"]
 
 
 def matching_plateaus(number: Number, snapshot: Snapshot | None) -> list[Plateau]:
@@ -39,6 +40,14 @@ def nearest(number: Number, snapshot: Snapshot | None) -> list[Plateau]:
 def explains(plateau: Plateau, number: Number) -> bool:
     """Return whether `plateau` is so near to `number` that it explains it."""
     return plateau.rate == number.rate and _distance(plateau, number) <= MAX_DISTANCE * number.high
+
+
+def is_at(reading: Reading, number: Number) -> bool:
+    """Return whether the limit of a reading explains the number, such as two maps for each thread."""
+    if not reading.limit or reading.limit < 0:
+        return False
+    found = plateaus_of(reading.ceiling, reading.subject, reading.limit, reading.used or 0)
+    return any(explains(item, number) for item in found)
 
 
 def _ranked(number: Number, snapshot: Snapshot | None) -> list[Plateau]:
