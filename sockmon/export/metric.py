@@ -31,6 +31,12 @@ class Facts:
         return ceiling_uses(self.assessment, self.top)
 
     @cached_property
+    def fullest(self) -> CeilingUse | None:
+        """Return the fullest limit of the host, of several the first one; None if no ratio is known."""
+        known = [use for use in self.uses if use.ratio is not None]
+        return max(known, key=lambda use: use.ratio or 0.0, default=None)
+
+    @cached_property
     def subjects(self) -> list[tuple[CeilingUse, Subject]]:
         """Return every subject that has series of its own, with its ceiling."""
         return [(use, subject) for use in self.uses for subject in use.listed]

@@ -73,6 +73,42 @@ METRICS: Sequence[Metric] = (
         values.of_ceilings(lambda facts, use: float(use.unlisted)),
     ),
     Metric(
+        "sockmon_fullest_ratio",
+        "gauge",
+        _CEILING,
+        "sockmon_ceiling_ratio of the fullest limit of this host, with the name of that limit. Prefer it for many"
+        " hosts: a query reads one series of each host instead of one for each limit.",
+        values.of_host_fullest(values.ratio),
+    ),
+    Metric(
+        "sockmon_fullest_used",
+        "gauge",
+        _CEILING,
+        "sockmon_ceiling_used of that limit.",
+        values.of_host_fullest(values.used),
+    ),
+    Metric(
+        "sockmon_fullest_limit",
+        "gauge",
+        _CEILING,
+        "sockmon_ceiling_limit of that limit.",
+        values.of_host_fullest(values.limit),
+    ),
+    Metric(
+        "sockmon_fullest_left_seconds",
+        "gauge",
+        _CEILING,
+        "sockmon_ceiling_left_seconds of that limit.",
+        values.of_host(lambda facts, use: use.seconds_left),
+    ),
+    Metric(
+        "sockmon_unknown_ceilings",
+        "gauge",
+        (),
+        "Limits whose severity is unknown.",
+        values.unknown_ceilings,
+    ),
+    Metric(
         "sockmon_subject_severity",
         "stateset",
         _SUBJECT,

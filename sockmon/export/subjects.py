@@ -48,6 +48,11 @@ class CeilingUse(NamedTuple):
     """All that were judged."""
 
     @property
+    def ratio(self) -> float | None:
+        """Return the ratio of the fullest subject; None if none is known."""
+        return self.fullest.ratio if self.fullest else None
+
+    @property
     def unlisted(self) -> int:
         """Return how many subjects have no series of their own."""
         return self.subjects - len(self.listed)

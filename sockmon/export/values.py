@@ -37,6 +37,25 @@ def of_fullest(read: Callable[[Facts, Reading], float | None]) -> Callable[[Fact
     return of_ceilings(lambda facts, use: None if use.fullest is None else read(facts, use.fullest))
 
 
+def of_host(read: Callable[[Facts, CeilingUse], float | None]) -> Callable[[Facts], Iterator[Sample]]:
+    """Return a number of the fullest limit of the host; absent if no ratio is known."""
+
+    def samples(facts: Facts) -> Iterator[Sample]:
+        use = facts.fullest
+        if use is not None and (value := read(facts, use)) is not None:
+            yield Sample((use.id,), value)
+
+    return samples
+
+
+def of_host_fullest(read: Callable[[Facts, Reading], float | None]) -> Callable[[Facts], Iterator[Sample]]:
+    return of_host(lambda facts, use: None if use.fullest is None else read(facts, use.fullest))
+
+
+def unknown_ceilings(facts: Facts) -> Iterator[Sample]:
+    yield Sample((), float(sum(use.severity == "unknown" for use in facts.uses)))
+
+
 def of_subjects(read: Callable[[Facts, Reading], float | str | None]) -> Callable[[Facts], Iterator[Sample]]:
     def samples(facts: Facts) -> Iterator[Sample]:
         for use, subject in facts.subjects:

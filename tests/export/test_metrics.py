@@ -57,6 +57,21 @@ def test_a_hit_has_its_numbers_and_names_the_process_without_its_pid() -> None:
     assert value(rows, "sockmon_verdict", sockmon_verdict="hit") == 1
 
 
+def test_the_fullest_limit_of_the_host_has_the_numbers_of_its_ceiling() -> None:
+    rows = samples(snapshot(0.0, process(fds=700)))
+    ratios = {row.labels["ceiling"]: row.value for row in rows if row.name == "sockmon_ceiling_ratio"}
+    (row,) = [row for row in rows if row.name == "sockmon_fullest_ratio"]
+    assert row.value == max(ratios.values()) == ratios[row.labels["ceiling"]]
+    for number in ("used", "limit"):
+        assert value(rows, f"sockmon_fullest_{number}") == value(rows, f"sockmon_ceiling_{number}", **row.labels)
+
+
+def test_the_fullest_of_several_that_are_equal_stays_the_same() -> None:
+    known = facts(snapshot(0.0))
+    assert known.fullest
+    assert known.fullest.id == next(use.id for use in known.uses if use.ratio == known.fullest.ratio)
+
+
 def test_processes_of_one_name_are_the_worst_of_them() -> None:
     rows = samples(snapshot(0.0, *(process(pid=pid, fds=600 + pid) for pid in range(2, 9))))
     assert value(rows, "sockmon_subject_used", ceiling="process-fds") == 608
@@ -86,6 +101,9 @@ def test_what_is_unknown_has_no_number() -> None:
     assert value(rows, "sockmon_ceiling_ratio", ceiling="system-fds") is None
     state = {"ceiling": "system-fds", "sockmon_ceiling_severity": "unknown"}
     assert value(rows, "sockmon_ceiling_severity", **state) == 1
+    assert value(rows, "sockmon_unknown_ceilings") == sum(
+        row.value for row in rows if row.labels.get("sockmon_ceiling_severity") == "unknown"
+    )
     assert value(rows, "sockmon_missing", reader="files") == 1
     assert value(rows, "sockmon_missing", reader="net") == 1
 
@@ -199,6 +217,8 @@ def test_the_names_are_those_that_dashboards_of_others_use() -> None:
 NAMES = """
 sockmon_build sockmon_verdict sockmon_ceiling_severity sockmon_ceiling_ratio sockmon_ceiling_used
 sockmon_ceiling_limit sockmon_ceiling_left_seconds sockmon_ceiling_subjects sockmon_ceiling_unlisted_subjects
+sockmon_fullest_ratio sockmon_fullest_used sockmon_fullest_limit sockmon_fullest_left_seconds
+sockmon_unknown_ceilings
 sockmon_subject_severity sockmon_subject_ratio sockmon_subject_used sockmon_subject_limit
 sockmon_subject_left_seconds sockmon_subject_growth_per_second sockmon_tcp_sockets sockmon_listen_overflows
 sockmon_listen_drops sockmon_syn_queue_drops sockmon_syn_cookies_sent sockmon_tcp_retransmitted_segments
