@@ -97,6 +97,9 @@ class NoSuchNamespace(SockmonError):
 class BadRecording(SockmonError):
     """The file is empty, incomplete, or not a recording."""
 
+    foreign = ""
+    """The last line of a stream of which no line could be used, clean; empty if it had none."""
+
 
 class SourceLost(SockmonError):
     """The stream of Snapshots ended unexpectedly."""

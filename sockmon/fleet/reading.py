@@ -27,6 +27,7 @@ from sockmon.text import sanitize
 
 MAX_PARALLEL = 16
 CHECK_SECONDS = 60.0
+MAX_LAST_WORDS = 4096
 _MATCHER = re.compile(r'[A-Za-z_][A-Za-z0-9_]*(=|!=|=~|!~)"(?:[^"\\\n]|\\.)*"')
 
 _REPORT = re.compile(rb"^\{\n.*^\}$", re.DOTALL | re.MULTILINE)
@@ -114,10 +115,10 @@ def _pushed_report(stream: bytes) -> Report:
 
 
 def _reason(done: subprocess.CompletedProcess[bytes], not_found_hint: str) -> str:
-    """Return what the other side or ssh wrote last, or the error that sockmon wrote there."""
-    lines = [
-        text for line in done.stderr.decode(errors="replace").splitlines() if (text := sanitize(line.strip(), 200))
-    ]
+    """Return what the other side or ssh said last, or the error that sockmon wrote there."""
+    # nologin(8) and commands that authorized_keys prescribes say on stdout why there is no report.
+    words = done.stderr if done.stderr.strip() else done.stdout[-MAX_LAST_WORDS:]
+    lines = [text for line in words.decode(errors="replace").splitlines() if (text := sanitize(line.strip(), 200))]
     if error := reported(lines):
         return "; ".join(filter(None, error))
     if done.returncode == ssh.NOT_FOUND and lines:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from sockmon.errors import BadRecording, SockmonError, SourceLost, reported
+from sockmon.errors import BadRecording, SourceLost, reported
 from sockmon.model.detail import Request, SetCpuPercent, SetInterval, WatchNetns
 from sockmon.model.snapshot import Snapshot
 from sockmon.own_process import start_forked
@@ -142,7 +142,7 @@ class AgentProcess:
     def _run(self) -> Iterator[Event]:
         """Yield the stream of one agent; raise _AgentEnded at its end, unless this source was closed."""
         stream = self._started()
-        unusable: SockmonError | None = None
+        unusable: BadRecording | None = None
         try:
             for line in read_stream(stream.read, f"the output of the {self._name}"):
                 if isinstance(line, Snapshot) and self._first_sample is None:
@@ -162,7 +162,9 @@ class AgentProcess:
         if unusable and (not stream.ended or not code):
             raise _AgentEnded(unusable.message, unusable.hint)
         not_found_hint = push.NOT_FOUND_HINT if self._parcel else ssh.NOT_FOUND_HINT
-        raise _reason_of_end(self._name, code, stderr_tail, not_found_hint)
+        # nologin(8) and commands that authorized_keys prescribes say on stdout why there is no agent.
+        words = stderr_tail if stderr_tail.strip() or unusable is None else unusable.foreign.encode()
+        raise _reason_of_end(self._name, code, words, not_found_hint)
 
     def _started(self) -> Descriptor:
         """Return the output of the agent that was just started."""
@@ -266,8 +268,8 @@ class _AgentEnded(Exception):
         """True if no other agent can be started."""
 
 
-def _reason_of_end(name: str, code: int | None, stderr_tail: bytes, not_found_hint: str) -> _AgentEnded:
-    """Return why an agent ended: the signal, or the error and the hint that it wrote to stderr."""
+def _reason_of_end(name: str, code: int | None, words: bytes, not_found_hint: str) -> _AgentEnded:
+    """Return why an agent ended: the signal, or the error and the hint in its last words."""
     if code is None:
         return _AgentEnded(f"{name} closed its output and was killed")
     if code < 0:
@@ -277,7 +279,7 @@ def _reason_of_end(name: str, code: int | None, stderr_tail: bytes, not_found_hi
             else ""
         )
         return _AgentEnded(f"{name} exited (signal {-code})", hint)
-    lines = [text for line in stderr_tail.splitlines() if (text := sanitize(line.strip()))]
+    lines = [text for line in words.splitlines() if (text := sanitize(line.strip()))]
     if error := reported(lines):
         message, hint = error
         return _AgentEnded(f"{name} exited: {message}", hint, message)

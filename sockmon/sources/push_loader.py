@@ -22,16 +22,27 @@ def load(source: str, size: int, place: str, words: str) -> None:
         if not piece:
             sys.exit("sockmon: the connection ended before the whole agent had arrived")
         packed += piece
-    try:
-        # Never executable (MFD_NOEXEC_SEAL): some hosts allow nothing else, and older kernels do not know it.
-        memory = os.memfd_create("sockmon", os.MFD_CLOEXEC | 8)
-    except OSError:
-        memory = os.memfd_create("sockmon")
+    memory = _memory()
     with open(memory, "wb", closefd=False) as file:
         file.write(zlib.decompress(packed))
     sys.path.insert(0, place + str(memory))
     # Not an import statement: only on the other host is it there for this module.
     sys.exit(importlib.import_module("sockmon.agent.pushed").main(words.split()))
+
+
+def _memory() -> int:
+    """Return a file in memory; end with a message if this host allows none."""
+    try:
+        # Never executable (MFD_NOEXEC_SEAL): some hosts allow nothing else, and older kernels do not know it.
+        return os.memfd_create("sockmon", os.MFD_CLOEXEC | 8)
+    except OSError:
+        try:
+            return os.memfd_create("sockmon")
+        except OSError as error:
+            sys.exit(
+                f"sockmon: that host allows no file in memory (memfd_create: {error.strerror})\n"
+                "  install sockmon there, instead of --push"
+            )
 
 
 def _run_newer(source: str) -> None:

@@ -21,6 +21,7 @@ from sockmon.sources.wire_netns import SnapshotLine, SnapshotReader
 from sockmon.text import sanitize
 
 SCHEMA = 1
+MAX_FOREIGN_CHARS = 200
 MAX_LEADING_LINES = 100
 """Foreign lines at the start after which the search for the first line of a sockmon stream ends."""
 
@@ -173,6 +174,8 @@ class _Stream:
         self._found = False
         """True once one line could be used."""
         self._snapshots = SnapshotReader()
+        self._foreign = b""
+        """The last line before any that could be used."""
         self._foreign_schema = False
         """True after the header of a second recording that has another schema."""
 
@@ -190,6 +193,7 @@ class _Stream:
         except BadRecording as error:
             if not self._found and (text is None or number >= MAX_LEADING_LINES or text[:2] == _GZIP):
                 raise self._not_a_recording(text) from error
+            self._foreign = text or b""
             cut = not raw.complete and text is not None
             self._damage = (
                 self._damage._replace(incomplete=True) if cut else self._damage.plus(number, error.message)
@@ -207,7 +211,9 @@ class _Stream:
         if not self._damage.lines:
             raise BadRecording(f"{self._name} is empty", "record one with: sockmon record FILE")
         if not self._found:
-            raise self._not_a_recording(b"")
+            error = self._not_a_recording(b"")
+            error.foreign = sanitize(self._foreign.strip(), MAX_FOREIGN_CHARS)
+            raise error
         if self._damage.text():
             yield self._damage
 

@@ -209,6 +209,61 @@ def test_each_fault_of_the_other_side_is_named(server: Server, found_ssh: None, 
         named("Host key verification failed", pushed)
 
 
+SSH = """#!/bin/sh
+while [ "$1" != "--" ]; do shift; done
+shift 2
+exec {shell} -c "$*"
+"""
+"""Does on this host what sshd does on the other: it gives the whole command to the shell of the user."""
+
+
+def run_here(folder: Path, monkeypatch: pytest.MonkeyPatch, shell: str) -> FleetHost:
+    """Return the host on which `shell` is that of the user, with --push."""
+    (folder / "ssh").write_text(SSH.format(shell=shell))
+    (folder / "ssh").chmod(0o700)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return over_ssh(["ssh://here"], pushed=True).hosts[0]
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash", "zsh", "fish", "tcsh"])
+def test_every_shell_starts_what_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: str) -> None:
+    path = shutil.which(shell)
+    if path is None:
+        pytest.skip(f"needs {shell}")
+    assert run_here(tmp_path, monkeypatch, path).state == "live"
+
+
+def test_what_a_host_says_instead_on_its_standard_output_is_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As nologin(8) does, and the key that cloud images have for root."""
+    said = "Please log in as another user."
+    refuse = tmp_path / "refuse"
+    refuse.write_text(f"#!/bin/sh\nprintf '\\033[2J{said}\\n\\n'\nexit 142\n")
+    refuse.chmod(0o700)
+    assert run_here(tmp_path, monkeypatch, str(refuse)).reason == f"\ufffd[2J{said}"
+    for pushed in (False, True):
+        with closing(ssh_agent("ssh://here", 1.0, pushed=pushed)) as source, pytest.raises(SourceLost) as caught:
+            list(source.lines())
+        assert caught.value.message == f"ssh exited (status 142): \ufffd[2J{said}"
+
+
+NO_MEMFD = """#!/bin/sh
+exec {python} -I -c 'import os, sys
+def refuse(*words):
+    raise PermissionError(1, "Operation not permitted")
+os.memfd_create = refuse
+exec(sys.argv[1])' "$3"
+"""
+
+
+def test_a_host_that_allows_no_file_in_memory_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "python3").write_text(NO_MEMFD.format(python=PYTHON))
+    (tmp_path / "python3").chmod(0o700)
+    reason = run_here(tmp_path, monkeypatch, "/bin/sh").reason
+    assert reason.startswith("that host allows no file in memory (memfd_create: Operation not permitted); install")
+
+
 @pytest.mark.parametrize(
     "words", [("--push",), ("--push", "--from", "file"), ("fleet", "--push", "--prometheus", "x")]
 )
