@@ -48,6 +48,17 @@ class DraftPlan:
             self.wanted[key] = value
         return None
 
+    def as_written(self, proposal: Proposal | None) -> dict[str, str]:
+        """Return the values of the draft as its `proposal` would write them."""
+        settled = proposal.plan.settings if proposal else ()
+        new = {each.name: each.new for each in settled}
+        return {key: new.get(key, text) for key, text in self.wanted.items()}
+
+    def still_suggested(self, proposal: Proposal | None) -> dict[str, str]:
+        """Return the changes that the `proposal` for the draft suggests and the draft does not have."""
+        suggested = suggested_changes(proposal)
+        return {key: new for key, new in suggested.items() if self.wanted.get(key) != new}
+
 
 def evaluate(wanted: Mapping[str, str], context: PlanContext | None) -> DraftResult:
     """Return the plan for `wanted`; also if the context is read-only, because a plan may be looked at anyway."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, cast
@@ -13,32 +13,25 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
-from textual.widgets import Footer, Input, Label
+from textual.widgets import Footer, Input
 
-from sockmon import ceilings, format
 from sockmon.assess import Assessment
-from sockmon.document import sentence
 from sockmon.model.helper_protocol import Answer, HelperStatus, ReadSettings, RequestFailed, SettingsRead
 from sockmon.model.plan import NetnsTarget
-from sockmon.model.report import Reading
-from sockmon.model.severity import ALARMS
-from sockmon.tunables import row_of
+from sockmon.model.report import Reading, Report
 from sockmon.tuning.planning import catalog
-from sockmon.tuning.planning.advice import BUYS_TIME, SETTABLE_KINDS, advised_remedies, settable_remedies
+from sockmon.tuning.planning.advice import BUYS_TIME, advised_remedies
 from sockmon.tuning.planning.context import PlanContext
 from sockmon.tuning.planning.draft import DraftPlan, DraftResult, suggested_changes
-from sockmon.tuning.planning.naming import dotted
 from sockmon.ui import keys
-from sockmon.ui.appearance.styles import SEVERITY_STYLES
 from sockmon.ui.detail.ceiling import find_in_netns
-from sockmon.ui.detail.ceiling_text import usage_line
 from sockmon.ui.detail.detail_screen import DetailScreen, Page
 from sockmon.ui.detail.section_facts import GUTTER
-from sockmon.ui.filtering.filter import MAX_CHARACTERS
 from sockmon.ui.tuning.edit import MAX_VALUE_CHARACTERS, EditScreen
+from sockmon.ui.tuning.limit_facts import limit_facts, read_only_facts
 from sockmon.ui.tuning.panel_rows import PanelRow, columns, panel_rows
 from sockmon.ui.tuning.panel_text import plan_summary, setting_facts, unlisted_facts
-from sockmon.ui.widgets.column import cut_middle
+from sockmon.ui.tuning.word_filter import WordFilter
 from sockmon.ui.widgets.frame import Frame
 from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
 from sockmon.ui.widgets.table import Table
@@ -47,12 +40,6 @@ from sockmon.ui.widgets.text_line import TextLine, justify
 PANEL_ACTIONS = ("tune.advice", "tune.drop", "tune.preview", "prove", "history", "filter", "guide", "quit")
 NOT_IN_FOOTER = ("filter", "guide", "quit")
 """Keys that work here but have no room in the footer."""
-
-
-class NarrowInput(Input):
-    """The words that filter the table; Esc clears them."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "screen.all", "All", show=True, id="back")]
 
 
 class TuningPanel(DetailScreen):
@@ -91,13 +78,7 @@ class TuningPanel(DetailScreen):
             yield LabelledList(id="title")
             yield LabelledList(id="corner")
         yield LabelledList(GUTTER, id="why")
-        with Horizontal(id="narrow"):
-            yield Label("filter", markup=False)
-            yield NarrowInput(
-                placeholder="words of a key or of its description",
-                select_on_focus=False,
-                max_length=MAX_CHARACTERS,
-            )
+        yield WordFilter(id="narrow")
         with Frame(Content("Settings"), id="all", classes="panel"):
             yield Table(columns(160), lambda line: line.key, id="settings", columns_for=columns, flex=24)
         with Frame(Content("Selected setting"), id="about", classes="panel"), Page():
@@ -105,19 +86,21 @@ class TuningPanel(DetailScreen):
         yield TextLine(id="plan")
         yield Footer(show_command_palette=False)
 
-    def on_mount(self) -> None:
-        super().on_mount()
-        self.query_one(NarrowInput).cursor_blink = False
-
     def on_screen_resume(self) -> None:
         """Read the values again: another process may have changed them, and another screen may have read those of
         another network namespace."""
         self.sockmon.plan_in(self._netns)
         self._read_settings()
 
+    @property
+    def _report(self) -> Report | None:
+        return self.assessment.report if self.assessment else None
+
+    def _listed_keys(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys([*catalog.listed_keys(self._report), *self._draft.wanted]))
+
     def _read_settings(self) -> None:
-        report = self.assessment.report if self.assessment else None
-        self._keys = tuple(dict.fromkeys([*catalog.listed_keys(report), *self._draft.wanted]))
+        self._keys = self._listed_keys()
         self.sockmon.ask_helper(ReadSettings(self._keys))
 
     # What is shown
@@ -135,8 +118,14 @@ class TuningPanel(DetailScreen):
         if set(catalog.listed_keys(assessment.report)) - set(self._keys):
             self._read_settings()
         self._draw_head(assessment)
-        self.query_one("#why", LabelledList).show(*self._ceiling_facts())
+        self._draw_limit()
         self._draw_plan()
+
+    def _draw_limit(self) -> None:
+        """Draw why nothing can be applied, and the limit that the panel was opened from."""
+        room = None if self.wide else self.app.size.width
+        facts = limit_facts(self.reading, room) if self.reading else ()
+        self.query_one("#why", LabelledList).show(*read_only_facts(self.sockmon.cannot_tune), *facts)
 
     def _draw_head(self, assessment: Assessment) -> None:
         host, spaces = assessment.snapshot.host.name, assessment.snapshot.netns
@@ -144,49 +133,21 @@ class TuningPanel(DetailScreen):
         where = f"{host} · netns {netns}" if netns else host
         self.set_title(Text.assemble(("Tuning", "heading"), " · ", (where, "strong")))
 
-    def _ceiling_facts(self) -> Iterator[Labelled]:
-        if why := self.sockmon.cannot_tune:
-            yield Labelled("Read-only", Text.assemble(("No change can be applied: ", "sev-warning"), why))
-        if self.reading is None:
-            return
-        title = ceilings.TITLES.get(self.reading.ceiling, self.reading.ceiling)
-        yield Labelled("Limit", Text.assemble((title, "heading"), "  ", self._numbers(self.reading)))
-        first = next(iter(self.reading.remedies), None)
-        if not settable_remedies(self.reading):
-            text = f"no sysctl fixes this{': ' + first.text if first else ''}"
-            yield Labelled("Do not tune", Text(sentence(text), "sev-warning"))
-        elif first and self.reading.severity in ALARMS and not advised_remedies(self.reading):
-            yield Labelled("Do not tune", Text(sentence(first.text), "sev-warning"))
-        elif first and first.kind not in SETTABLE_KINDS:
-            yield Labelled("Better", Text(sentence(first.text)))
-
-    def _numbers(self, reading: Reading) -> Text:
-        """Return the subject and its usage; on a narrow screen in one line."""
-        if self.wide:
-            return Text.assemble((reading.subject, "strong"), "  ", usage_line(reading))
-        look = SEVERITY_STYLES[reading.severity]
-        full = Text(f"  {look.glyph} {format.ratio(reading.ratio)}", look.style)
-        title = ceilings.TITLES.get(reading.ceiling, reading.ceiling)
-        room = self.app.size.width - 20 - len(title) - full.cell_len
-        return Text.assemble(cut_middle(Text(reading.subject, "strong"), max(room, 16)), full)
-
     def _draw_plan(self) -> None:
         """Draw all that depends on the current values and the plan."""
         here = self.sockmon.plan_context()
         self._result = self._draft.evaluate(here)
         table = self.query_one("#settings", Table)
         if here:
-            report = self.assessment.report if self.assessment else None
-            wanted = tuple(dict.fromkeys([*catalog.listed_keys(report), *self._draft.wanted]))
-            rows = catalog.rows(wanted, here, report)
             self._rows = panel_rows(
-                rows,
-                self._planned_values(),
+                catalog.rows(self._listed_keys(), here, self._report),
+                self._draft.as_written(self._result.proposal),
                 suggested_changes(self._result.proposal),
                 self.reading,
                 self._opened_with,
             )
-        table.show([line for line in self._rows if self._matches(line)])
+        words = self._filter.words
+        table.show([line for line in self._rows if line.matches(words)])
         frame = self.query_one("#all", Frame)
         shown, many = f"{len(table.rows)} of {len(self._rows)}", self._advised
         frame.set_note(Text(shown), Text(f"{many} advised", "sev-warning" if many else "muted"))
@@ -198,23 +159,10 @@ class TuningPanel(DetailScreen):
         """How many rows have advice that can be used."""
         return sum(line.advised is not None and not line.row.refused for line in self._rows)
 
-    def _planned_values(self) -> dict[str, str]:
-        """Return the values of the plan as they would be written."""
-        settled = self._result.proposal.plan.settings if self._result.proposal else ()
-        new = {each.name: each.new for each in settled}
-        return {key: new.get(key, text) for key, text in self._draft.wanted.items()}
-
-    def _matches(self, line: PanelRow) -> bool:
-        # A path, as /proc/sys/net/core/somaxconn, is another way to write a key.
-        typed = self.query_one(NarrowInput).value.casefold().split()
-        words = [dotted(word) if "/" in word else word for word in typed]
-        text = f"{line.key} {line.row.unit} {line.row.scope} {row_of(line.key).description}".casefold()
-        return all(word in text for word in words)
-
     def _draw_about(self, here: PlanContext | None) -> None:
         line = self.selected
         frame = self.query_one("#about", Frame)
-        typed = self.query_one(NarrowInput).value.strip()
+        typed = self._filter.text
         if here is None or (line is None and not typed):
             self.query_one("#facts", LabelledList).show(Labelled("", Text("Reading the values.", "muted")))
             return
@@ -229,15 +177,16 @@ class TuningPanel(DetailScreen):
     def _draw_plan_line(self) -> None:
         text = self._note
         if not text.plain:
-            text = plan_summary(self._result, self._suggested(), self._key, self._advised > 0)
+            text = plan_summary(self._result, self._suggested, self._key, self._advised > 0)
         ready = self._result.proposal is not None and bool(self._result.proposal.plan.settings)
         right = Text.assemble((f"{self._key('tune.preview')} ", "heading"), "preview ") if ready else Text()
         left = Text.assemble((" Plan ", "heading"), text)
         self.query_one("#plan", TextLine).show(justify(left, right, self.size.width))
 
+    @property
     def _suggested(self) -> dict[str, str]:
-        asked = suggested_changes(self._result.proposal)
-        return {key: new for key, new in asked.items() if self._draft.wanted.get(key) != new}
+        """The further changes that the plan needs, values by key."""
+        return self._draft.still_suggested(self._result.proposal)
 
     def _key(self, id: str) -> str:
         return keys.show_keys(keys.effective(self.sockmon.keys)[id])
@@ -255,7 +204,7 @@ class TuningPanel(DetailScreen):
         elif isinstance(answer, RequestFailed):
             self._show_error(answer.message)
         elif isinstance(answer, HelperStatus):
-            self.query_one("#why", LabelledList).show(*self._ceiling_facts())
+            self._draw_limit()
             return
         if self.assessment:
             self.draw(self.assessment)
@@ -310,7 +259,7 @@ class TuningPanel(DetailScreen):
         taken = self._draft.wanted.get(line.key) if line else None
         if line and line.advised is not None and not line.row.refused and taken != line.advised:
             self._put(line.key, line.advised)
-        elif more := self._suggested():
+        elif more := self._suggested:
             for key, new in more.items():
                 self._put(key, new)
         elif line:
@@ -348,15 +297,17 @@ class TuningPanel(DetailScreen):
 
     # Filter
 
+    @property
+    def _filter(self) -> WordFilter:
+        return self.query_one(WordFilter)
+
     def action_filter(self) -> None:
         """Open the filter."""
-        self.query_one("#narrow").add_class("-shown")
-        self.query_one(NarrowInput).focus()
+        self._filter.open()
 
     def action_all(self) -> None:
         """Clear the filter."""
-        self.query_one(NarrowInput).value = ""
-        self.query_one("#narrow").remove_class("-shown")
+        self._filter.clear()
         self.query_one("#settings").focus()
 
     @on(Input.Changed)
@@ -365,4 +316,4 @@ class TuningPanel(DetailScreen):
 
     @on(Input.Submitted)
     def _narrowing_done(self) -> None:
-        self.query_one("#settings").focus() if self.query_one(NarrowInput).value else self.action_all()
+        self.query_one("#settings").focus() if self._filter.text else self.action_all()

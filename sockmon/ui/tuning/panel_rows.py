@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from sockmon.model.report import Reading
+from sockmon.tunables import row_of
 from sockmon.tuning.planning.advice import advised_remedies, settable_remedies
 from sockmon.tuning.planning.catalog import READ_ONLY_MARK, CatalogRow, boot_value
 from sockmon.tuning.planning.proposal_pages import format_value
@@ -36,6 +37,11 @@ class PanelRow:
     @property
     def key(self) -> str:
         return self.row.key
+
+    def matches(self, words: Iterable[str]) -> bool:
+        """Return whether each of `words`, in lower case, is in its key, unit, scope or description."""
+        text = f"{self.key} {self.row.unit} {self.row.scope} {row_of(self.key).description}".casefold()
+        return all(word in text for word in words)
 
 
 def panel_rows(
