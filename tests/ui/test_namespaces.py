@@ -8,6 +8,7 @@ from rich.text import Text
 
 from sockmon.assess.several import HostAssessor
 from sockmon.model.detail import GroupQuery, ListenerQuery, WatchNetns
+from sockmon.model.report import Reading, ReadingNetns
 from sockmon.model.snapshot import StateCount, States
 from sockmon.ui.acting.act_screen import ActScreen
 from sockmon.ui.app import SockmonApp
@@ -233,7 +234,8 @@ def test_the_header_fits_with_a_chosen_namespace() -> None:
         for chosen in (None, long_name):
             line = header_line(host(), LIVE, width, chosen)
             assert line.cell_len == width
-            assert ("paymen" if chosen else "13 netns +3") in line.plain
+            counted = "13 of 16 netns" if width < 100 else "13 netns +3"
+            assert ("paymen" if chosen else counted) in line.plain
     assert "25 netns" not in header_line(replace(host(), netns=(netns(),)), LIVE, 80).plain
 
 
@@ -273,6 +275,16 @@ def test_a_name_is_kept_before_the_end_of_a_subject() -> None:
     assert shown[1] == shown[2] == "slow-worker :8000"
     assert shown[3].startswith("slo")
     assert all(len(text) <= room for text, room in zip(shown, (45, 20, 17, 14), strict=True))
+
+
+def test_a_namespace_that_a_process_names_is_shown_without_its_pid_if_there_is_no_room() -> None:
+    subject = "127.0.0.1 → 127.0.0.1:5432"
+    row = Reading(
+        "ephemeral-ports", subject, "netns", 200, 200, 1.0, None, None, "hit", (), (),
+        netns=ReadingNetns(7, "database[14303]", "", ""),
+    )  # fmt: skip
+    shown = [behind_namespace("database[14303]", row, Text(subject), room).plain for room in (45, 22, 14)]
+    assert shown == [f"database[14303] {subject}", "database …7.0.0.1:5432", "database …5432"]
 
 
 async def test_the_list_of_sockets_begins_with_all_namespaces_or_with_the_chosen_one() -> None:

@@ -30,6 +30,9 @@ def behind_namespace(name: str, reading: Reading, subject: Text, room: int) -> T
     if named.cell_len + 1 + subject.cell_len > room and reading.name:
         # The owner of a listener is on its page.
         subject = Text(without_any_address(reading.name), alarm_style(reading) or "muted")
+    if named.cell_len + 1 + subject.cell_len > room and reading.netns and not reading.netns.kind:
+        # The pid of the process that names it is on the page too.
+        named = Text(name.rpartition("[")[0] or name, named.style)
     end = min(subject.cell_len, MIN_END_CELLS)
     shown = cut_middle(named, max(room - end - 1, MIN_NAME_CELLS))
     return Text.assemble(shown, " ", cut_front(subject, room - shown.cell_len - 1))

@@ -81,13 +81,16 @@ def _host_parts(snapshot: Snapshot, width: int, chosen: Netns | None) -> list[Te
 
 
 def _spaces(snapshot: Snapshot, width: int, chosen: Netns | None) -> Text:
-    """Return the network namespace that is sampled, or how many are and how many are not: `24 netns +3`; the
+    """Return the network namespace that is sampled, or how many are and how many are not: `24 of 27 netns`; the
     chosen one by name: `netns web-1 of 24`."""
     count = len(snapshot.netns)
     rest = _unsampled(snapshot, width)
     if count < 2:
         return Text(f"netns {snapshot.netns[0].name if count else '?'}{rest}")
     if chosen is None:
+        total = snapshot.other_netns.total if snapshot.other_netns else 0
+        if total and width < MEDIUM_WIDTH:
+            return Text(f"{count:,} of {count + total:,} netns")
         return Text(f"{count:,} netns{rest}")
     name = cut_middle(Text(chosen.name, "accent"), MAX_NAME if width < MEDIUM_WIDTH else 2 * MAX_NAME)
     return Text.assemble("netns ", name, f" of {count:,}" if width >= MEDIUM_WIDTH else "")
