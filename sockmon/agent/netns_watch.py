@@ -20,7 +20,7 @@ from sockmon.kernel.namespaces.discovery import FoundNetns, NetnsInodes, find_na
 from sockmon.kernel.namespaces.lookup import distinct_names
 from sockmon.kernel.namespaces.names import NamespaceNames
 from sockmon.kernel.namespaces.nsfs_mounts import given_name
-from sockmon.kernel.namespaces.other_netns import describe_others
+from sockmon.kernel.namespaces.other_netns import busiest_process, describe_others
 from sockmon.kernel.netlink import Incremental
 from sockmon.kernel.netns_visits import NetnsEnded, NetnsPlace, NetnsVisits
 from sockmon.kernel.processes.cpu_clock import IdleValues
@@ -284,6 +284,6 @@ def _may_leak(row: Process) -> bool:
 
 
 def _process_name(found: FoundNetns[Process]) -> str:
-    """Return the process with the most files, which names a namespace that has no other name."""
-    largest = max(found.processes, key=lambda row: (row.fds or 0, row.rss, -row.pid), default=None)
+    """Return the busiest process, which names a namespace that has no other name."""
+    largest = busiest_process(found)
     return f"{largest.name}[{largest.pid}]" if largest else f"net:[{found.inode}]"

@@ -19,6 +19,8 @@ MAX_COUNTED = 300
 """Namespaces whose sockets are counted."""
 MAX_BUSIEST = 3
 _SOCKSTAT_BYTES = 4096
+_OURS = "sockmon"
+"""How the names of all our processes begin."""
 
 
 def find_other_netns(
@@ -54,7 +56,7 @@ def describe_others(
     for number, found in enumerate(others[:MAX_COUNTED], 1):
         if number % PROCESSES_PER_STEP == 0:
             yield
-        counted.append((_count_sockets(_busiest_process(found), proc), found))
+        counted.append((_count_sockets(busiest_process(found), proc), found))
     counted.sort(key=lambda pair: -1 if pair[0] is None else pair[0], reverse=True)
     busiest = []
     for sockets, found in counted[:MAX_BUSIEST]:
@@ -64,13 +66,18 @@ def describe_others(
     return OtherNetns(at, len(others), total, tuple(busiest), len(counted), unreadable, unmatched)
 
 
-def _busiest_process(found: FoundNetns[Process]) -> Process | None:
-    """Return the process that holds the most files: the first one of a container often only waits."""
-    return max(found.processes, key=lambda row: (row.fds or 0, row.rss, -row.pid), default=None)
+def busiest_process(found: FoundNetns[Process]) -> Process | None:
+    """Return the process that holds the most files: the first one of a container often only waits. One of sockmon
+    itself, which holds many, is taken only if there is no other one."""
+    return max(
+        found.processes,
+        key=lambda row: (not row.name.startswith(_OURS), row.fds or 0, row.rss, -row.pid),
+        default=None,
+    )
 
 
 def _member(found: FoundNetns[Process], sockets: int | None, names: NamespaceNames) -> NetnsMember:
-    busy = _busiest_process(found)
+    busy = busiest_process(found)
     called, argument = names.name(found)
     pid, name = (busy.pid, busy.name) if busy else (0, "")
     return NetnsMember(pid, name, len(found.processes), sockets, found.inode, called, argument)

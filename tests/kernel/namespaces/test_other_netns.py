@@ -15,7 +15,7 @@ from sockmon.errors import ReadError
 from sockmon.kernel.identity import netns_inode, proc_net_inode
 from sockmon.kernel.namespaces import discovery, other_netns
 from sockmon.kernel.namespaces.names import NamespaceNames
-from sockmon.kernel.namespaces.other_netns import find_other_netns
+from sockmon.kernel.namespaces.other_netns import busiest_process, find_other_netns
 from sockmon.kernel.namespaces.state_files import StateFiles
 from sockmon.kernel.netlink import Incremental, run
 from sockmon.kernel.netns import open_current, open_netns
@@ -125,6 +125,13 @@ def test_the_namespace_that_is_sampled_is_not_another_one_and_ours_is(proc: int)
 def test_ourselves_alone_is_no_other_namespace(proc: int) -> None:
     found = others(family(os.getpid()), proc)
     assert found == OtherNetns(0.0, 0, 0, (), 0)
+
+
+def test_a_process_of_sockmon_is_the_busiest_only_if_it_is_alone() -> None:
+    ours, database = process(10, 60, name="sockmon-helper"), process(11, 9, name="database")
+    assert busiest_process(discovery.FoundNetns(7, 8, [ours, database])) is database
+    assert busiest_process(discovery.FoundNetns(7, 8, [ours])) is ours
+    assert busiest_process(discovery.FoundNetns(7, 8)) is None
 
 
 def test_an_ended_process_is_skipped(proc: int) -> None:
