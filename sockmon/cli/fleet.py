@@ -109,13 +109,14 @@ def _show_prometheus(
     from sockmon.fleet.feed import PollingFeed
     from sockmon.fleet.host_limits import limits_of_host
     from sockmon.fleet.reading import from_prometheus, selector
+    from sockmon.fleet.trends import Trends
 
     filled = require_template(template or DEFAULT_TEMPLATE)
     selected = selector(matchers)
     title = f"{server.name}  {selected}".rstrip()
     feed = PollingFeed(
         title,
-        partial(from_prometheus, server, matchers),
+        partial(from_prometheus, server, matchers, Trends()),
         lambda instance: limits_of_host(server, instance, selected),
     )
     open_fleet(feed, lambda host: address_of(host, filled), theme)

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from sockmon.errors import SockmonError
 from sockmon.fleet.hosts import Fleet, HostLimit
-from sockmon.fleet.ranking import TREND_SECONDS
+from sockmon.fleet.trends import TREND_SECONDS
 from sockmon.log import hint as traceback_hint
 from sockmon.text import sanitize
 

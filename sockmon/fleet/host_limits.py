@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from sockmon.fleet.hosts import HostLimit, limit_order
 from sockmon.fleet.prometheus import Series, Server, quoted
-from sockmon.fleet.ranking import NUMBERS, grouped, limit_of, other_netns
+from sockmon.fleet.queries import NUMBERS
+from sockmon.fleet.ranking import grouped, limit_of, other_netns
 from sockmon.model.report import Reading, Report
 from sockmon.model.severity import ALARMS, URGENCY, Severity
 from sockmon.text import sanitize
@@ -57,7 +58,7 @@ def limits(rows: Iterable[Series]) -> tuple[HostLimit, ...]:
 def _of(name: str, rows: Sequence[Series]) -> list[HostLimit]:
     own = [row for row in rows if "subject" not in row.labels]
     by_subject = grouped((row for row in rows if "subject" in row.labels), "subject", "netns").items()
-    subjects = [limit_of(name, _severity(each), each, "subject", *key.split("\0")) for key, each in by_subject]
+    subjects = [limit_of(name, _severity(each), each, *key.split("\0")) for key, each in by_subject]
     alarms = [each for each in subjects if each.severity in ALARMS]
     if alarms:
         return alarms

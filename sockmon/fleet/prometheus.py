@@ -7,16 +7,18 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-import math
 import socket
 import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+import msgspec
 
 from sockmon.errors import Misuse, SockmonError
 from sockmon.text import sanitize
@@ -74,13 +76,43 @@ class Series(NamedTuple):
     """One series of an answer."""
 
     labels: Mapping[str, str]
+    """Clean text."""
     values: tuple[tuple[float, float], ...]
     """Time and value, oldest first; one of an instant query."""
+    instance: str = ""
+    """The label `instance` as the server has it, to ask for it: it must not be shown."""
 
     @property
     def value(self) -> float:
         """Return the newest value."""
         return self.values[-1][1]
+
+    @property
+    def time(self) -> float:
+        """Return when that was (seconds since the epoch, by the clock of the server)."""
+        return self.values[-1][0]
+
+
+class _Row(msgspec.Struct):
+    metric: dict[str, str]
+    value: tuple[float, str] | None = None
+    values: list[tuple[float, str]] = []
+
+
+class _Data(msgspec.Struct, rename="camel"):
+    result_type: str
+    result: list[_Row]
+
+
+class _Answer(msgspec.Struct):
+    status: Literal["success", "error"]
+    data: _Data | None = None
+    error: str = ""
+
+
+_ANSWER = msgspec.json.Decoder(_Answer)
+_clean = lru_cache(1 << 16)(sanitize)
+"""Most labels of a fleet are the same on many hosts."""
 
 
 def quoted(text: str) -> str:
@@ -96,9 +128,10 @@ class Server:
     headers: Mapping[str, str] = field(default_factory=dict)
     tls: ssl.SSLContext | None = None
 
-    def query(self, expression: str) -> list[Series]:
-        """Return what an expression is now; raise PrometheusError."""
-        return self._rows("vector", self._ask("query", query=expression))
+    def query(self, expression: str, at: float | None = None) -> list[Series]:
+        """Return what an expression is now, or was at a time (seconds since the epoch); raise PrometheusError."""
+        times = {} if at is None else {"time": f"{at:.3f}"}
+        return self._rows("vector", self._ask("query", query=expression, **times))
 
     def query_range(self, expression: str, start: float, end: float, step: float) -> list[Series]:
         """Return what an expression was from `start` to `end` (seconds since the epoch); raise PrometheusError."""
@@ -111,20 +144,15 @@ class Server:
         parts = urllib.parse.urlsplit(self.url)
         return sanitize(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", 80)
 
-    def _rows(self, kind: str, found: Any) -> list[Series]:
+    def _rows(self, kind: str, found: _Data) -> list[Series]:
+        if found.result_type != kind:
+            raise PrometheusError(f"{self.name} answered with {sanitize(found.result_type, 40)}, no {kind}")
         try:
-            if found["resultType"] != kind:
-                raise PrometheusError(
-                    f"{self.name} answered with {sanitize(str(found['resultType']), 40)}, no {kind}"
-                )
-            one = kind == "vector"
-            return [
-                _series(each["metric"], [each["value"]] if one else each["values"]) for each in found["result"]
-            ]
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            return [_series(row.metric, [row.value] if row.value else row.values) for row in found.result]
+        except ValueError as error:
             raise PrometheusError(f"{self.name} does not speak the API of Prometheus") from error
 
-    def _ask(self, verb: str, **form: str) -> Any:
+    def _ask(self, verb: str, **form: str) -> _Data:
         # POST, because an expression can be longer than a URL may be.
         request = urllib.request.Request(
             f"{self.url.rstrip('/')}/api/v1/{verb}",
@@ -148,13 +176,14 @@ class Server:
         if len(body) > MAX_BYTES:
             raise PrometheusError(f"{self.name} answered with more than {MAX_BYTES >> 20} MB", "use --match")
         try:
-            answer = json.loads(body)
-            if answer["status"] == "success":
-                return answer["data"]
-            reason = answer["error"]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            answer = _ANSWER.decode(body)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise PrometheusError(f"{self.name} does not speak the API of Prometheus") from error
-        raise PrometheusError(f"{self.name} refuses: {sanitize(str(reason), 200)}")
+        if answer.status == "error":
+            raise PrometheusError(f"{self.name} refuses: {sanitize(answer.error, 200)}")
+        if answer.data is None:
+            raise PrometheusError(f"{self.name} does not speak the API of Prometheus")
+        return answer.data
 
 
 def _read(reply: http.client.HTTPResponse) -> bytes:
@@ -168,12 +197,12 @@ def _read(reply: http.client.HTTPResponse) -> bytes:
     return b"".join(parts)
 
 
-def _series(labels: Mapping[str, Any], values: list[Any]) -> Series:
-    clean = {sanitize(str(name), 80): sanitize(str(value), 200) for name, value in labels.items()}
-    points = tuple((float(at), float(value)) for at, value in values)
-    if not points or not all(math.isfinite(at) for at, _ in points):
-        raise ValueError("a series without a time")
-    return Series(clean, points)
+def _series(labels: Mapping[str, str], values: Sequence[tuple[float, str]]) -> Series:
+    """Return a series; raise ValueError if it has no value, or none that is a number."""
+    if not values:
+        raise ValueError("a series without a value")
+    clean = {_clean(name, 80): _clean(value, 200) for name, value in labels.items()}
+    return Series(clean, tuple((at, float(value)) for at, value in values), labels.get("instance", ""))
 
 
 def _refusal(error: urllib.error.HTTPError) -> str:

@@ -1,10 +1,10 @@
-"""Answers of Prometheus → the hosts of a fleet. Each answer is about as large as the number of hosts."""
+"""Answers of Prometheus → the hosts of a fleet."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -12,59 +12,42 @@ from msgspec.structs import replace
 from sockmon import format as fmt
 from sockmon.fleet.hosts import FleetHost, HostLimit, State, limit_order
 from sockmon.fleet.prometheus import Series
+from sockmon.fleet.queries import NUMBERS
+from sockmon.fleet.trends import PAST_STEPS
 from sockmon.model.severity import URGENCY, Severity
 
 STALE_SECONDS = 120.0
-GONE_WINDOW = "1h"
-TREND_SECONDS, TREND_STEPS = 3600.0, 30
 MAX_LIMITS = 5
 _OWN = frozenset({"__name__", "instance", "ceiling", "sockmon_verdict", "sockmon_ceiling_severity"})
-NUMBERS = ("ratio", "used", "limit", "left_seconds")
 OWN_NETNS = "host"
-_ALARMS = "warning|critical|hit"
-
-
-class Queries(NamedTuple):
-    """The expressions; `{0}` in each is what `--match` selects."""
-
-    verdicts: str = "sockmon_verdict{{{0}}} == 1"
-    severities: str = 'sockmon_ceiling_severity{{sockmon_ceiling_severity!="ok",{0}}} == 1'
-    fullest: str = (
-        f'{{{{__name__=~"sockmon_ceiling_({"|".join(NUMBERS)})",{{0}}}}}}'
-        " and on (instance, ceiling) topk by (instance) (1, sockmon_ceiling_ratio{{{0}}})"
-    )
-    subjects: str = (
-        f'{{{{__name__=~"sockmon_subject_({"|".join(NUMBERS)})",{{0}}}}}}'
-        " and on (instance, ceiling, subject, netns)"
-        f' (sockmon_subject_severity{{{{sockmon_subject_severity=~"{_ALARMS}",{{0}}}}}} == 1)'
-    )
-    """The numbers of the subjects that have an alarm."""
-    left: str = "min by (instance) (sockmon_ceiling_left_seconds{{{0}}})"
-    ages: str = "time() - sockmon_sample_timestamp_seconds{{{0}}}"
-    known: str = f"present_over_time(sockmon_build_info{{{{{{0}}}}}}[{GONE_WINDOW}])"
-    trend: str = "max by (instance) (sockmon_ceiling_ratio{{{0}}})"
 
 
 class Answers(NamedTuple):
-    """The answer to each query but the trend."""
+    """The answer to each of the `queries`, of older hosts too."""
 
-    verdicts: Sequence[Series]
-    severities: Sequence[Series]
-    fullest: Sequence[Series]
-    subjects: Sequence[Series]
-    left: Sequence[Series]
-    ages: Sequence[Series]
     known: Sequence[Series]
+    verdicts: Sequence[Series]
+    ages: Sequence[Series]
+    left: Sequence[Series]
+    fullest: Sequence[Series]
+    unknown: Sequence[Series]
+    severities: Sequence[Series]
+    """Of the hosts whose verdict is not ok."""
+    subjects: Sequence[Series]
 
 
-def hosts(answers: Answers, trends: Iterable[Series] = ()) -> list[FleetHost]:
+Past = Callable[[str], Sequence[float | None]]
+"""The label `instance` → the trend without its newest value, oldest first; empty if it is not known."""
+
+
+def hosts(answers: Answers, past: Past) -> list[FleetHost]:
     """Return every host that had metrics within the last hour."""
     verdicts = _by_instance(answers.verdicts)
     ages = {name: _number(rows[0].value) for name, rows in _by_instance(answers.ages).items()}
     left = {name: _number(rows[0].value) for name, rows in _by_instance(answers.left).items()}
+    unknown = {name: round(rows[0].value) for name, rows in _by_instance(answers.unknown).items()}
     severities = _by_instance(answers.severities)
     fullest, subjects = _by_instance(answers.fullest), _by_instance(answers.subjects)
-    trend = {row.labels.get("instance", ""): row for row in trends}
     names = _by_instance([*answers.known, *answers.verdicts])
     found = []
     for name, rows in names.items():
@@ -78,10 +61,10 @@ def hosts(answers: Answers, trends: Iterable[Series] = ()) -> list[FleetHost]:
                 severity=_severity(verdicts.get(name, ())) if state == "live" else "unknown",
                 limits=tuple(limits[:MAX_LIMITS]),
                 seconds_left=left.get(name),
-                unknown=sum(_level(row) == "unknown" for row in severities.get(name, ())),
+                unknown=unknown.get(name, 0),
                 age=age,
                 labels={key: value for key, value in rows[0].labels.items() if key not in _OWN},
-                trend=_values(trend[name]) if name in trend else (),
+                trend=_trend(past(rows[0].instance), fullest.get(name, ())),
                 reason=_reason(state, age),
             )
         )
@@ -129,7 +112,7 @@ def _limits(
         if level == "unknown":
             continue
         each = grouped(of_ceiling.get(name, ()), "subject", "netns").items()
-        named = [limit_of(name, level, rows, "subject", *labels.split("\0")) for labels, rows in each]
+        named = [limit_of(name, level, rows, *labels.split("\0")) for labels, rows in each]
         named.sort(key=limit_order)
         found[name] = named[0] if named else replace(found.get(name, HostLimit(name, level)), severity=level)
     return sorted(found.values(), key=limit_order)
@@ -147,13 +130,12 @@ def limit_of(
     name: str,
     severity: Severity,
     rows: Iterable[Series],
-    what: str = "ceiling",
     subject: str = "",
     netns: str = "",
 ) -> HostLimit:
-    """Return a limit by the metrics of its numbers, `sockmon_ceiling_...` or `sockmon_subject_...`."""
-    metrics = {row.labels.get("__name__", ""): row.value for row in rows}
-    ratio, used, limit, left = (_number(metrics.get(f"sockmon_{what}_{each}", math.nan)) for each in NUMBERS)
+    """Return a limit by the metrics of its numbers."""
+    metrics = {_number_of(row): row.value for row in rows}
+    ratio, used, limit, left = (_number(metrics.get(each, math.nan)) for each in NUMBERS)
     return HostLimit(name, severity, ratio, left, subject, used, limit, other_netns(netns))
 
 
@@ -162,9 +144,14 @@ def other_netns(name: str) -> str:
     return "" if name == OWN_NETNS else name
 
 
-def _values(row: Series) -> tuple[float | None, ...]:
-    """Return TREND_STEPS values that end with the newest, None where there is none."""
-    step = TREND_SECONDS / TREND_STEPS
-    end = row.values[-1][0]
-    by_step = {round((end - at) / step): _number(value) for at, value in row.values if math.isfinite(at)}
-    return tuple(by_step.get(number) for number in range(TREND_STEPS - 1, -1, -1))
+def _number_of(row: Series) -> str:
+    """Return which number of a limit it is: `used` of `sockmon_fullest_used` or `sockmon_subject_used`."""
+    return row.labels.get("__name__", "").removeprefix("sockmon_").partition("_")[2]
+
+
+def _trend(past: Sequence[float | None], fullest: Iterable[Series]) -> tuple[float | None, ...]:
+    """Return the trend up to now; empty if nothing of it is known."""
+    now = max((row.value for row in fullest if _number_of(row) == "ratio"), default=math.nan)
+    if not past and not math.isfinite(now):
+        return ()
+    return (*(past or [None] * PAST_STEPS), _number(now))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import re
 import subprocess
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 
@@ -16,7 +15,9 @@ from sockmon.errors import BadRecording, Misuse, reported
 from sockmon.fleet import ranking
 from sockmon.fleet.host_limits import limit_of_reading
 from sockmon.fleet.hosts import Fleet, FleetHost, HostLimit, limit_order, ranked, worst
-from sockmon.fleet.prometheus import Server
+from sockmon.fleet.prometheus import Series, Server
+from sockmon.fleet.queries import EveryHost, OlderHosts, SickHosts, selections
+from sockmon.fleet.trends import Trends
 from sockmon.model.report import Report
 from sockmon.model.snapshot import Snapshot
 from sockmon.observe import report_of_samples
@@ -33,18 +34,41 @@ _MATCHER = re.compile(r'[A-Za-z_][A-Za-z0-9_]*(=|!=|=~|!~)"(?:[^"\\\n]|\\.)*"')
 _REPORT = re.compile(rb"^\{\n.*^\}$", re.DOTALL | re.MULTILINE)
 
 
-def from_prometheus(server: Server, matchers: Sequence[str] = (), trends: bool = True) -> Fleet:
-    """Return the hosts that match; raise Misuse for a bad matcher, PrometheusError."""
-    selected = selector(matchers)
-    queries = ranking.Queries()
-    answers = ranking.Answers(*(server.query(each.format(selected)) for each in queries[:-1]))
-    rows = []
-    if trends:
-        now = time.time()
-        step = ranking.TREND_SECONDS / ranking.TREND_STEPS
-        begin = now - ranking.TREND_SECONDS + step
-        rows = server.query_range(queries.trend.format(selected), begin, now, step)
-    return fleet_of(server.name, ranking.hosts(answers, rows))
+def from_prometheus(server: Server, matchers: Sequence[str] = (), trends: Trends | None = None) -> Fleet:
+    """Return the hosts that match; raise Misuse for a bad matcher, PrometheusError. Who reads again and again
+    keeps the `trends`: then only what is new of them is asked for."""
+    selected, trends = selector(matchers), trends or Trends()
+    answers = _answers(server, selected)
+    present = {row.instance for row in (*answers.known, *answers.verdicts)}
+    if now := next((row.time for row in (*answers.known, *answers.verdicts)), 0.0):
+        trends.update(server, selected, now, present)
+    return fleet_of(server.name, ranking.hosts(answers, trends.of))
+
+
+def _answers(server: Server, selected: str) -> ranking.Answers:
+    """Ask for all hosts, then for what only some of them need."""
+    every, older, sick = EveryHost(), OlderHosts(), SickHosts()
+    known = server.query(every.known.format(selected))
+    # All answers are of one moment: a limit of a host that was sick in the first one is in the others.
+    at = known[0].time if known else None
+
+    def rows(expression: str, names: Iterable[str] | None = None) -> list[Series]:
+        parts = [selected] if names is None else selections(selected, names)
+        return [row for each in parts for row in server.query(expression.format(each), at)]
+
+    verdicts, fullest = rows(every.verdicts), rows(every.fullest)
+    old = {row.instance for row in verdicts} - {row.instance for row in fullest}
+    alarmed = {row.instance for row in verdicts if row.labels.get("sockmon_verdict") != "ok"}
+    return ranking.Answers(
+        known=known,
+        verdicts=verdicts,
+        ages=rows(every.ages),
+        left=rows(every.left),
+        fullest=[*fullest, *rows(older.fullest, old)],
+        unknown=[*rows(every.unknown), *rows(older.unknown, old)],
+        severities=rows(sick.severities, alarmed),
+        subjects=rows(sick.subjects, alarmed),
+    )
 
 
 def selector(matchers: Sequence[str]) -> str:

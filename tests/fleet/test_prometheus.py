@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import socket
 import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -19,12 +20,14 @@ from urllib.parse import parse_qs
 import pytest
 
 from sockmon.errors import Misuse, SockmonError
-from sockmon.fleet import prometheus, ranking
+from sockmon.fleet import prometheus
 from sockmon.fleet.hosts import FleetHost
 from sockmon.fleet.prometheus import PrometheusError, Server, server
 from sockmon.fleet.reading import from_prometheus
+from sockmon.fleet.trends import TREND_STEPS
 from tests.waiting import PATIENCE
 
+NOW = 7230.0
 Row = tuple[dict[str, str], float]
 
 
@@ -47,7 +50,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.queries.append(form["query"][0])
         status, body = self.server.raw or (
             200,
-            json.dumps(self._answer(form["query"][0], "start" in form)).encode(),
+            json.dumps(self._answer(form["query"][0], form)).encode(),
         )
         self.send_response(status)
         for name, value in self.server.more_headers.items():
@@ -55,18 +58,26 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def _answer(self, query: str, is_range: bool) -> Any:
+    def _answer(self, query: str, form: Mapping[str, list[str]]) -> Any:
+        is_range = "start" in form
+        times = [float(form[name][0]) for name in ("start", "end")] if is_range else []
         rows = next((rows for name, rows in self.server.answers.items() if name in query), [])
+        rows = [row for row in rows if _is_named(query, row[0]["instance"])]
         found: list[Any] = [
-            {"metric": labels, "values": [[60.0, str(value)], [180.0, str(value)]]}
+            {"metric": labels, "values": [[at, str(value)] for at in times]}
             if is_range
-            else {"metric": labels, "value": [180.0, str(value)]}
+            else {"metric": labels, "value": [NOW, str(value)]}
             for labels, value in rows
         ]
         return {"status": "success", "data": {"resultType": "matrix" if is_range else "vector", "result": found}}
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
+
+
+def _is_named(query: str, instance: str) -> bool:
+    found = re.search(r'instance=~"([^"]*)"', query)
+    return found is None or instance in found[1].split("|")
 
 
 @contextmanager
@@ -94,35 +105,41 @@ def number(name: str, of: str, what: str, **more: str) -> dict[str, str]:
 
 
 ANSWERS: dict[str, list[Row]] = {
+    "present_over_time": [(host(name, rack="r1"), 1) for name in ("fine", "sick", "warm", "old", "away")],
     "sockmon_verdict": [
         (host("fine", sockmon_verdict="ok"), 1),
         (host("sick", sockmon_verdict="hit"), 1),
         (host("warm", sockmon_verdict="warning"), 1),
         (host("old", sockmon_verdict="ok"), 1),
     ],
-    "present_over_time": [(host(name, rack="r1"), 1) for name in ("fine", "sick", "warm", "old", "away")],
-    "sockmon_ceiling_severity": [
-        (host("sick", ceiling="accept-queue", sockmon_ceiling_severity="hit"), 1),
-        (host("warm", ceiling="process-fds", sockmon_ceiling_severity="warning"), 1),
-        (host("sick", ceiling="memory-maps", sockmon_ceiling_severity="unknown"), 1),
+    "time() - sockmon_sample_timestamp": [(host("old"), 900), (host("fine"), 3)],
+    "min by (instance) (sockmon_ceiling_left_seconds": [(host("warm"), 90)],
+    "max by (instance) (sockmon_unknown_ceilings": [(host("sick"), 1)],
+    "max by (instance)": [(host("sick"), 0.5), (host("old"), 0.4)],
+    "sockmon_fullest_": [
+        (number("fine", "fullest", "ratio", ceiling="pid-max"), 0.1),
+        (number("sick", "fullest", "ratio", ceiling="accept-queue"), 1.0),
+        (number("warm", "fullest", "ratio", ceiling="process-fds"), 0.85),
+        (number("warm", "fullest", "used", ceiling="process-fds"), 85),
+        (number("warm", "fullest", "limit", ceiling="process-fds"), 100),
+        (number("warm", "fullest", "left_seconds", ceiling="process-fds"), 90),
     ],
     "topk by": [
-        (number("fine", "ceiling", "ratio", ceiling="pid-max"), 0.1),
-        (number("sick", "ceiling", "ratio", ceiling="accept-queue"), 1.0),
-        (number("warm", "ceiling", "ratio", ceiling="process-fds"), 0.85),
-        (number("warm", "ceiling", "used", ceiling="process-fds"), 85),
-        (number("warm", "ceiling", "limit", ceiling="process-fds"), 100),
-        (number("warm", "ceiling", "left_seconds", ceiling="process-fds"), 90),
+        (number("old", "ceiling", "ratio", ceiling="pid-max"), 0.2),
+        (number("old", "ceiling", "used", ceiling="pid-max"), 20),
     ],
+    "count by (instance)": [(host("old"), 2)],
     "sockmon_subject_severity": [
         (number("sick", "subject", name, ceiling="accept-queue", subject=subject, netns="web"), value)
         for subject, numbers in ((":80", (0.5, 2, 4)), (":8080", (1.0, 4, 4)))
         for name, value in zip(("ratio", "used", "limit"), numbers, strict=True)
     ],
-    "min by (instance) (sockmon_ceiling_left_seconds": [(host("warm"), 90)],
-    "timestamp": [(host("old"), 900), (host("fine"), 3)],
-    "max by (instance)": [(host("sick"), 0.5)],
+    "sockmon_ceiling_severity": [
+        (host("sick", ceiling="accept-queue", sockmon_ceiling_severity="hit"), 1),
+        (host("warm", ceiling="process-fds", sockmon_ceiling_severity="warning"), 1),
+    ],
 }  # fmt: skip
+"""`old` has an exporter without the metrics of its fullest limit."""
 
 
 def read(answers: dict[str, list[Row]], *matchers: str) -> tuple[FleetHost, ...]:
@@ -135,11 +152,11 @@ def test_the_nearest_limit_is_first_and_what_is_not_known_is_before_what_is_fine
     assert [(each.name, each.state, each.severity) for each in found] == [
         ("sick", "live", "hit"),
         ("warm", "live", "warning"),
-        ("away", "gone", "unknown"),
         ("old", "stale", "unknown"),
+        ("away", "gone", "unknown"),
         ("fine", "live", "ok"),
     ]
-    sick, warm, away, old, _ = found
+    sick, warm, old, away, _ = found
     assert sick.nearest
     assert (sick.nearest.ceiling, sick.nearest.ratio, sick.unknown) == ("accept-queue", 1.0, 1)
     assert (sick.nearest.whole_subject, sick.nearest.used, sick.nearest.limit) == (":8080 (web)", 4, 4)
@@ -156,16 +173,33 @@ def test_the_nearest_limit_is_first_and_what_is_not_known_is_before_what_is_fine
 
 
 def test_a_trend_ends_now_and_has_gaps() -> None:
-    sick = read(ANSWERS)[0]
-    assert len(sick.trend) == ranking.TREND_STEPS
-    assert sick.trend[-2:] == (0.5, 0.5)
-    assert set(sick.trend[:-2]) == {None}
+    found = {each.name: each.trend for each in read(ANSWERS)}
+    assert len(found["sick"]) == TREND_STEPS
+    assert (found["sick"][0], found["sick"][-2:]) == (0.5, (0.5, 1.0))
+    assert set(found["sick"][1:-2]) == {None}
+    assert found["fine"] == (*[None] * (TREND_STEPS - 1), 0.1)
+    assert found["away"] == ()
+
+
+def test_a_host_with_an_older_exporter_has_the_same() -> None:
+    old = next(each for each in read(ANSWERS) if each.name == "old")
+    assert old.nearest
+    assert (old.nearest.ceiling, old.nearest.ratio, old.nearest.used, old.unknown) == ("pid-max", 0.2, 20, 2)
+    assert old.trend[-2:] == (0.4, 0.2)
+
+
+def test_only_hosts_that_need_it_are_named() -> None:
+    with fake(ANSWERS) as (url, found):
+        from_prometheus(Server(url))
+    named = [(query, *set(re.findall(r'instance=~"([^"]*)"', query))) for query in found.queries]
+    assert [names for query, *names in named if query.startswith("sockmon_verdict")] == [[]]
+    assert [names for query, *names in named if "topk" in query] == [["old"]]
+    assert [names for query, *names in named if "warning|critical|hit" in query] == [["sick|warm"]] * 2
 
 
 def test_matchers_are_in_every_query_and_anything_else_is_refused() -> None:
     with fake(ANSWERS) as (url, found):
         from_prometheus(Server(url), ['rack=~"a.*"', 'job="sockmon"'])
-        assert len(found.queries) == 8
         assert all('rack=~"a.*",job="sockmon"' in query for query in found.queries)
     for bad in ("rack", 'rack="a"} or up{', "rack=a", 'rack="a\nb"'):
         with pytest.raises(Misuse, match="is not a matcher"):
@@ -183,7 +217,7 @@ def test_numbers_that_are_none() -> None:
     answers = {
         **ANSWERS,
         "min by (instance) (sockmon_ceiling_left_seconds": [(host("warm"), float("inf"))],
-        "timestamp": [(host("fine"), float("nan"))],
+        "time() - sockmon_sample_timestamp": [(host("fine"), float("nan"))],
     }
     found = {each.name: each for each in read(answers)}
     assert found["warm"].seconds_left is None
