@@ -153,6 +153,18 @@ class Server:
             raise PrometheusError(f"{self.name} does not speak the API of Prometheus") from error
 
     def _ask(self, verb: str, **form: str) -> _Data:
+        try:
+            answer = _ANSWER.decode(self._body(verb, form))
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise PrometheusError(f"{self.name} does not speak the API of Prometheus") from error
+        if answer.status == "error":
+            raise PrometheusError(f"{self.name} refuses: {sanitize(answer.error, 200)}")
+        if answer.data is None:
+            raise PrometheusError(f"{self.name} does not speak the API of Prometheus")
+        return answer.data
+
+    def _body(self, verb: str, form: Mapping[str, str]) -> bytes:
+        """Return what the server answers; raise PrometheusError if it does not, or refuses."""
         # POST, because an expression can be longer than a URL may be.
         request = urllib.request.Request(
             f"{self.url.rstrip('/')}/api/v1/{verb}",
@@ -175,15 +187,7 @@ class Server:
             raise PrometheusError(f"{self.name} does not answer: {sanitize(str(reason), 200)}") from error
         if len(body) > MAX_BYTES:
             raise PrometheusError(f"{self.name} answered with more than {MAX_BYTES >> 20} MB", "use --match")
-        try:
-            answer = _ANSWER.decode(body)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise PrometheusError(f"{self.name} does not speak the API of Prometheus") from error
-        if answer.status == "error":
-            raise PrometheusError(f"{self.name} refuses: {sanitize(answer.error, 200)}")
-        if answer.data is None:
-            raise PrometheusError(f"{self.name} does not speak the API of Prometheus")
-        return answer.data
+        return body
 
 
 def _read(reply: http.client.HTTPResponse) -> bytes:

@@ -39,8 +39,8 @@ class Trends:
             return server.query_range(expression.format(selected), *times)
 
         rows = ask(TREND, matchers)
-        complete = {row.instance for row in rows if not whole or round(row.values[0][0] / STEP_SECONDS) == begin}
-        # An older exporter has another series; one that was updated within the hour has both.
+        # An older exporter has another series; one that was updated in these steps has both.
+        complete = {row.instance for row in rows if round(row.values[0][0] / STEP_SECONDS) == begin}
         older = [row for each in selections(matchers, set(hosts) - complete) for row in ask(OLDER_TREND, each)]
         self._move(end, whole)
         for row in (*older, *rows):
