@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -32,16 +33,22 @@ that changes on all lines is nothing to look at."""
 
 
 class HostRow(NamedTuple):
-    """A host, as of now."""
+    """A host, as an answer says."""
 
     host: FleetHost
-    waited: float = 0.0
-    """Seconds since the answer that it is from."""
+    answered_at: float
+    """When the answer came (CLOCK_MONOTONIC)."""
 
     @property
     def age(self) -> float | None:
         """Return the seconds since its newest sample, in steps, so that an age alone is rarely drawn."""
-        return None if self.host.age is None else in_steps(self.host.age + self.waited)
+        return None if self.host.age is None else in_steps(self.host.age + time.monotonic() - self.answered_at)
+
+    @property
+    def shown(self) -> object:
+        """Return all that its cells depend on; of its age only what they show."""
+        age = self.age
+        return self.host, age is not None and max(age, OLD_SECONDS - 1)
 
     @property
     def limit(self) -> HostLimit | None:

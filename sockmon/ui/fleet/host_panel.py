@@ -55,9 +55,13 @@ class HostPanel(Horizontal):
         trend.show(self._points(row) if row else (), PER_CENT, 0.0, host.severity if host else "unknown")
         note = "% of its limit" if host and host.trend else "no trend yet"
         self.query_one("#trend", Frame).set_note(Text(note, "muted"))
-        about = self.query_one("#about", Frame)
+        self.show_age(row)
+
+    def show_age(self, row: HostRow | None) -> None:
+        """Show how old the newest sample of the host is, if it is old."""
         old = row is not None and row.age is not None and row.age >= cells.OLD_SECONDS
-        about.set_note(Text(f"sample {fmt.age(row.age)} old", "sev-warning") if row and old else Text())
+        note = Text(f"sample {fmt.age(row.age)} old", "sev-warning") if row and old else Text()
+        self.query_one("#about", Frame).set_note(note)
 
     def _points(self, row: HostRow) -> list[Point]:
         values = row.host.trend

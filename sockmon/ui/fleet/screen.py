@@ -83,6 +83,8 @@ class FleetScreen(Screen[None]):
         self._label, self._value = kept.label, kept.value
         self._trend_title, self._trend_seconds = trend_title, trend_seconds
         self._state = FleetState()
+        self._drawn: FleetState | None = None
+        """The state whose hosts are drawn; None before the first drawing."""
         self._rows: Sequence[HostRow] = ()
         self._names = MIN_NAME_CELLS, ""
         """Letters of the longest name of a host without the port that all have, and that port."""
@@ -105,6 +107,7 @@ class FleetScreen(Screen[None]):
                 row_span=reason_span,
                 flex=MIN_FLEX_CELLS,
                 filterable=Filterable(KNOWN, host_values),
+                shown=lambda row: row.shown,
             )
             yield Table(
                 group_columns(160, "group"),
@@ -170,22 +173,34 @@ class FleetScreen(Screen[None]):
     def show(self, state: FleetState) -> None:
         """Draw a new state of the source."""
         self._state = state
-        self._draw()
+        self._draw_new()
 
     def tick(self) -> None:
         """Draw the ages: also of hosts whose source does not answer."""
-        if self.is_mounted and self.query("#small"):
+        if self.is_mounted:
+            self._draw_new()
+
+    def _draw_new(self) -> None:
+        """Draw the hosts if there is a new answer, otherwise what changes with time: ten thousand hosts are not
+        filtered again each second."""
+        if self._drawn is None or _hosts_of(self._drawn) != _hosts_of(self._state):
             self._draw()
+        elif self.query("#limits"):
+            self._show_lines()
+            self._hosts_table.repaint()
+            self._show_note(self._table)
+            self._show_age()
 
     def _draw(self) -> None:
         if not self.query("#limits"):
             # The parts of the panel are mounted last.
             return
-        now, state = time.monotonic(), self._state
+        self._drawn = state = self._state
         hosts: Sequence[FleetHost] = state.fleet.hosts if state.fleet else ()
-        self._rows = [HostRow(host, now - state.at) for host in hosts]
+        self._rows = [HostRow(host, state.at) for host in hosts]
         self._name_hosts(hosts)
-        self._show_lines(now, hosts)
+        self._show_lines()
+        self.query_one("#summary", TextLine).show(lines.summary(hosts, self.size.width) if state.fleet else Text())
         self.set_class(self._grouped, "-grouped")
         self._show_groups(hosts) if self._grouped else self._show_hosts()
         self._show_selected()
@@ -199,16 +214,16 @@ class FleetScreen(Screen[None]):
             self._hosts_table.choose_columns_again()
             self._groups_table.choose_columns_again()
 
-    def _show_lines(self, now: float, hosts: Sequence[FleetHost]) -> None:
-        title = fleet_context(self).feed.title
-        width = self.size.width
-        self.query_one("#header", TextLine).show(lines.header_line(title, self._state, now, width - CLOCK_WIDTH))
+    def _show_lines(self) -> None:
+        """Show what is asked, how old the answer is, and what is wrong with the source."""
+        title, now = fleet_context(self).feed.title, time.monotonic()
+        width = self.size.width - CLOCK_WIDTH
+        self.query_one("#header", TextLine).show(lines.header_line(title, self._state, now, width))
         self.query_one("#clock", TextLine).show(lines.clock())
         warning = lines.banner(title, self._state, now)
         strip = self.query_one("#banner", TextLine)
         strip.set_class(bool(warning), "-shown")
         strip.show(Text(warning))
-        self.query_one("#summary", TextLine).show(lines.summary(hosts, width) if self._state.fleet else Text())
 
     def _show_hosts(self) -> None:
         table = self._hosts_table
@@ -267,6 +282,10 @@ class FleetScreen(Screen[None]):
             address = fleet_context(self).address(row.host) if row else ""
             enter = f"opens {address}" if address else ""
         self.query_one(HostPanel).show(row, *([Labelled("Enter", Text(enter, "muted"))] if enter else ()))
+
+    def _show_age(self) -> None:
+        if row := self.about:
+            self.query_one(HostPanel).show_age(row)
 
     def _divide(self) -> None:
         """Give a short list the lines that it needs, and the panel the rest; a long list gets what it leaves."""
@@ -345,6 +364,11 @@ class FleetScreen(Screen[None]):
         else:
             return False
         return True
+
+
+def _hosts_of(state: FleetState) -> object:
+    """Return what the hosts on the screen, or their absence, depend on."""
+    return id(state.fleet), state.at, bool(state.error)
 
 
 def _title(name: str, what: str) -> Content:

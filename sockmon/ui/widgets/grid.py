@@ -124,7 +124,7 @@ class Grid(CursorList, Generic[Row]):
         if self.virtual_size.height != height:
             self.virtual_size = Size(0, height)
 
-    def _repaint(self) -> None:
+    def repaint(self) -> None:
         """Draw the visible lines again, and send only those that differ."""
         before, after = self._lines, self._draw()
         self._lines = after
@@ -272,10 +272,10 @@ class Grid(CursorList, Generic[Row]):
 
     def watch_heading(self) -> None:
         self._resize_canvas()
-        self._repaint()
+        self.repaint()
 
     def on_focus(self) -> None:
-        self._repaint()
+        self.repaint()
 
     def on_blur(self) -> None:
-        self._repaint()
+        self.repaint()

@@ -87,7 +87,7 @@ class Table(Grid[Row]):
         self.arranged = self.listed.arranged()
         self._find_cursor()
         self._resize_canvas()
-        self._repaint()
+        self.repaint()
         if self._cursor_may_be_hidden:
             self._cursor_may_be_hidden = False
             self.show_cursor()
@@ -152,7 +152,7 @@ class Table(Grid[Row]):
         """Keep the cursor on this row from now on."""
         row = self.arranged[self.cursor]
         self._cursor_key = self.key(row)
-        self._repaint()
+        self.repaint()
         self.post_message(self.Moved(self, row))
 
     def action_row(self, step: int) -> None:
@@ -197,7 +197,7 @@ class Table(Grid[Row]):
     def action_columns(self, step: int) -> None:
         """Scroll the columns."""
         self._skip = min(max(self._skip + step, 0), self._column_layout.max_skip)
-        self._repaint()
+        self.repaint()
         self.post_message(self.Arranged(self))
 
     def on_mouse_scroll_left(self, event: MouseScrollLeft) -> None:
