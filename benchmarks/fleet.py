@@ -1,9 +1,8 @@
 """`python -m benchmarks.fleet [--hosts N]`: what `sockmon fleet --prometheus` costs, on a real Prometheus.
 
-It fills a Prometheus in a temporary folder with the last hour of N (10,000) synthetic hosts, which it goes on to
-scrape, one target each. Then it prints for each query the time until the answer, the processor time of Prometheus,
-and the size of the answer; and what sockmon itself needs to read the fleet and to show it on a terminal. 10,000
-hosts need up to 12 GB of memory.
+It fills a Prometheus in a temporary folder with N (10,000) synthetic hosts. Then it prints for each query the time
+until the answer, the processor time of Prometheus, and the size of the answer; and what sockmon itself needs to
+read the fleet and to show it on a terminal. 10,000 hosts need up to 12 GB of memory.
 """
 
 from __future__ import annotations
@@ -16,17 +15,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from benchmarks.benchmark import SOCKMON
-from benchmarks.fleet_hosts import HostPages, serving, write_history
+from benchmarks.fleet_hosts import Hosts
 from benchmarks.fleet_pages import real_page
 from benchmarks.fleet_prometheus import Prometheus, prometheus
-from benchmarks.measure import family, precise_seconds, wait_until
+from benchmarks.measure import family, precise_seconds
 from benchmarks.on_terminal import on_terminal, watch_all
 from sockmon.fleet.prometheus import Server
 from sockmon.fleet.reading import from_prometheus
 from sockmon.fleet.trends import STEP_SECONDS, Trends
 
-HISTORY_SECONDS = 3540
-SCRAPE_SECONDS = 60
 WATCH_SECONDS = 60
 FILTER = "full:>30 !state:gone"
 """Matches most hosts: each of them is compared."""
@@ -44,7 +41,7 @@ class MeasuredServer(Server):
         used, begin = self.server.seconds, time.monotonic()
         body = super()._body(verb, form)
         took = time.monotonic() - begin
-        spent = max(self.server.seconds - used - took * self.server.background, 0.0)
+        spent = self.server.seconds - used
         found = {"s": took, "cpu": spent, "MB": len(body) / 1e6}
         for name, number in found.items():
             self.totals[name] = self.totals.get(name, 0.0) + number
@@ -62,29 +59,21 @@ def main() -> int:
     parser.add_argument("--older", type=int, default=0, metavar="N", help="so many have an exporter of before")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    pages = HostPages(real_page(), given.older)
-    with serving(pages), prometheus(given.hosts, pages.port, SCRAPE_SECONDS) as server:
-        _fill(server, pages, given.hosts)
+    with prometheus() as server:
+        fill(server, Hosts(real_page(), given.hosts, given.older))
         measure(server, given.rounds)
     return 0
 
 
-def _fill(server: Prometheus, pages: HostPages, hosts: int) -> None:
+def fill(server: Prometheus, hosts: Hosts) -> None:
+    """Write the series of the hosts."""
     begin = time.monotonic()
-    write_history(server.address, pages, hosts, time.time(), HISTORY_SECONDS)
-    print(f"the last hour of {hosts:,} hosts was written in {time.monotonic() - begin:.0f} s", flush=True)
-    pages.open = True
-    if not wait_until(lambda: server.count("sum(up)") == hosts, 5 * SCRAPE_SECONDS):
-        raise RuntimeError(f"only {server.count('sum(up)'):,} of {hosts:,} hosts were scraped")
-    server.background = 0.0
-    used, samples = server.seconds, server.number("prometheus_tsdb_head_samples_appended_total")
-    time.sleep(WATCH_SECONDS)
-    samples = server.number("prometheus_tsdb_head_samples_appended_total") - samples
-    server.background = (server.seconds - used) / WATCH_SECONDS
+    hosts.write(server.address, time.time())
+    took, used = time.monotonic() - begin, server.seconds
     series = server.number("prometheus_tsdb_head_series")
     print(
-        f"{series:,.0f} series, {samples / WATCH_SECONDS:,.0f} samples a second, {server.memory:.1f} GB;"
-        f" scraping takes {100 * server.background:.0f} % of a processor, which is not counted below",
+        f"{series:,.0f} series of {hosts.count:,} hosts, {server.memory:.1f} GB; written in {took:.0f} s"
+        f" with {used:.0f} s of processor",
         flush=True,
     )
 

@@ -1,23 +1,28 @@
-"""Synthetic hosts: a web server with the page of each, and their last hour, which is written at once."""
+"""Synthetic hosts, whose samples are written at once, into the past and the future.
+
+A Prometheus that scrapes 10,000 targets has the same series (a test compares them), five of its own for each
+target, and something else to do while it is measured."""
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 import struct
-import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 
 from benchmarks.fleet_pages import KINDS, Kind, Line
 
-HISTORY_STEP_SECONDS = 60
-SHORT_HISTORY_SECONDS = 540
-"""Of series that no query reads over the last hour."""
-LONG_HISTORY = ("sockmon_ceiling_ratio", "sockmon_fullest_ratio", "sockmon_build_info")
-PAGE_SECONDS = 5.0
-"""For how long a page stays the same, as `sockmon export` samples each 5 s."""
+HISTORY_SECONDS, WATCH_SECONDS = 3540, 2400
+STEP_SECONDS = 60
+RARE = 4
+"""Series that no query reads over the last hour begin now, and have a sample each four steps: a query takes one of
+the last five minutes."""
+LONG = (
+    "sockmon_ceiling_ratio",
+    "sockmon_fullest_ratio",
+    "sockmon_build_info",
+    "sockmon_sample_timestamp_seconds",
+)
 RACKS = 40
 _PLACE = "host-00000"
 """Stands for the name of a host in what is written for each kind: all names have this length."""
@@ -28,83 +33,26 @@ def host_name(number: int) -> str:
     return f"host-{number:05d}"
 
 
-class HostPages:
-    """Answers `GET /NUMBER` with the page of that host, once `open` is set."""
+class Hosts:
+    """Many hosts of a few kinds."""
 
-    def __init__(self, page: Sequence[Line], older: int) -> None:
-        """`page`: what a real host publishes; `older`: so many hosts have an exporter of before."""
-        self.kinds = [Kind(page, number % KINDS, number >= KINDS) for number in range(2 * KINDS)]
+    def __init__(self, page: Sequence[Line], count: int, older: int = 0) -> None:
+        """`page`: what a real host publishes; `older`: so many have an exporter of before."""
+        self.count = count
         self._older = older
-        self._texts = [[line.text for line in kind.lines] for kind in self.kinds]
-        self._pages: dict[int, tuple[float, bytes]] = {}
-        self.open = False
-        self.port = 0
+        self.kinds = [Kind(page, number % KINDS, number >= KINDS) for number in range(2 * KINDS)]
 
-    def kind_of(self, number: int) -> int:
-        """Return the index of the kind of a host."""
-        return number % KINDS + KINDS * (number < self._older)
-
-    def page(self, number: int) -> bytes:
-        """Return the page of a host."""
-        kind, now = self.kind_of(number), time.time() // PAGE_SECONDS * PAGE_SECONDS
-        at, page = self._pages.get(kind, (0.0, b""))
-        if at != now:
-            values = self.kinds[kind].values(now)
-            lines = [f"{text} {value!r}\n" for text, value in zip(self._texts[kind], values, strict=True)]
-            page = "".join(lines).encode()
-            self._pages[kind] = now, page
-        return page
-
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer the requests of one connection."""
-        try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                body = self.page(int(head.split(b" ", 2)[1].strip(b"/"))) if self.open else b""
-                status = b"200 OK" if self.open else b"503 Service Unavailable"
-                more = b"Content-Type: text/plain; version=0.0.4\r\nContent-Length: %d\r\n\r\n" % len(body)
-                writer.write(b"HTTP/1.1 " + status + b"\r\n" + more + body)
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
-
-@contextmanager
-def serving(pages: HostPages) -> Iterator[None]:
-    """Serve the pages on a free port of loopback, in a thread."""
-    loop, ready = asyncio.new_event_loop(), threading.Event()
-
-    async def serve() -> None:
-        server = await asyncio.start_server(pages.answer, "127.0.0.1", 0, backlog=4096)
-        pages.port = server.sockets[0].getsockname()[1]
-        ready.set()
-
-    def run() -> None:
-        loop.run_until_complete(serve())
-        loop.run_forever()
-
-    thread = threading.Thread(target=run, daemon=True, name="pages of the hosts")
-    thread.start()
-    ready.wait()
-    try:
-        yield
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-
-
-def write_history(address: tuple[str, int], pages: HostPages, hosts: int, end: float, seconds: int) -> None:
-    """Write what a scrape each minute until `end` would have found; raise RuntimeError if it is refused."""
-    times = [end - back for back in range(seconds, -1, -HISTORY_STEP_SECONDS)]
-    messages: dict[int, bytes] = {}
-    with closing(http.client.HTTPConnection(*address, timeout=120)) as connection:
-        for number in range(hosts):
-            kind = pages.kind_of(number)
-            if kind not in messages:
-                messages[kind] = _message(pages.kinds[kind], times)
-            message = messages[kind].replace(_PLACE.encode(), host_name(number).encode())
-            remote_write(connection, message.replace(b"rack-00", b"rack-%02d" % (number % RACKS)))
+    def write(self, address: tuple[str, int], now: float) -> None:
+        """Write what scrapes have found in the last hour, and what they will find in the next WATCH_SECONDS; raise
+        RuntimeError if it is refused."""
+        messages: dict[int, bytes] = {}
+        with closing(http.client.HTTPConnection(*address, timeout=120)) as connection:
+            for number in range(self.count):
+                kind = number % KINDS + KINDS * (number < self._older)
+                if kind not in messages:
+                    messages[kind] = _message(self.kinds[kind], now)
+                message = messages[kind].replace(_PLACE.encode(), host_name(number).encode())
+                remote_write(connection, message.replace(b"rack-00", b"rack-%02d" % (number % RACKS)))
 
 
 def remote_write(connection: http.client.HTTPConnection, message: bytes) -> None:
@@ -123,14 +71,15 @@ def remote_write(connection: http.client.HTTPConnection, message: bytes) -> None
         raise RuntimeError(f"the history is refused: {reply.status} {answer[:200]!r}")
 
 
-def _message(kind: Kind, times: Sequence[float]) -> bytes:
+def _message(kind: Kind, now: float) -> bytes:
+    times = [now + seconds for seconds in range(-HISTORY_SECONDS, WATCH_SECONDS + 1, STEP_SECONDS)]
     columns = list(zip(*(kind.values(at) for at in times), strict=True))
-    short = SHORT_HISTORY_SECONDS // HISTORY_STEP_SECONDS
+    rare = slice(HISTORY_SECONDS // STEP_SECONDS, None, RARE)
     parts = []
     for line, values in zip(kind.lines, columns, strict=True):
         labels = {**line.labels, "__name__": line.name, "instance": _PLACE, "job": "sockmon", "rack": "rack-00"}
         points = list(zip(times, values, strict=True))
-        parts.append(series(labels, points if line.name in LONG_HISTORY else points[-short:]))
+        parts.append(series(labels, points if line.name in LONG else points[rare]))
     return b"".join(parts)
 
 

@@ -41,12 +41,6 @@ class Line(NamedTuple):
     labels: dict[str, str]
     value: float
 
-    @property
-    def text(self) -> str:
-        """Return it as it stands on a page, without its value; the labels of sockmon need no escapes here."""
-        labels = ",".join(f'{name}="{value}"' for name, value in self.labels.items())
-        return f"{self.name}{{{labels}}}"
-
 
 def real_page() -> list[Line]:
     """Return what `sockmon export` publishes on this machine, without the series of its other network namespaces

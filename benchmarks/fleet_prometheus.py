@@ -1,4 +1,4 @@
-"""A real Prometheus in a temporary folder that scrapes the synthetic hosts, and what its processor does."""
+"""A real Prometheus in a temporary folder, and what it needs."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ import os
 import re
 import subprocess
 import tempfile
-import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.fleet_hosts import RACKS, host_name
 from benchmarks.measure import precise_seconds, wait_until
 
 READY_SECONDS = 60.0
 BLOCK = "6h"
-"""Of the block that is in memory: longer than the run, and twice as long as the history."""
+"""Of the block that is in memory. Samples that are older than the newest by half of it are refused."""
 
 
 MEMORY = "12GiB"
@@ -32,8 +30,6 @@ class Prometheus:
     def __init__(self, process: subprocess.Popen[bytes], host: str, port: int) -> None:
         self._process = process
         self.address = host, port
-        self.background = 0.0
-        """The processors that it takes for scraping."""
         self.url = f"http://{host}:{port}"
 
     def get(self, path: str) -> bytes:
@@ -45,12 +41,6 @@ class Prometheus:
             if reply.status != 200:
                 raise RuntimeError(f"{path}: {reply.status} {body[:200]!r}")
             return body
-
-    def count(self, expression: str) -> int:
-        """Return the one number that an expression is; 0 for none."""
-        answer: Any = json.loads(self.get("/api/v1/query?" + urllib.parse.urlencode({"query": expression})))
-        found = answer["data"]["result"]
-        return int(float(found[0]["value"][1])) if found else 0
 
     def number(self, name: str) -> float:
         """Return one of the metrics of the server itself; 0 if it is not there yet."""
@@ -71,24 +61,11 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(hosts: int, pages_port: int, interval: int) -> Iterator[Prometheus]:
-    """Run a Prometheus with one target for each host, on a free port of loopback."""
+def prometheus(scrapes: Sequence[Mapping[str, Any]] = ()) -> Iterator[Prometheus]:
+    """Run a Prometheus on a free port of loopback, which can be written to."""
     with tempfile.TemporaryDirectory(prefix="sockmon-fleet-benchmark-") as folder:
-        targets = [
-            {
-                "targets": [f"127.0.0.1:{pages_port}"],
-                "labels": {
-                    "instance": host_name(number),
-                    "rack": f"rack-{number % RACKS:02d}",
-                    "__metrics_path__": f"/{number}",
-                },
-            }
-            for number in range(hosts)
-        ]
-        scrape = {"job_name": "sockmon", "scrape_interval": f"{interval}s", "scrape_timeout": f"{interval}s"}
-        config = {"scrape_configs": [{**scrape, "static_configs": targets}]}
         # YAML is a superset of JSON.
-        (Path(folder) / "prometheus.yml").write_text(json.dumps(config))
+        (Path(folder) / "prometheus.yml").write_text(json.dumps({"scrape_configs": scrapes}))
         command = [
             "prometheus",
             f"--config.file={folder}/prometheus.yml",

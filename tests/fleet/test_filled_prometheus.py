@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import http.client
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from benchmarks.fleet_hosts import remote_write, series
+from benchmarks.fleet_hosts import Hosts, host_name, remote_write, series
+from benchmarks.fleet_pages import Kind, real_page
 from benchmarks.fleet_prometheus import prometheus
+from benchmarks.measure import wait_until
 from sockmon.fleet import queries
 from sockmon.fleet.hosts import Fleet, FleetHost
 from sockmon.fleet.prometheus import Server
 from sockmon.fleet.reading import from_prometheus
 from sockmon.fleet.trends import STEP_SECONDS, TREND_STEPS, Trends
 from sockmon.text import sanitize
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.skipif(shutil.which("prometheus") is None, reason="needs prometheus")
 
@@ -75,12 +80,59 @@ NAMES = ("plain:9768", "old:9768", "updated", "gone", "gone but new", *HOSTILE)
 @pytest.fixture(scope="module")
 def filled() -> Iterator[tuple[Server, float]]:
     """A server, and the time of its newest samples."""
-    with prometheus(0, 1, 60) as server:
+    with prometheus() as server:
         end = time.time() // STEP_SECONDS * STEP_SECONDS
         with closing(http.client.HTTPConnection(*server.address, timeout=30)) as connection:
             for name in NAMES:
                 remote_write(connection, written(name, end - 60 * MINUTES))
         yield Server(server.url), end
+
+
+class Page(BaseHTTPRequestHandler):
+    """Answers as the exporter of a synthetic host would."""
+
+    kind: Kind
+
+    def do_GET(self) -> None:
+        values = self.kind.values(time.time())
+        for_labels = [
+            ",".join(f'{name}="{value}"' for name, value in line.labels.items()) for line in self.kind.lines
+        ]
+        lines = zip(self.kind.lines, for_labels, values, strict=True)
+        body = "".join(f"{line.name}{{{labels}}} {value}\n" for line, labels, value in lines).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_a_scrape_makes_the_series_that_the_benchmark_writes() -> None:
+    hosts = Hosts(real_page(), 3)
+    Page.kind = hosts.kinds[2]
+    with HTTPServer(("127.0.0.1", 0), Page) as pages:
+        thread = threading.Thread(target=pages.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        labels = {"instance": "scraped", "rack": "rack-02", "__metrics_path__": "/"}
+        target = {"targets": [f"127.0.0.1:{pages.server_port}"], "labels": labels}
+        with prometheus([{"job_name": "sockmon", "scrape_interval": "1s", "static_configs": [target]}]) as filled:
+            hosts.write(filled.address, time.time())
+            server = Server(filled.url)
+
+            def of(instance: str) -> list[list[tuple[str, str]]]:
+                rows = server.query(f'{{instance="{instance}",__name__!~"up|scrape_.*"}}')
+                return sorted(sorted({**row.labels, "instance": ""}.items()) for row in rows)
+
+            assert wait_until(lambda: bool(of("scraped")), PATIENCE)
+            assert of("scraped") == of(host_name(2))
+            assert len(of(host_name(2))) == len(Page.kind.lines)
+            fleet = by_name(from_prometheus(server))
+            assert fleet[host_name(0)].severity == "hit"
+            assert fleet["scraped"].limits == fleet[host_name(2)].limits
+        pages.shutdown()
+        thread.join()
 
 
 def by_name(fleet: Fleet) -> dict[str, FleetHost]:
