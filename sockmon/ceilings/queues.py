@@ -134,8 +134,11 @@ def _evidence(window: Window, measure: Measure) -> list[str]:
             return ["no socket listens in this namespace"]
         lines = ["a queue overflowed between two samples; no listener is full right now"]
     else:
+        waiting = f"{listener.queue:,} connections wait to be accepted, backlog {backlog(listener):,}"
+        if measure.hit and listener.queue <= backlog(listener):
+            waiting += "; the queue was full in the last minute, and connections were dropped"
         lines = [
-            f"{listener.queue:,} connections wait to be accepted, backlog {backlog(listener):,}",
+            waiting,
             *burst_lines(listener),
             *drop_lines(window, listener),
             *sharing_lines(measure.payload),

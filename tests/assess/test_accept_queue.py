@@ -146,6 +146,8 @@ def after_drops(*drops: tuple[int, int], overflows: int, all_drops: int) -> list
         space = netns(listeners=rows, counters=counters)
         found = assessor.add(snapshot(float(at), netns=(space,))).report
     alarms = [row for row in found.readings if row.ceiling == "accept-queue" and row.severity != "ok"]
+    # A queue that is not full now is an alarm for what happened before, and says so.
+    assert all("was full in the last minute" in row.evidence[0] for row in alarms if row.used is not None)
     return [(row.used, row.subject, row.severity) for row in alarms]
 
 
