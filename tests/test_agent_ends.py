@@ -21,6 +21,7 @@ from sockmon.sandbox.cgroups import LabCgroups
 from sockmon.sources import Interruption, agent_launcher
 from sockmon.sources.agent_process import AgentProcess
 from sockmon.sources.recording_damage import Damage
+from sockmon.sources.ssh import Address
 from sockmon.sources.wire import encode, hello
 from tests.netns import child_environment
 from tests.snapshots import snapshot
@@ -276,9 +277,47 @@ def test_the_first_start_that_fails_is_an_error(script: str, words: str) -> None
 
 
 def test_a_program_that_is_not_there_is_an_error() -> None:
-    child = AgentProcess(["/nonexistent/ssh"], "ssh web-1", "ssh")
+    child = AgentProcess(["/nonexistent/ssh"], "ssh web-1", Address("", "web-1", None))
     with pytest.raises(SourceLost, match=r"ssh could not be started \(No such file"):
         list(child.lines())
+
+
+def over_ssh(script: str, *files: Path) -> AgentProcess:
+    """An ssh that does what the script does."""
+    argv = ["sh", "-c", script, "sh", *map(str, files)]
+    return AgentProcess(argv, "ssh web-1", Address("ann", "web-1", 2222))
+
+
+def test_what_a_shell_prints_before_the_stream_is_no_damage(stream: Path) -> None:
+    child = over_ssh('echo Welcome; echo; echo "to $(hostname)"; cat "$1"; echo garbage; sleep 600', stream)
+    events = child.lines()
+    assert isinstance(next(events), Snapshot)
+    damage = next(events)
+    assert isinstance(damage, Damage)
+    assert (damage.damaged, damage.first) == (1, 6)
+    child.close()
+
+
+@pytest.mark.parametrize(
+    ("script", "cause", "hint"),
+    [
+        ("echo Welcome", "what it printed is no stream of sockmon: it begins with `Welcome`", "{} true"),
+        ("yes Welcome", "what it printed is no stream of sockmon: it begins with `Welcome`", "{} true"),
+        ("exit 0", "it ended and printed nothing", "{} true"),
+        ("echo Welcome; echo 'sh: sockmon: not found' >&2; exit 127", "sh: sockmon: not found", "--push"),
+        ("echo 'sockmon: too old' >&2; echo '  install it' >&2; exit 1", "too old", "install it"),
+        ("echo Banner >&2; exit 255", "its command was killed, or the connection ended", "Banner"),
+        ("exit 3", "exit code 3", ""),
+    ],
+    ids=["garbage", "endless", "nothing", "not-found", "reported", "banner", "code"],
+)
+def test_the_error_of_another_host_names_it_and_what_to_do(script: str, cause: str, hint: str) -> None:
+    child = over_ssh(script)
+    with pytest.raises(SourceLost) as caught:
+        list(child.lines())
+    assert caught.value.message == f"web-1:2222: {cause}"
+    assert hint.format("ssh -p 2222 ann@web-1") in caught.value.hint
+    child.close()
 
 
 def test_garbage_between_samples_is_counted_and_the_stream_continues(stream: Path) -> None:

@@ -6,7 +6,6 @@ import errno
 import fcntl
 import logging
 import os
-import signal
 import socket
 import threading
 import time
@@ -17,16 +16,17 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from sockmon.errors import BadRecording, SourceLost, reported
+from sockmon.errors import BadRecording, SourceLost
 from sockmon.model.detail import Request, SetCpuPercent, SetInterval, WatchNetns
 from sockmon.model.snapshot import Snapshot
 from sockmon.own_process import start_forked
 from sockmon.sources import Event, Interruption, agent_launcher, push, ssh
+from sockmon.sources.agent_end import AgentEnded, end_of_agent, end_of_ssh
 from sockmon.sources.agent_launcher import MAX_ANSWER_BYTES, PIPES, START, STATUS, LoadAgent, StartOthers
 from sockmon.sources.lines import Descriptor
 from sockmon.sources.recording_damage import Damage
+from sockmon.sources.ssh import Address
 from sockmon.sources.wire import Hello, encode, read_stream
-from sockmon.text import sanitize
 
 log = logging.getLogger(__name__)
 
@@ -64,19 +64,19 @@ class AgentProcess:
         self,
         agent: LoadAgent | Sequence[str],
         title: str,
-        name: str = "agent",
-        remote: bool = False,
+        address: Address | None = None,
         others: Others = NO_OTHERS,
         parcel: bytes = b"",
         patient: bool = False,
     ) -> None:
         """Start the launcher of `agent`, which starts `others` too.
 
-        `name` is the name of the process in messages, `ssh` or `agent`; `parcel` goes to its stdin before any
+        `address`: the host on which ssh starts it; `parcel` goes to its stdin before any
         request. `patient`: it is started again also if it ended before its first sample."""
         self.title = title
-        self.remote = remote
-        self._name = name
+        self.remote = address is not None
+        self._address = address
+        self._name = "ssh" if address else "agent"
         self._parcel = parcel
         self._patient = patient
         self._closed = threading.Event()
@@ -102,7 +102,7 @@ class AgentProcess:
             self._launcher.send(START)
         except OSError as error:
             self._launcher.close()
-            raise SourceLost(f"the {name} could not be started: {error.strerror}") from error
+            raise SourceLost(f"the {self._name} could not be started: {error.strerror}") from error
 
     def lines(self) -> Iterator[Event]:
         """Yield what the agent sends, and an Interruption whenever it ended or could not be started again.
@@ -122,13 +122,13 @@ class AgentProcess:
             self._first_sample = None
             try:
                 yield from self._run()
-            except _AgentEnded as failed:
+            except AgentEnded as failed:
                 lost = failed
             sampled = sampled or self._first_sample is not None
             if self._closed.is_set():
                 return
             if not (sampled or self._patient):
-                raise SourceLost(lost.reported_error or lost.message, lost.hint)
+                raise SourceLost(lost.at_start, lost.hint)
             if lost.permanent:
                 raise SourceLost(lost.message, lost.hint)
             if self._first_sample is not None and time.monotonic() - self._first_sample > STABLE_SECONDS:
@@ -140,11 +140,14 @@ class AgentProcess:
             self._command(START)
 
     def _run(self) -> Iterator[Event]:
-        """Yield the stream of one agent; raise _AgentEnded at its end, unless this source was closed."""
+        """Yield the stream of one agent; raise AgentEnded at its end, unless this source was closed."""
         stream = self._started()
         unusable: BadRecording | None = None
+        name, shell = "the output of the agent", ""
+        if self._address is not None:
+            name, shell = "what it printed", self._address.login
         try:
-            for line in read_stream(stream.read, f"the output of the {self._name}"):
+            for line in read_stream(stream.read, name, shell):
                 if isinstance(line, Snapshot) and self._first_sample is None:
                     self._first_sample = time.monotonic()
                 # An agent that is killed leaves an incomplete last line.
@@ -160,11 +163,18 @@ class AgentProcess:
         self._command(STATUS)
         code = self._answer()[0].get("code")
         if unusable and (not stream.ended or not code):
-            raise _AgentEnded(unusable.message, unusable.hint)
-        not_found_hint = push.NOT_FOUND_HINT if self._parcel else ssh.NOT_FOUND_HINT
+            where = f"{self._address.name}: " if self._address else ""
+            raise AgentEnded(unusable.message, unusable.hint, where + unusable.message)
         # nologin(8) and commands that authorized_keys prescribes say on stdout why there is no agent.
         words = stderr_tail if stderr_tail.strip() or unusable is None else unusable.foreign.encode()
-        raise _reason_of_end(self._name, code, words, not_found_hint)
+        raise self._end(code, words)
+
+    def _end(self, code: int | None, words: bytes) -> AgentEnded:
+        """Return why the agent ended, by its exit code and its last words."""
+        if self._address is None or code is None:
+            return end_of_agent(self._name, code, words)
+        hint = push.NOT_FOUND_HINT if self._parcel else ssh.NOT_FOUND_HINT
+        return end_of_ssh(self._address, code, words, hint)
 
     def _started(self) -> Descriptor:
         """Return the output of the agent that was just started."""
@@ -173,7 +183,7 @@ class AgentProcess:
             for pipe in pipes:
                 os.close(pipe)
             number = int(answer.get("errno", errno.EMFILE))
-            raise _AgentEnded(f"{self._name} could not be started ({_EXHAUSTED.get(number, os.strerror(number))})")
+            raise AgentEnded(f"{self._name} could not be started ({_EXHAUSTED.get(number, os.strerror(number))})")
         stdin, stdout, stderr = pipes
         os.set_blocking(stdin, False)
         with suppress(OSError):
@@ -184,7 +194,7 @@ class AgentProcess:
         except OSError as error:
             for pipe in pipes:
                 os.close(pipe)
-            raise _AgentEnded(f"{self._name} could not be started ({error.strerror})") from error
+            raise AgentEnded(f"{self._name} could not be started ({error.strerror})") from error
         with self._lock:
             self._stdin, self._stream = stdin, stream
         if self._closed.is_set():
@@ -216,13 +226,13 @@ class AgentProcess:
             self._launcher.send(command)
 
     def _answer(self) -> tuple[dict[str, Any], list[int]]:
-        """Return the launcher's answer with its descriptors; raise _AgentEnded if the launcher has ended."""
+        """Return the launcher's answer with its descriptors; raise AgentEnded if the launcher has ended."""
         try:
             text, pipes, _, _ = socket.recv_fds(self._launcher, MAX_ANSWER_BYTES, PIPES)
         except OSError:
             text, pipes = b"", []
         if not text:
-            raise _AgentEnded(
+            raise AgentEnded(
                 f"the process that starts the {self._name} has ended", "restart sockmon", permanent=True
             )
         answer: dict[str, Any] = msgspec.json.decode(text)
@@ -255,38 +265,6 @@ class AgentProcess:
             self._launcher.close()
 
 
-class _AgentEnded(Exception):
-    """An agent ended or could not be started."""
-
-    def __init__(self, message: str, hint: str = "", reported_error: str = "", permanent: bool = False) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-        self.reported_error = reported_error
-        """The error that the agent itself reported on stderr."""
-        self.permanent = permanent
-        """True if no other agent can be started."""
-
-
-def _reason_of_end(name: str, code: int | None, words: bytes, not_found_hint: str) -> _AgentEnded:
-    """Return why an agent ended: the signal, or the error and the hint in its last words."""
-    if code is None:
-        return _AgentEnded(f"{name} closed its output and was killed")
-    if code < 0:
-        hint = (
-            "the kernel may have killed it because memory was short; check dmesg"
-            if -code == signal.SIGKILL
-            else ""
-        )
-        return _AgentEnded(f"{name} exited (signal {-code})", hint)
-    lines = [text for line in words.splitlines() if (text := sanitize(line.strip()))]
-    if error := reported(lines):
-        message, hint = error
-        return _AgentEnded(f"{name} exited: {message}", hint, message)
-    hint = not_found_hint if name == "ssh" and code == ssh.NOT_FOUND else ""
-    return _AgentEnded(f"{name} exited (status {code})" + (f": {lines[-1]}" if lines else ""), hint)
-
-
 def local_agent(load: LoadAgent, others: Others = NO_OTHERS) -> AgentProcess:
     """Start the agent of this machine."""
     return AgentProcess(load, "live", others=others)
@@ -300,4 +278,4 @@ def ssh_agent(
     address = ssh.parse(spec)
     command = push.command(address) if pushed else ssh.command(address, interval)
     parcel = push.parcel([str(interval)]) if pushed else b""
-    return AgentProcess(command, address.title, "ssh", True, others, parcel, patient)
+    return AgentProcess(command, address.title, address, others, parcel, patient)

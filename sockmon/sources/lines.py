@@ -15,6 +15,8 @@ of this length is that of a host with 100,000 processes."""
 STDERR_TAIL_BYTES = 16 << 10
 """Bytes at the end of a stderr that are kept."""
 _CHUNK_BYTES = 1 << 16
+_MAX_LAST_PIECES = 16
+"""Of a stderr when its process has ended: as much as the largest pipe holds."""
 
 
 class RawLine(NamedTuple):
@@ -74,8 +76,10 @@ class Descriptor:
 
     def stderr_tail(self) -> bytes:
         """Return the last bytes that came on stderr."""
-        while self._errors is not None and self._read_stderr():
-            pass
+        # Not to its end: a host that writes without an end would be read for ever.
+        for _ in range(_MAX_LAST_PIECES):
+            if self._errors is None or not self._read_stderr():
+                break
         return self._stderr_tail
 
     def _send_piece(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,8 +14,6 @@ from sockmon.text import sanitize
 SCHEME = "ssh://"
 SILENCE_SECONDS = 15
 """Seconds without an answer of the other host after which ssh ends."""
-NOT_FOUND = 127
-"""The exit code of a shell that does not find the command."""
 NOT_FOUND_HINT = "install sockmon on that host, in the PATH of ssh commands, or use --push"
 _HINT = "write ssh://HOST, ssh://USER@HOST:PORT or ssh://[IPV6]:PORT"
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
@@ -37,6 +36,17 @@ class Address(NamedTuple):
         """Return host and port, `web-1` or `[fe80::1]:2222`."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return sanitize(host + (f":{self.port}" if self.port else ""), 56)
+
+    @property
+    def known_name(self) -> str:
+        """Return the name under which ssh knows its key: see ssh-keygen(1), -R."""
+        return f"[{self.host}]:{self.port}" if self.port not in (None, 22) else self.host
+
+    @property
+    def login(self) -> str:
+        """Return the command that a user types to log in, `ssh -p 2222 ann@web-1`."""
+        port = ["-p", str(self.port)] if self.port else []
+        return shlex.join(["ssh", *port, f"{self.user}@{self.host}" if self.user else self.host])
 
     @property
     def title(self) -> str:

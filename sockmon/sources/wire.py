@@ -21,7 +21,8 @@ from sockmon.sources.wire_netns import SnapshotLine, SnapshotReader
 from sockmon.text import sanitize
 
 SCHEMA = 1
-MAX_FOREIGN_CHARS = 200
+MAX_FOREIGN_CHARS, MAX_QUOTED_CHARS = 200, 60
+"""Of a line that is not ours, as a reason, and in a message."""
 MAX_LEADING_LINES = 100
 """Foreign lines at the start after which the search for the first line of a sockmon stream ends."""
 
@@ -150,12 +151,13 @@ def _sanitized(value: Any, longest: int = MAX_TEXT_CHARS) -> Any:
     return value
 
 
-def read_stream(read: Callable[[int], bytes], name: str) -> Iterator[Line | Damage]:
+def read_stream(read: Callable[[int], bytes], name: str, shell: str = "") -> Iterator[Line | Damage]:
     """Yield the lines of what `read(size)` returns, and after each line that cannot be used the Damage so far.
 
-    Raises BadRecording, with `name` in its message, if no line can be used: the stream is empty, has another
-    schema, or is not a sockmon stream."""
-    stream = _Stream(name)
+    `shell`: the command that shows what the shell of another host prints at a login. Such lines before the stream
+    are skipped. Raises BadRecording, with `name` in its message, if no line can be used: the stream is empty, has
+    another schema, or is not a sockmon stream."""
+    stream = _Stream(name, shell)
     for raw in split_lines(read):
         yield from stream.take(raw)
     yield from stream.finish()
@@ -168,8 +170,9 @@ class _OtherSchema(BadRecording):
 class _Stream:
     """The state of a stream while it is read."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, shell: str) -> None:
         self._name = name
+        self._shell = shell
         self._damage = Damage()
         self._found = False
         """True once one line could be used."""
@@ -194,6 +197,8 @@ class _Stream:
             if not self._found and (text is None or number >= MAX_LEADING_LINES or text[:2] == _GZIP):
                 raise self._not_a_recording(text) from error
             self._foreign = text or b""
+            if self._shell and not self._found:
+                return
             cut = not raw.complete and text is not None
             self._damage = (
                 self._damage._replace(incomplete=True) if cut else self._damage.plus(number, error.message)
@@ -209,11 +214,11 @@ class _Stream:
     def finish(self) -> Iterator[Damage]:
         """Yield the Damage of the whole stream; raise BadRecording if no line of it could be used."""
         if not self._damage.lines:
+            if self._shell:
+                raise BadRecording("it ended and printed nothing", f"see whether a shell does: {self._shell} true")
             raise BadRecording(f"{self._name} is empty", "record one with: sockmon record FILE")
         if not self._found:
-            error = self._not_a_recording(b"")
-            error.foreign = sanitize(self._foreign.strip(), MAX_FOREIGN_CHARS)
-            raise error
+            raise self._not_a_recording(self._foreign)
         if self._damage.text():
             yield self._damage
 
@@ -226,13 +231,25 @@ class _Stream:
             if self._foreign_schema and not self._found:
                 raise _OtherSchema(
                     f"{self._name} has schema {line.schema}, this sockmon reads {SCHEMA}",
-                    f"it was recorded by sockmon {sanitize(line.version, 40)}",
+                    f"it was written by sockmon {sanitize(line.version, 40)}",
                 )
         if self._foreign_schema:
             raise BadRecording(f"it belongs to a recording with another schema; this sockmon reads {SCHEMA}")
         return line
 
     def _not_a_recording(self, text: bytes | None) -> BadRecording:
+        """Return the error of a stream whose last line is `text`, None if that is too long."""
+        error = self._foreign_stream(text)
+        error.foreign = sanitize((text or b"").strip(), MAX_FOREIGN_CHARS)
+        return error
+
+    def _foreign_stream(self, text: bytes | None) -> BadRecording:
+        if self._shell:
+            last = sanitize((text or b"").strip(), MAX_QUOTED_CHARS)
+            return BadRecording(
+                f"{self._name} is no stream of sockmon" + (f": `{last}`" if last else ""),
+                f"see what its shell prints: {self._shell} true",
+            )
         hint = "a recording is written by `sockmon record` or `sockmon agent`"
         if text and text[:2] == _GZIP:
             hint = "the file is compressed; decompress it first, or use: gunzip -c FILE | sockmon --from -"

@@ -153,7 +153,7 @@ def test_the_screen_of_a_host_without_sockmon(server: Server, tmp_path: Path) ->
     with on_terminal("--from", server.spec, "--push", variables={"PATH": server.path}) as terminal:
         terminal.until(" usable ")
         os.kill(server.agents()[0], signal.SIGKILL)
-        terminal.until("ssh exited")
+        terminal.until("its command was killed")
         assert not list((tmp_path / "empty").iterdir())
         until(lambda: bool(server.agents()))
         terminal.until(f"{server.title} 1 s")
@@ -206,7 +206,14 @@ def test_each_fault_of_the_other_side_is_named(server: Server, found_ssh: None, 
     port = server.spec.rpartition(":")[2]
     (tmp_path / "known").write_text(f"[127.0.0.1]:{port} {(tmp_path / 'user.pub').read_text()}")
     for pushed in (False, True):
-        named("Host key verification failed", pushed)
+        named("its host key has changed; if you know why, forget the old key: ssh-keygen -R '[127.0.0.1]:", pushed)
+    (tmp_path / "known").write_text("")
+    config = (tmp_path / "ssh_config").read_text()
+    (tmp_path / "ssh_config").write_text(config.replace("accept-new", "yes"))
+    named("its host key is not known here; log in once, and compare the key", False)
+    (tmp_path / "ssh_config").write_text(config.replace("{home}/user", "/nonexistent"))
+    (tmp_path / "user").unlink()
+    named("it refuses the login (publickey", False)
 
 
 SSH = """#!/bin/sh
