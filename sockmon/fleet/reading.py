@@ -21,7 +21,7 @@ from sockmon.fleet.trends import Trends
 from sockmon.model.report import Report
 from sockmon.model.snapshot import Snapshot
 from sockmon.observe import report_of_samples
-from sockmon.sources import push, ssh
+from sockmon.sources import push, ssh, ssh_failure
 from sockmon.sources.ssh import SCHEME, Address, parse
 from sockmon.sources.wire import read_stream
 from sockmon.text import sanitize
@@ -145,7 +145,7 @@ def _reason(done: subprocess.CompletedProcess[bytes], not_found_hint: str) -> st
     lines = [text for line in words.decode(errors="replace").splitlines() if (text := sanitize(line.strip(), 200))]
     if error := reported(lines):
         return "; ".join(filter(None, error))
-    if done.returncode == ssh.NOT_FOUND and lines:
+    if done.returncode == ssh_failure.NOT_FOUND and lines:
         return f"{lines[-1]}; {not_found_hint}"
     return lines[-1] if lines else f"exit code {done.returncode}, and no report"
 
