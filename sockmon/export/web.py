@@ -48,7 +48,11 @@ class Listen(NamedTuple):
     @property
     def is_everywhere(self) -> bool:
         """Return whether these are all addresses of the host."""
-        return self.address == "" or ipaddress.ip_address(self.address).is_unspecified
+        if not self.address:
+            return True
+        found = ipaddress.ip_address(self.address)
+        # ::ffff:0.0.0.0 is every address of IPv4.
+        return (getattr(found, "ipv4_mapped", None) or found).is_unspecified
 
 
 def parse_listen(text: str) -> Listen:

@@ -275,12 +275,14 @@ def test_garbage_gets_no_page_and_harms_nothing(request_: bytes) -> None:
         ("[::1]:1", ("::1", 1)),
         (":80", ("", 80)),
         ("0.0.0.0:80", ("0.0.0.0", 80)),
+        ("[::ffff:0.0.0.0]:80", ("::ffff:0.0.0.0", 80)),
+        ("[::ffff:127.0.0.1]:80", ("::ffff:127.0.0.1", 80)),
     ],
 )
 def test_where_to_listen(text: str, place: tuple[str, int]) -> None:
     found = web.parse_listen(text)
     assert found == place
-    assert found.is_everywhere == (place[0] in ("", "0.0.0.0"))
+    assert found.is_everywhere == (place[0] in ("", "0.0.0.0", "::ffff:0.0.0.0"))
 
 
 @pytest.mark.parametrize(
