@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 
+from sockmon.errors import SockmonError
 from sockmon.text import sanitize
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,8 @@ def describe(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno:
         name = errno.errorcode.get(error.errno, str(error.errno))
         return f"cannot be read: {error.strerror} ({name})"
+    if isinstance(error, SockmonError):
+        return error.message
     # An agent that was sent over ssh has no log.
     see_log = _SEE_LOG if logging.getLogger().hasHandlers() else ""
     return sanitize(f"failed: {type(error).__name__}: {error}", _MAX_CHARS - len(_SEE_LOG)) + see_log

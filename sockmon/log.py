@@ -5,9 +5,9 @@
 - A process of root (agent, helper, guard, watchdog, verbs): `/var/log/sockmon/sockmon.log`.
 
 It has warnings and faults; with `--debug` or `SOCKMON_DEBUG` everything. A record is one line, followed by its
-traceback with a `|` before each line; foreign text passes `sanitize()`. Nothing is written to the terminal. A
-record is dropped if it cannot be written (no free descriptor, a full disk, a directory of another user): the log
-must not stop a rollback or a screen.
+traceback with a `|` before each line; foreign text passes `sanitize()`. Nothing is written to the terminal but
+by a service, which has no screen. A record is dropped if it cannot be written (no free descriptor, a full disk, a
+directory of another user): the log must not stop a rollback or a screen.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import select
 import stat
 import sys
 import threading
@@ -49,6 +50,14 @@ def start_to_pipe(pipe: int, role: str) -> None:
     """Write the records of this process to `pipe`, from which another process can `append` them: for the guard,
     which must not wait for a disk. A record that does not fit into the pipe (O_NONBLOCK) is dropped."""
     _handle_with(_PipeHandler(pipe), _FormatterWithoutSource(role))
+
+
+def write_to_stderr_too(role: str) -> None:
+    """Write the records also to standard error, which is the journal of a service or the log of a pod: they cannot
+    write the file as a rule. Called after `start`."""
+    handler = _StderrHandler()
+    handler.setFormatter(_Formatter(role))
+    logging.getLogger().addHandler(handler)
 
 
 def append(records: bytes) -> None:
@@ -129,6 +138,17 @@ class _PipeHandler(logging.Handler):
         """Write the record with one write(2), or drop it."""
         with suppress(Exception):
             os.write(self._pipe, self.format(record).encode("utf-8", "replace"))
+
+
+class _StderrHandler(logging.Handler):
+    """Writes records to standard error; drops those for which a reader that is slow leaves no room."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write so much of the record that it cannot block (PIPE_BUF), or drop it."""
+        with suppress(Exception):
+            text = self.format(record).encode("utf-8", "replace")
+            if select.select([], [2], [], 0)[1]:
+                os.write(2, text if len(text) <= select.PIPE_BUF else text[: select.PIPE_BUF - 1] + b"\n")
 
 
 class _FileHandler(logging.Handler):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sockmon import log
 from sockmon.cli import console, usage
 from sockmon.errors import Misuse
 
@@ -73,14 +74,15 @@ def export(
     from sockmon.export.exporter import Exporter
     from sockmon.observe import configured_levels
 
-    if once and not textfile:
+    log.write_to_stderr_too("export")
+    if once and textfile is None:
         raise click.UsageError("--once needs --textfile")
     levels, refused = configured_levels()
     for missing in refused:
         console.print_notice(f"{missing.reader}: {missing.reason}")
     with open_sampler(netns or None, interval or DEFAULT_INTERVAL, complete=once, others=not netns) as kernel:
         exporter = Exporter(kernel, levels, top)
-        if textfile:
+        if textfile is not None:
             _write_textfile(exporter, textfile, once)
         else:
             _serve(exporter, listen, all_addresses, web_config)
@@ -97,7 +99,7 @@ def _serve(exporter: Exporter, listen: str, all_addresses: bool, web_config: str
             f"{listen} is every address of this host, and the metrics name its processes and peers",
             "repeat it with --all-addresses, or choose one address; --web-config adds TLS and passwords",
         )
-    config = load(web_config) if web_config else WebConfig()
+    config = load(web_config) if web_config is not None else WebConfig()
     registry = registry_of(exporter.facts)
     server = web.MetricsServer(where, lambda accept: render(registry, accept), config)
     try:

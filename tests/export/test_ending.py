@@ -57,3 +57,14 @@ def test_each_signal_ends_it_without_a_word(number: signal.Signals) -> None:
         assert child.wait(PATIENCE) == 0
         assert child.stderr is not None
         assert child.stderr.read() == ""
+
+
+@pytest.mark.parametrize(
+    ("option", "message"), [("--web-config", " cannot be read: Is a directory"), ("--textfile", "does not end in")]
+)
+def test_a_name_that_is_empty_is_not_as_if_there_was_none(option: str, message: str) -> None:
+    """An empty variable of a script must not leave out the passwords, or open a port."""
+    command = [sys.executable, "-m", "sockmon", "export", option, "", "--listen", "127.0.0.1:0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert message in done.stderr

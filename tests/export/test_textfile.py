@@ -9,13 +9,15 @@ import shutil
 import stat
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
 from sockmon.errors import SockmonError
 from sockmon.export import textfile
+from tests.netns import child_environment
+from tests.waiting import until
 
 NODE_EXPORTER = shutil.which("node_exporter") or shutil.which("prometheus-node-exporter")
 
@@ -67,6 +69,33 @@ def test_node_exporter_takes_it_without_an_error(tmp_path: Path) -> None:
     assert "node_textfile_scrape_error 0" in page
     assert 'sockmon_ceiling_ratio{ceiling="pid-max"}' in page
     assert "error gathering metrics" not in rest
+
+
+FULL = """
+mount -t tmpfs -o size=400k tmpfs "$1" && exec "$0" -m sockmon export --interval 0.2 --textfile "$1/x.prom"
+"""
+
+
+def test_without_space_the_old_file_stays_and_stderr_has_the_reason(tmp_path: Path, needs_userns: None) -> None:
+    """In a unit of systemd or a pod there is no other log."""
+    command = ["unshare", "-Urm", "sh", "-c", FULL, sys.executable, str(tmp_path)]
+    nowhere = {"XDG_STATE_HOME": "/proc", "HOME": "/proc"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=child_environment() | nowhere) as child:
+        try:
+            folder = Path(f"/proc/{child.pid}/root{tmp_path}")
+            until(lambda: (folder / "x.prom").exists())
+            with suppress(OSError), (folder / "full").open("wb", buffering=0) as full:
+                while True:
+                    full.write(bytes(4096))
+            assert child.stderr is not None
+            line = child.stderr.readline()
+            assert f"sample: {tmp_path}/x.prom cannot be written: No space left on device" in line
+            assert sorted(each.name for each in folder.iterdir()) == ["full", "x.prom"]
+            old = (folder / "x.prom").read_bytes()
+            (folder / "full").unlink()
+            until(lambda: (folder / "x.prom").read_bytes() != old)
+        finally:
+            child.kill()
 
 
 def test_once(tmp_path: Path) -> None:
