@@ -9,8 +9,8 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
-from textual.events import Click, Idle, Resize
+from textual.containers import Horizontal
+from textual.events import Idle, Resize
 from textual.screen import UPDATE_PERIOD, Screen
 from textual.widget import Widget
 from textual.widgets import Static
@@ -26,6 +26,8 @@ from sockmon.ui.context import app_context
 from sockmon.ui.main.board import Board
 from sockmon.ui.main.footer import LastingFooter
 from sockmon.ui.main.header import CLOCK_WIDTH, StreamStatus, banner, clock, header_line
+from sockmon.ui.main.pane_area import PaneArea, pane_of
+from sockmon.ui.main.pane_tabs import PaneTabs
 from sockmon.ui.main.panes import PANES, Pane, View
 from sockmon.ui.main.panes.namespaces import NamespaceRow, NamespacesPane
 from sockmon.ui.main.panes.pane import ChooseNetns, Jump
@@ -36,17 +38,6 @@ from sockmon.ui.snapshot_lookup import find_netns
 from sockmon.ui.widgets.filter_line import FilterLine
 from sockmon.ui.widgets.table import Table
 from sockmon.ui.widgets.text_line import TextLine
-
-
-class Tab(Static):
-    """A pane's name on a narrow screen; a click brings the pane."""
-
-    def __init__(self, pane: type[Pane]) -> None:
-        super().__init__(f"{pane.NUMBER} {pane.TITLE}", markup=False, id=f"tab-{pane.NAME}")
-        self.pane = pane.NAME
-
-    async def on_click(self, event: Click) -> None:
-        await self.run_action(f"screen.pane({self.pane!r})")
 
 
 class MainScreen(Screen[None]):
@@ -74,18 +65,18 @@ class MainScreen(Screen[None]):
         """What had the focus before the filter line."""
         self._view: View | None = None
         self._status: StreamStatus | None = None
-        self._current = "processes"
         self._drawing = False
         self._chosen = 0
         """Inode of the network namespace that the panes show; 0: of all."""
         self._alarm_focused = False
         """Whether the focus was moved to the board once; later it stays where the user moves it."""
         # What is drawn at each sample is kept here: a query looks at each widget.
-        self._header, self._banner, self._note = (TextLine(id=name) for name in ("header", "banner", "note"))
+        self._header, self._banner = (TextLine(id=name) for name in ("header", "banner"))
         # The clock is a widget of its own: on an idle screen it is all that is sent.
         self._clock = TextLine(id="clock")
         self._board = Board()
-        self._panes = {pane.NAME: pane() for pane in PANES}
+        self._tabs = PaneTabs()
+        self._area = PaneArea()
         self._filter_line = FilterLine()
         self._composed = False
         self._drawn_at = 0.0
@@ -96,7 +87,6 @@ class MainScreen(Screen[None]):
         width, height = self.app.size
         self.add_class(*self._get_breakpoint_classes(width, self.HORIZONTAL_BREAKPOINTS))
         self.add_class(*self._get_breakpoint_classes(height, self.VERTICAL_BREAKPOINTS))
-        sockets, processes, ports, conntrack, namespaces = self._panes.values()
         with Horizontal(id="top"):
             yield self._header
             yield self._clock
@@ -105,20 +95,14 @@ class MainScreen(Screen[None]):
             yield TextLine(id="lab-scenario")
             yield TextLine(id="lab-hint")
         yield self._board
-        with Horizontal(id="tabs"):
-            for pane in PANES:
-                yield Tab(pane)
-            yield self._note
-        with Vertical(id="panes"):
-            yield Horizontal(sockets, processes, classes="row")
-            yield Horizontal(ports, conntrack, classes="row", id="lower")
-            yield Horizontal(namespaces, classes="row", id="namespaces-row")
+        yield self._tabs
+        yield self._area
         yield self._filter_line
         yield Static("The terminal is too small.\nsockmon needs 50 × 12.", id="small", markup=False)
         yield LastingFooter(show_command_palette=False)
 
     def on_mount(self) -> None:
-        self._mark_current()
+        self._mark_current(self._area.current)
 
     async def _on_idle(self, event: Idle) -> None:
         """Draw at once what has changed, unless a frame was just drawn: for Textual's timer the process would wake
@@ -140,7 +124,7 @@ class MainScreen(Screen[None]):
             # Textual would style all widgets again, which takes as long as to draw them.
             for each in self.query("#tab-namespaces, #namespaces-row, #lower"):
                 each.update_node_styles()
-            if not several and self._current == NamespacesPane.NAME:
+            if not several and self._area.current == NamespacesPane.NAME:
                 self.action_pane(ProcessesPane.NAME)
         self._view = self._view_of(assessment)
         self._draw()
@@ -192,8 +176,7 @@ class MainScreen(Screen[None]):
 
     def answer(self, detail: Detail) -> None:
         """Pass the answer to the panes: one of them may have asked."""
-        for pane in self._panes.values():
-            pane.answer(detail)
+        self._area.answer(detail)
 
     def show_status(self, status: StreamStatus) -> None:
         """Show the state of the stream."""
@@ -236,17 +219,14 @@ class MainScreen(Screen[None]):
             self.query_one("#lab-scenario", TextLine).show(Text.assemble((scenario, "muted")))
             self.query_one("#lab-hint", TextLine).show(Text.assemble(("→ ", "faint"), (hint, "accent")))
         self._board.show(self._view)
-        for pane in self._panes.values():
-            if pane.region or self._current == pane.NAME:
-                pane.name_place(pane.place(self._view))
-                pane.show(self._view)
-        self._note.show(self._panes[self._current].note_within(self._note.content_size.width))
+        self._area.show(self._view)
+        self._tabs.show_note(self._area.current_pane)
         self._focus_first_alarm(self._view.whole)
 
     def _is_composed(self) -> bool:
         """Return whether all that is drawn is mounted: tables inside of panes are mounted last."""
         if not self._composed:
-            drawn = [self._board.table, self._board.fold_line, *(pane.tables[-1] for pane in self._panes.values())]
+            drawn = (self._board.table, self._board.fold_line, *self._area.last_tables)
             self._composed = all(widget.is_mounted for widget in drawn)
         return self._composed
 
@@ -263,14 +243,10 @@ class MainScreen(Screen[None]):
 
     # Navigation
 
-    def _mark_current(self) -> None:
-        self.set_class(self._current == NamespacesPane.NAME, "-fifth")
-        for pane in self._panes.values():
-            current = self._current == pane.NAME
-            pane.set_class(current, "-current")
-            self.query_one(f"#tab-{pane.NAME}", Tab).set_class(current, "-current")
-        for row in self.query(".row"):
-            row.set_class(bool(row.query(".pane.-current")), "-current")
+    def _mark_current(self, name: str) -> None:
+        self.set_class(name == NamespacesPane.NAME, "-fifth")
+        self._area.mark(name)
+        self._tabs.mark(name)
         self._draw_soon()
 
     def action_pane(self, name: str) -> None:
@@ -280,9 +256,8 @@ class MainScreen(Screen[None]):
             return
         self.remove_class("-board")
         self._board.apply_fold()
-        self._current = name
-        self._mark_current()
-        tables = self._panes[name].query(Table)
+        self._mark_current(name)
+        tables = self._area.current_pane.query(Table)
         next((each for each in tables if each.count), tables.first()).focus()
 
     def action_process_states(self) -> None:
@@ -302,7 +277,7 @@ class MainScreen(Screen[None]):
         if self._single_pane:
             names = [pane.NAME for pane in PANES if pane is not NamespacesPane or self.has_class("-several")]
             from_board = self._board.table.has_focus and not self.has_class("-board")
-            self.action_pane(names[(names.index(self._current) + step * (not from_board)) % len(names)])
+            self.action_pane(names[(names.index(self._area.current) + step * (not from_board)) % len(names)])
         elif step > 0:
             self.focus_next(Table)
         else:
@@ -310,7 +285,7 @@ class MainScreen(Screen[None]):
 
     def _next_in_pane(self, step: int) -> bool:
         """Focus the next table of a pane that has several below each other; return False if there is none."""
-        tables = self._panes[self._current].tables_in_turn()
+        tables = self._area.current_pane.tables_in_turn()
         if self.focused not in tables:
             return False
         at = tables.index(self.focused) + step
@@ -322,25 +297,20 @@ class MainScreen(Screen[None]):
         if self._single_pane:
             # Textual moves the focus when a pane is hidden; following it would hide the next pane, without end.
             return
-        pane = (
-            next((node for node in self.focused.ancestors if isinstance(node, Pane)), None)
-            if self.focused
-            else None
-        )
-        if pane and self._current != pane.NAME:
-            self._current = pane.NAME
-            self._mark_current()
+        pane = pane_of(self.focused) if self.focused else None
+        if pane and self._area.current != pane.NAME:
+            self._mark_current(pane.NAME)
 
     def action_zoom(self) -> None:
         """Show the current pane alone, or all panes again; of the sockets pane open the list of all sockets."""
-        pane = self._panes[self._current]
+        pane = self._area.current_pane
         if isinstance(pane, SocketsPane) and app_context(self).source.live and not self.has_class("-zoom"):
             app_context(self).open(pane.every_socket)
             return
         self.remove_class("-board")
         self.toggle_class("-zoom")
         if self._board.table.has_focus:
-            self.query_one(f"#{self._current} Table", Table).focus()
+            self.query_one(f"#{self._area.current} Table", Table).focus()
         self._draw_soon()
 
     def action_board(self) -> None:
@@ -349,7 +319,7 @@ class MainScreen(Screen[None]):
         self.toggle_class("-board")
         whole = self.has_class("-board")
         self._board.apply_fold()
-        (self._board.table if whole else self.query_one(f"#{self._current} Table", Table)).focus()
+        (self._board.table if whole else self.query_one(f"#{self._area.current} Table", Table)).focus()
         self._draw_soon()
 
     def back(self) -> bool:
@@ -391,7 +361,7 @@ class MainScreen(Screen[None]):
     @property
     def _default_table(self) -> Table[Any]:
         """The table that gets the focus if no visible table has it."""
-        where = "#readings" if self.has_class("-board") else f"#{self._current} Table"
+        where = "#readings" if self.has_class("-board") else f"#{self._area.current} Table"
         return self.query(where).first(Table)
 
     def _focus_visible_table(self) -> None:
@@ -423,8 +393,8 @@ class MainScreen(Screen[None]):
 
     @on(Table.Opened)
     def _opened(self, event: Table.Opened) -> None:
-        panes: list[Any] = [node for node in event.table.ancestors if isinstance(node, Pane)]
-        found = panes[0].target(event.row) if panes else event.row
+        pane = pane_of(event.table)
+        found: Any = pane.target(event.row) if pane else event.row
         app = app_context(self)
         if isinstance(found, ChooseNetns):
             self._choose(found.inode)
@@ -445,8 +415,9 @@ class MainScreen(Screen[None]):
     def _jump(self, jump: Jump) -> None:
         """Show the table that lists what a row counts, filtered and sorted for it."""
         table: Table[Any] = self.query_one(f"#{jump.table}", Table)
-        pane = next(node for node in table.ancestors if isinstance(node, Pane))
+        pane = pane_of(table)
         self._filter_line.set_text(jump.filter)
-        self.action_pane(pane.NAME)
+        if pane:
+            self.action_pane(pane.NAME)
         table.sort_by(jump.sort or None)
         table.focus()
