@@ -72,7 +72,9 @@ def main() -> None:
     )
     options = parser.parse_args()
     require(options.listen)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # As after Ctrl-C nothing stays if it is ended, or its terminal is closed.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="sockmon-fleet-")))
         children = []
