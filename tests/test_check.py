@@ -42,6 +42,12 @@ def test_of_several_namespaces_the_last_line_names_the_one_of_the_worst() -> Non
     assert last.startswith(f"{TITLES[rows[0].ceiling]} web: {rows[0].subject}")
 
 
+@pytest.mark.parametrize(("quiet", "where"), [(0, ""), (1, " and 1 other"), (34, " and 34 others")])
+def test_the_first_line_says_how_many_namespaces_were_judged(quiet: int, where: str) -> None:
+    found = msgspec.structs.replace(REPORT, quiet_netns=quiet)
+    assert f"· netns {REPORT.netns}{where} ·" in as_text(found, colour=False).splitlines()[0]
+
+
 def test_a_program_gets_a_line_each() -> None:
     lines = as_text(REPORT, colour=False).splitlines()
     assert sum("EADDRNOTAVAIL" in line for line in lines) == 1

@@ -81,7 +81,7 @@ def as_text(report: Report, colour: bool, width: int | None = None, plan: str = 
     changed."""
     verdict, left_out = glyph_and_label(report.verdict), "; ".join(_left_out(report))
     when = f" · recorded {fmt.utc(report.time)}" if report.recording else ""
-    head = f"{report.host} · {report.kernel} · netns {report.netns}{when} · {verdict}"
+    head = f"{report.host} · {report.kernel} · {_where(report)}{when} · {verdict}"
     lines = _coloured(_wrapped(f"{head}, {left_out}" if left_out else head, 2, width), report.verdict, colour)
     several = has_several(report)
     room = max((len(_numbers(reading)) for reading in report.readings), default=0)
@@ -101,6 +101,12 @@ def as_text(report: Report, colour: bool, width: int | None = None, plan: str = 
         summary = f"{_verdict_summary(report)}; {left_out}" if left_out else _verdict_summary(report)
         lines += _coloured(_wrapped(f"{verdict}: {summary}", 2, width), report.verdict, colour)
     return "\n".join(lines)
+
+
+def _where(report: Report) -> str:
+    """Return the network namespaces that were judged: `netns host and 34 others`."""
+    others = report.quiet_netns + len({row.netns.inode for row in report.readings if row.netns}) - 1
+    return f"netns {report.netns}" + (f" and {fmt.plural(others, 'other')}" if others > 0 else "")
 
 
 def _grouped(readings: Iterable[Reading]) -> list[list[Reading]]:
