@@ -105,7 +105,8 @@ def as_text(report: Report, colour: bool, width: int | None = None, plan: str = 
 
 def _where(report: Report) -> str:
     """Return the network namespaces that were judged: `netns host and 34 others`."""
-    others = report.quiet_netns + len({row.netns.inode for row in report.readings if row.netns}) - 1
+    named = {row.netns.inode for row in report.readings if row.netns}
+    others = report.quiet_netns + max(len(named) - 1, 0)
     return f"netns {report.netns}" + (f" and {fmt.plural(others, 'other')}" if others > 0 else "")
 
 
