@@ -25,10 +25,11 @@ from typing import IO, Any
 
 from sockmon.kernel.processes.rlimits import raise_descriptor_limit
 from sockmon.sandbox import sockets
-from sockmon.sandbox.loads import connections, files, half_open, ports, tracking
+from sockmon.sandbox.loads import files, ports, tracking
 from sockmon.sandbox.namespaces import enter
 from sockmon.sandbox.session import lab_environment, python_command
 from sockmon.sandbox.workers import WorkerGroup
+from tests import socket_loads
 from tests.netns import ROOT, child_environment
 
 
@@ -132,7 +133,7 @@ def build(workers: WorkerGroup, wanted: Load) -> None:
     if wanted.fds:
         files.start_leaky_worker(workers, *wanted.fds, wanted.leak)
     if wanted.stuck_listener is not None:
-        half_open.start_stuck_listener(workers, wanted.stuck_listener, wanted.overflow)
+        socket_loads.start_stuck_listener(workers, wanted.stuck_listener, wanted.overflow)
     if wanted.churn:
         ports.start_churn(workers, *wanted.churn)
     for kind, total in _counted(wanted):
@@ -143,15 +144,15 @@ def build(workers: WorkerGroup, wanted: Load) -> None:
 
 def _counted(wanted: Load) -> list[tuple[Callable[[WorkerGroup, int], None], int]]:
     return [
-        (connections.start_established, wanted.established),
+        (socket_loads.start_established, wanted.established),
         (ports.start_time_wait, wanted.time_wait),
-        (tracking.start_udp_flows, wanted.conntrack),
-        (half_open.start_close_wait, wanted.close_wait),
-        (half_open.start_fin_wait2, wanted.fin_wait2),
-        (half_open.start_syn_recv, wanted.syn_recv),
-        (ports.start_udp_sockets, wanted.udp),
-        (lambda workers, total: connections.start_ipv6_pairs(workers, total, mapped=False), wanted.v6),
-        (lambda workers, total: connections.start_ipv6_pairs(workers, total, mapped=True), wanted.v4_mapped),
+        (socket_loads.start_udp_flows, wanted.conntrack),
+        (socket_loads.start_close_wait, wanted.close_wait),
+        (socket_loads.start_fin_wait2, wanted.fin_wait2),
+        (socket_loads.start_syn_recv, wanted.syn_recv),
+        (socket_loads.start_udp_sockets, wanted.udp),
+        (lambda workers, total: socket_loads.start_ipv6_pairs(workers, total, mapped=False), wanted.v6),
+        (lambda workers, total: socket_loads.start_ipv6_pairs(workers, total, mapped=True), wanted.v4_mapped),
     ]
 
 

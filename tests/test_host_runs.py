@@ -12,7 +12,7 @@ import pytest
 
 from sockmon.labs import find_lab
 from sockmon.observe import report_of_recording
-from sockmon.sandbox.scenario import unmet_expectations
+from tests.expectations import unmet_expectations
 from tests.host_loads import RUNS
 from tests.host_runs import refusal, run
 from tests.netns import ROOT, child_environment

@@ -23,17 +23,6 @@ from sockmon.model.snapshot import Missing, Owner
 from sockmon.model.socket_detail import PeerSocket, SocketDetail, SocketFacts, SocketQuery
 from sockmon.model.socket_list import PACKET, TCP, UNIX, ListedSocket, SocketKey
 
-_WITH_PEER = (
-    "ESTABLISHED",
-    "SYN_SENT",
-    "FIN_WAIT1",
-    "FIN_WAIT2",
-    "CLOSE_WAIT",
-    "LAST_ACK",
-    "CLOSING",
-    "TIME_WAIT",
-)
-
 _WITHOUT_PEER = ("LISTEN", "CLOSE")
 
 

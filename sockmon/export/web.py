@@ -24,7 +24,7 @@ from sockmon.export.web_config import WebConfig
 from sockmon.fault_log import FAULTS
 from sockmon.timed_reader import timed
 
-DEFAULT_ADDRESS, DEFAULT_PORT = "127.0.0.1", 9768
+DEFAULT_ADDRESS = "127.0.0.1"
 MAX_CONNECTIONS = 16
 """Requests that are answered at the same time; a further one gets 503."""
 REQUEST_SECONDS = 10.0

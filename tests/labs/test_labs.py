@@ -9,8 +9,9 @@ from _pytest.mark import ParameterSet
 
 from sockmon.errors import LabUnavailable
 from sockmon.labs import LABS
-from sockmon.sandbox.scenario import Lab, unmet_expectations
+from sockmon.sandbox.scenario import Lab
 from sockmon.sandbox.session import run_lab
+from tests.expectations import unmet_expectations
 from tests.labs.proved_labs import note
 
 MAX_SIZE = 30

@@ -6,8 +6,8 @@ import pytest
 
 from sockmon.errors import LabUnavailable
 from sockmon.labs import find_lab
-from sockmon.sandbox.scenario import unmet_expectations
 from sockmon.sandbox.session import run_lab
+from tests.expectations import unmet_expectations
 
 
 @pytest.mark.usefixtures("needs_userns")

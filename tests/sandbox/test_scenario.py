@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from sockmon.labs import BY_NAME
 from sockmon.model.report import Reading, Report
-from sockmon.sandbox.scenario import Expect, hit, unmet_expectations
+from sockmon.sandbox.scenario import Expect, hit
+from tests.expectations import unmet_expectations
 
 WEB = hit("process-fds", r"^web\[", 5)
 

@@ -132,11 +132,6 @@ def _of_parent(chain: list[Link], resource: Resource, changed: LimitSource) -> t
     return same if limits[0] == live[0] else changed, same if limits[1] == live[1] else changed
 
 
-def find_origin(pid: int, resource: Resource, root: str = "/", proc: str = PROC) -> LimitOrigin | None:
-    """Return the origin of one limit of one process; None if it has ended or its limits cannot be read."""
-    return OriginFinder(root, proc).find(pid, resource)
-
-
 def _if_sure(source: LimitSource, unread: tuple[str, ...]) -> LimitSource:
     """Return `source`, or that it is not known: what was not read may have set the limit."""
     if unread and source.kind in ("built-in", "pid 1", "program", "inherited"):

@@ -5,11 +5,11 @@ Sockets are counted in /proc/PID/net/sockstat of one process each, which everyon
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 from sockmon.errors import ReadError
 from sockmon.kernel import sockstat
-from sockmon.kernel.namespaces.discovery import PROCESSES_PER_STEP, FoundNetns, find_namespaces
+from sockmon.kernel.namespaces.discovery import PROCESSES_PER_STEP, FoundNetns
 from sockmon.kernel.namespaces.names import NamespaceNames
 from sockmon.kernel.netlink import Incremental
 from sockmon.kernel.processes import proc_files
@@ -21,14 +21,6 @@ MAX_BUSIEST = 3
 _SOCKSTAT_BYTES = 4096
 _OURS = "sockmon"
 """How the names of all our processes begin."""
-
-
-def find_other_netns(
-    rows: Iterable[Process], sampled: Collection[tuple[int, int]], names: NamespaceNames, proc: int, at: float
-) -> Incremental[OtherNetns]:
-    """Return the network namespaces of `rows` and of mounts without those `sampled`, as `describe_others`."""
-    every = yield from find_namespaces(rows, proc)
-    return (yield from describe_others(every, sampled, (), names, proc, at))
 
 
 def describe_others(

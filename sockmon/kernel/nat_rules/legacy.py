@@ -37,7 +37,7 @@ _ENTRIES_HEADER = 40
 """struct ipt_get_entries up to its entries, which are aligned to eight bytes."""
 _TARGET_HEADER = 32
 _HOOKS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
-_NOT_SOURCE, _NOT_DESTINATION, _NOT_PROTOCOL, _NOT_OUT, _NOT_IN = 0x08, 0x10, 0x40, 0x02, 0x01
+_NOT_SOURCE, _NOT_DESTINATION, _NOT_PROTOCOL, _NOT_OUT = 0x08, 0x10, 0x40, 0x02
 _PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 33: "dccp", 58: "icmpv6", 132: "sctp"}
 
 _RULES_OF_A_STEP = 200

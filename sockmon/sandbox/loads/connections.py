@@ -6,11 +6,9 @@ import resource
 import socket
 from collections.abc import Iterator
 from functools import partial
-from itertools import chain, count, islice
 from pathlib import Path
 
-from sockmon.sandbox.loads.port_numbers import IPV4_MAPPED, IPV6, WEB
-from sockmon.sandbox.sockets import LOOPBACK, connect, listen
+from sockmon.sandbox.sockets import connect, listen
 from sockmon.sandbox.workers import FOREVER, WorkerGroup
 
 MAX_SOCKETS_PER_PROCESS = 15_000
@@ -56,23 +54,3 @@ def connect_and_hold(address: str, port: int, total: int, sources: Iterator[str]
     held = [connect(address, port, next(sources) if sources else "") for _ in range(total)]
     yield FOREVER
     del held
-
-
-def start_established(workers: WorkerGroup, total: int) -> None:
-    """Start one healthy server with `total` clients."""
-    start_servers(workers, "web-server", WEB, total)
-    low, high = read_port_range()
-    per_address = min(250, max(1, (high - low) // 4))
-    addresses = (f"127.1.{number >> 8 & 255}.{number & 255}" for number in count(1))
-    sources = chain.from_iterable([address] * per_address for address in addresses)
-    for part in split_by_process(total):
-        part_sources = iter(list(islice(sources, part)))
-        workers.start("clients", partial(connect_and_hold, LOOPBACK, WEB, part, part_sources))
-
-
-def start_ipv6_pairs(workers: WorkerGroup, total: int, mapped: bool) -> None:
-    """Start pairs of AF_INET6 sockets, over IPv6 or, with `mapped`, over IPv4."""
-    port, address = (IPV4_MAPPED, "::ffff:127.0.0.1") if mapped else (IPV6, "::1")
-    start_servers(workers, "server-mapped" if mapped else "server-v6", port, total, socket.AF_INET6)
-    for part in split_by_process(total):
-        workers.start("client-mapped" if mapped else "client-v6", partial(connect_and_hold, address, port, part))

@@ -12,7 +12,7 @@ from time import monotonic
 from sockmon.sandbox.loads.connections import connect_and_hold, read_port_range, split_by_process, start_servers
 from sockmon.sandbox.loads.port_numbers import CHURN, DATABASE, TIME_WAIT
 from sockmon.sandbox.sockets import FIRST_PORT, LOOPBACK, connect, listen, try_connect
-from sockmon.sandbox.workers import FOREVER, WorkerGroup
+from sockmon.sandbox.workers import WorkerGroup
 
 TIME_WAIT_SECONDS = 60
 
@@ -75,16 +75,3 @@ def _connect_and_close(address: str, port: int, listener: socket.socket) -> None
     server = listener.accept()[0]
     client.close()
     server.close()
-
-
-def start_udp_sockets(workers: WorkerGroup, total: int) -> None:
-    """Start UDP sockets on ephemeral ports."""
-    for part in split_by_process(total):
-        workers.start("resolver", partial(_hold_udp_sockets, part))
-
-
-def _hold_udp_sockets(total: int) -> Iterator[float]:
-    held = [socket.socket(type=socket.SOCK_DGRAM) for _ in range(total)]
-    for each in held:
-        each.bind((LOOPBACK, 0))
-    yield FOREVER

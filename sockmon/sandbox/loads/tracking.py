@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import subprocess
-from collections.abc import Iterator
-from functools import partial
 from shutil import which
 
-from sockmon.sandbox.loads.port_numbers import SINK
-from sockmon.sandbox.namespaces import TOOL_PATH, set_sysctl
-from sockmon.sandbox.workers import FOREVER, WorkerGroup
+from sockmon.sandbox.namespaces import TOOL_PATH
 
 
 def enable_conntrack() -> None:
@@ -27,19 +21,3 @@ def load_nft_rules(rules: str) -> None:
     done = subprocess.run([nft, "-f", "-"], input=rules, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"conntrack: nft: {done.stderr.strip()}")
-
-
-def start_udp_flows(workers: WorkerGroup, total: int) -> None:
-    """Start tracked UDP flows that were never answered; their entries stay for an hour."""
-    set_sysctl("net.netfilter.nf_conntrack_udp_timeout", "3600")
-    workers.start("flows", partial(_create_udp_flows, total))
-
-
-def _create_udp_flows(total: int) -> Iterator[float]:
-    with socket.socket(type=socket.SOCK_DGRAM) as sink, socket.socket(type=socket.SOCK_DGRAM) as sender:
-        sink.bind(("", SINK))
-        for number in range(total):
-            sender.sendto(b"", (f"127.{2 + (number >> 16)}.{number >> 8 & 255}.{number & 255}", SINK))
-            with contextlib.suppress(BlockingIOError):
-                sink.recv(1, socket.MSG_DONTWAIT)
-    yield FOREVER

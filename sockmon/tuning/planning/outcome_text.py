@@ -8,7 +8,7 @@ from sockmon import format as fmt
 from sockmon.assess.outcome import QUIET_SECONDS
 from sockmon.ceilings import TITLES
 from sockmon.ceilings.evidence import process_label
-from sockmon.model.outcome import Outcome, OutcomeKind, Reason
+from sockmon.model.outcome import Outcome, Reason
 from sockmon.model.plan import Plan
 from sockmon.model.processes import UNLIMITED
 from sockmon.model.severity import ALARMS, SEVERITY_LABELS
@@ -21,8 +21,6 @@ _CAUSES = {
 }
 MAX_COUNTERS = 2
 """Counters that are named."""
-NOT_HELPED: frozenset[OutcomeKind] = frozenset(("unchanged", "worse"))
-"""The outcomes in which the change did not help."""
 
 
 def reason_text(reason: Reason) -> str:

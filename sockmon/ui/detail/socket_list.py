@@ -104,11 +104,6 @@ class SocketListScreen(FilteredScreen):
         return row.key if row else None
 
     @property
-    def matching_query(self) -> SocketListQuery | None:
-        """What was asked for: all sockets that the list counts."""
-        return self.detail.query if self.detail else None
-
-    @property
     def _several(self) -> bool:
         return not self.netns and bool(self.assessment) and len(self._namespaces) > 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sockmon.kernel.limit_origin.origin import find_origin
+from sockmon.kernel.limit_origin.origin import OriginFinder
 from sockmon.model.limit_origin import LimitOrigin, Resource
 from sockmon.tunables.limit_origin.text import describe, to_last
 
@@ -75,7 +75,7 @@ class FakeHost:
 
     def origin(self, pid: int = 44, resource: Resource = "nofile") -> LimitOrigin:
         """Return what the finder says."""
-        found = find_origin(pid, resource, str(self.root), str(self.proc))
+        found = OriginFinder(str(self.root), str(self.proc)).find(pid, resource)
         assert found is not None
         return found
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from sockmon.kernel.limit_origin.origin import find_origin
+from sockmon.kernel.limit_origin.origin import OriginFinder
 from sockmon.kernel.processes import rlimits
 from sockmon.model.limit_origin import LimitOrigin, Resource
 
@@ -90,7 +90,7 @@ def differences() -> Iterator[dict[str, object]]:
             time.sleep(0.001)
         real = {row.name: (row.soft, row.hard) for row in rlimits.read(pid)}
         for resource in RESOURCES:
-            origin = find_origin(pid, resource)
+            origin = OriginFinder().find(pid, resource)
             if origin is None or not explained(origin):
                 yield {"resource": resource, "real": str(real), "origin": str(origin)}
         assert login.stdin is not None

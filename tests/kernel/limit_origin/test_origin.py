@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sockmon.kernel.limit_origin.config_files import ConfigFiles
-from sockmon.kernel.limit_origin.origin import find_origin
+from sockmon.kernel.limit_origin.origin import OriginFinder
 from sockmon.kernel.limit_origin.start_scripts import find_ulimit
 from tests.kernel.limit_origin.fake_host import PAM_LIMITS, FakeHost
 
@@ -248,7 +248,7 @@ def test_process_1(host: FakeHost) -> None:
 
 
 def test_a_process_that_has_ended_has_no_origin(host: FakeHost) -> None:
-    assert find_origin(4711, "nofile", str(host.root), str(host.proc)) is None
+    assert OriginFinder(str(host.root), str(host.proc)).find(4711, "nofile") is None
 
 
 def test_a_script_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:

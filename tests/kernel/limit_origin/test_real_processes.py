@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sockmon.agent.limit_origins import LimitOrigins
-from sockmon.kernel.limit_origin.origin import find_origin
+from sockmon.kernel.limit_origin.origin import OriginFinder
 from sockmon.kernel.netlink import run
 from sockmon.model.limit_origin import LimitOrigin
 from tests.snapshots import process
@@ -31,7 +31,7 @@ def started(*command: str) -> Iterator[int]:
 
 
 def origin(pid: int) -> LimitOrigin:
-    found = find_origin(pid, "nofile")
+    found = OriginFinder().find(pid, "nofile")
     assert found is not None
     return found
 

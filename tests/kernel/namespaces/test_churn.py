@@ -12,11 +12,11 @@ from sockmon.errors import NoSuchNamespace
 from sockmon.kernel.identity import netns_inode, proc_net_inode
 from sockmon.kernel.namespaces.lookup import open_named
 from sockmon.kernel.namespaces.names import NamespaceNames
-from sockmon.kernel.namespaces.other_netns import find_other_netns
 from sockmon.kernel.namespaces.state_files import StateFiles
 from sockmon.kernel.netlink import run
 from sockmon.kernel.processes.process_table import ProcessTable
 from tests.kernel.namespaces.mounted import EMPTY_RUN, PRIVATE
+from tests.kernel.namespaces.other_namespaces import find_other_netns
 from tests.netns import TOOL_PATH, child_environment
 
 ROUNDS = 40

@@ -15,13 +15,14 @@ from sockmon.errors import ReadError
 from sockmon.kernel.identity import netns_inode, proc_net_inode
 from sockmon.kernel.namespaces import discovery, other_netns
 from sockmon.kernel.namespaces.names import NamespaceNames
-from sockmon.kernel.namespaces.other_netns import busiest_process, find_other_netns
+from sockmon.kernel.namespaces.other_netns import busiest_process
 from sockmon.kernel.namespaces.state_files import StateFiles
 from sockmon.kernel.netlink import Incremental, run
 from sockmon.kernel.netns import open_current, open_netns
 from sockmon.kernel.processes import proc_files
 from sockmon.kernel.processes.process_table import ProcessTable
 from sockmon.model.snapshot import OtherNetns, Process
+from tests.kernel.namespaces.other_namespaces import find_other_netns
 from tests.netns import child_environment
 from tests.snapshots import process
 

@@ -20,8 +20,6 @@ WIDE_COLUMNS = 110
 """Cells of the pane from which on three tables are next to each other."""
 FRAME_LINES = 3
 """Lines of a table that are not rows: its heading and its frame."""
-LEAST_BAR = 34
-"""Cells of a table from which on it has bars."""
 
 
 class Share(NamedTuple):

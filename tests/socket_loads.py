@@ -1,17 +1,45 @@
-"""Connections that are half open or half closed, and queues that are full."""
+"""Sockets in every state, for tests.load: established, half open, half closed, UDP and tracked flows."""
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Iterator
 from functools import partial
+from itertools import chain, count, islice
 
 from sockmon.sandbox import sockets
-from sockmon.sandbox.loads.connections import hold_open, split_by_process
-from sockmon.sandbox.loads.port_numbers import FIN_WAIT, FORGETFUL, HALF_OPEN, STUCK
+from sockmon.sandbox.loads.connections import (
+    connect_and_hold,
+    hold_open,
+    read_port_range,
+    split_by_process,
+    start_servers,
+)
+from sockmon.sandbox.loads.port_numbers import FIN_WAIT, FORGETFUL, HALF_OPEN, IPV4_MAPPED, IPV6, SINK, STUCK, WEB
 from sockmon.sandbox.namespaces import set_sysctl
 from sockmon.sandbox.sockets import LOOPBACK, connect, listen, start_connect
 from sockmon.sandbox.workers import FOREVER, WorkerGroup
+
+
+def start_established(workers: WorkerGroup, total: int) -> None:
+    """Start one healthy server with `total` clients."""
+    start_servers(workers, "web-server", WEB, total)
+    low, high = read_port_range()
+    per_address = min(250, max(1, (high - low) // 4))
+    addresses = (f"127.1.{number >> 8 & 255}.{number & 255}" for number in count(1))
+    sources = chain.from_iterable([address] * per_address for address in addresses)
+    for part in split_by_process(total):
+        part_sources = iter(list(islice(sources, part)))
+        workers.start("clients", partial(connect_and_hold, LOOPBACK, WEB, part, part_sources))
+
+
+def start_ipv6_pairs(workers: WorkerGroup, total: int, mapped: bool) -> None:
+    """Start pairs of AF_INET6 sockets, over IPv6 or, with `mapped`, over IPv4."""
+    port, address = (IPV4_MAPPED, "::ffff:127.0.0.1") if mapped else (IPV6, "::1")
+    start_servers(workers, "server-mapped" if mapped else "server-v6", port, total, socket.AF_INET6)
+    for part in split_by_process(total):
+        workers.start("client-mapped" if mapped else "client-v6", partial(connect_and_hold, address, port, part))
 
 
 def start_stuck_listener(workers: WorkerGroup, backlog: int, overflow: int) -> None:
@@ -71,3 +99,32 @@ def _hold_half_closed(port: int, total: int, keep_server: bool) -> Iterator[floa
 def _wait_for_state(connection: socket.socket, state: int) -> None:
     if sockets.wait_for_value(partial(sockets.tcp_state, connection), state, 10) != state:
         raise TimeoutError(f"no socket reached state {state} within 10 s")
+
+
+def start_udp_sockets(workers: WorkerGroup, total: int) -> None:
+    """Start UDP sockets on ephemeral ports."""
+    for part in split_by_process(total):
+        workers.start("resolver", partial(_hold_udp_sockets, part))
+
+
+def _hold_udp_sockets(total: int) -> Iterator[float]:
+    held = [socket.socket(type=socket.SOCK_DGRAM) for _ in range(total)]
+    for each in held:
+        each.bind((LOOPBACK, 0))
+    yield FOREVER
+
+
+def start_udp_flows(workers: WorkerGroup, total: int) -> None:
+    """Start tracked UDP flows that were never answered; their entries stay for an hour."""
+    set_sysctl("net.netfilter.nf_conntrack_udp_timeout", "3600")
+    workers.start("flows", partial(_create_udp_flows, total))
+
+
+def _create_udp_flows(total: int) -> Iterator[float]:
+    with socket.socket(type=socket.SOCK_DGRAM) as sink, socket.socket(type=socket.SOCK_DGRAM) as sender:
+        sink.bind(("", SINK))
+        for number in range(total):
+            sender.sendto(b"", (f"127.{2 + (number >> 16)}.{number >> 8 & 255}.{number & 255}", SINK))
+            with contextlib.suppress(BlockingIOError):
+                sink.recv(1, socket.MSG_DONTWAIT)
+    yield FOREVER
