@@ -8,7 +8,7 @@ from sockmon.guides.connections_time_out import GUIDE
 from sockmon.guides.walk import Walk
 from sockmon.model.snapshot import HalfOpen, Listener, Netns, Owner, Process, States
 from tests.guides.lab_walks import named, path, walk_on_lab
-from tests.guides.walks import Stream, begin, branches, ends_of_change, follow, taken, transaction
+from tests.guides.walks import begin, branches, ends_of_change, follow, taken, transaction, walk_on
 from tests.snapshots import SYSCTLS, listener, netns, process
 
 NAME = GUIDE.name
@@ -62,13 +62,7 @@ def _syns(cookies: str, drops: int | None = 5) -> Netns:
 
 
 def _walk(*parts: Netns, rows: tuple[Process, ...] = ()) -> Walk:
-    """Walk on these samples, ten seconds apart."""
-    stream = Stream(processes=rows)
-    walk = Walk(GUIDE, stream.next(parts[0]))
-    for part in parts[1:]:
-        walk.add(stream.next(part, 10))
-    list(follow(walk))
-    return walk
+    return walk_on(GUIDE, *parts, rows=rows)[0]
 
 
 def _steps(walk: Walk) -> list[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from msgspec.structs import replace
 
 from sockmon.guides.facts import Place
 from sockmon.guides.slow_connects import GUIDE, OPENED, SYN_RETRANSMITS
 from sockmon.guides.walk import Walk
-from sockmon.model.snapshot import Conntrack, Netns, Owner, Process, StateCount, States
+from sockmon.model.snapshot import Conntrack, Netns, Owner, StateCount, States
 from tests.guides.lab_walks import named, path, walk_on_lab
-from tests.guides.walks import Stream, branches, ends_of_change, follow, taken
+from tests.guides.walks import branches, ends_of_change, follow, taken, walk_on
 from tests.snapshots import SYSCTLS, group, listener, netns, ports, process
 
 NAME = GUIDE.name
@@ -55,14 +57,7 @@ WAITING = netns(
 )  # fmt: skip
 
 
-def _walk(*parts: Netns, rows: tuple[Process, ...] = (), place: Place | None = None) -> tuple[Walk, Stream]:
-    """Walk on these samples, ten seconds apart."""
-    stream = Stream(processes=rows)
-    walk = Walk(GUIDE, stream.next(parts[0]), place or Place())
-    for part in parts[1:]:
-        walk.add(stream.next(part, 10))
-    list(follow(walk))
-    return walk, stream
+_walk = partial(walk_on, GUIDE)
 
 
 def _clash(*after: Netns) -> Walk:

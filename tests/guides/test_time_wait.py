@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from msgspec.structs import replace
 
 from sockmon.guides.facts import Place
 from sockmon.guides.time_wait import ENTERED, GUIDE
 from sockmon.guides.walk import Walk
-from sockmon.model.snapshot import Netns, Owner, Process, Sockstat
+from sockmon.model.snapshot import Netns, Owner, Sockstat
 from tests.guides.lab_walks import named, path, walk_on_lab
-from tests.guides.walks import Stream, branches, ends_of_change, follow, taken, transaction
+from tests.guides.walks import branches, ends_of_change, follow, taken, transaction, walk_on
 from tests.snapshots import SYSCTLS, group, netns, ports, process
 
 NAME = GUIDE.name
@@ -60,14 +62,7 @@ FULL = _waiting(28000, reuse="1")
 OVERFLOWING = _waiting(131_072, used=100)
 
 
-def _walk(*parts: Netns, rows: tuple[Process, ...] = (), place: Place | None = None) -> tuple[Walk, Stream]:
-    """Walk on these samples, ten seconds apart."""
-    stream = Stream(processes=rows)
-    walk = Walk(GUIDE, stream.next(parts[0]), place or Place())
-    for part in parts[1:]:
-        walk.add(stream.next(part, 10))
-    list(follow(walk))
-    return walk, stream
+_walk = partial(walk_on, GUIDE)
 
 
 def _kept(*after: Netns) -> Walk:

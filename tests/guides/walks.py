@@ -153,3 +153,15 @@ def ends_of_change(
 def transaction(state: State = "holding") -> Transaction:
     setting = Setting(RANGE, "32768 60999", "1024 65535")
     return Transaction("20261128-1", Plan((setting,), 1, "5f0c"), ACTOR, 0.0, 60.0, 60.0, state)
+
+
+def walk_on(
+    guide: Guide, *parts: Netns, rows: tuple[Process, ...] = (), place: Place | None = None
+) -> tuple[Walk, Stream]:
+    """Walk through `guide` on these samples, ten seconds apart."""
+    stream = Stream(processes=rows)
+    walk = Walk(guide, stream.next(parts[0]), place or Place())
+    for part in parts[1:]:
+        walk.add(stream.next(part, 10))
+    list(follow(walk))
+    return walk, stream

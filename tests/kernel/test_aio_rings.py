@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,13 +29,6 @@ if not os.fork():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
     signal.pause()
 """
-
-
-@pytest.fixture
-def table() -> Iterator[ProcessTable]:
-    held = ProcessTable()
-    yield held
-    held.close()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -52,13 +52,6 @@ if not os.fork():
     libc.prctl(1, signal.SIGKILL, 0, 0, 0)
     signal.pause()
 """
-
-
-@pytest.fixture
-def table() -> Iterator[ProcessTable]:
-    held = ProcessTable()
-    yield held
-    held.close()
 
 
 def count_watches(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -44,13 +43,6 @@ if not os.fork():
     while os.getppid() == parent:
         signal.pause()
 """
-
-
-@pytest.fixture
-def table() -> Iterator[ProcessTable]:
-    held = ProcessTable()
-    yield held
-    held.close()
 
 
 def read(table: ProcessTable, *pids: int) -> LockedMemory:

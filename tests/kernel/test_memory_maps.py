@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,13 +29,6 @@ def split(times):
         if libc.mprotect(area + (2 * number + 1) * PAGE, PAGE, 0):
             return ctypes.get_errno()
 """
-
-
-@pytest.fixture
-def table() -> Iterator[ProcessTable]:
-    held = ProcessTable()
-    yield held
-    held.close()
 
 
 def row(table: ProcessTable, pid: int) -> Process:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,6 @@ from sockmon.model.detail import ProcessQuery
 from tests.kernel.sleepers import as_nobody, sleeper
 
 SOCKETS = "import socket\nheld = [socket.socket() for _ in range(100)]\nheld.append(held[0].dup())\n"
-
-
-@pytest.fixture
-def table() -> Iterator[ProcessTable]:
-    held = ProcessTable()
-    yield held
-    held.close()
 
 
 def focus(table: ProcessTable, pid: int) -> ProcessQuery:

@@ -26,13 +26,6 @@ from tests.kernel.sleepers import as_nobody, sleeper
 
 
 @pytest.fixture
-def table() -> Iterator[ProcessTable]:
-    held = ProcessTable()
-    yield held
-    held.close()
-
-
-@pytest.fixture
 def reader(table: ProcessTable) -> Iterator[FactsReader]:
     held = FactsReader(table.proc, Users())
     yield held

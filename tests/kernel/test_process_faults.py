@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,6 @@ from sockmon.kernel.processes import process_table
 from sockmon.kernel.processes.process_table import ProcessTable
 from tests.kernel.sleepers import environment, sleeper
 from tests.kernel.test_process_table import fake, seen
-
-
-@pytest.fixture
-def table() -> Iterator[ProcessTable]:
-    held = ProcessTable()
-    yield held
-    held.close()
 
 
 @pytest.mark.fault("Q5")

@@ -7,7 +7,6 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,13 +22,6 @@ from tests.kernel.sleepers import NAME, NOBODY, as_nobody, sleeper
 STAT = "{pid} ({name}) S 1 2 2 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 7 0 {start} 1000 33 0 1 1 0"
 LIMITS = "Limit                     Soft Limit           Hard Limit           Units     \n"
 LIMITS += "Max open files            1024                 4096                 files     \n"
-
-
-@pytest.fixture
-def table() -> Iterator[ProcessTable]:
-    held = ProcessTable()
-    yield held
-    held.close()
 
 
 def row(table: ProcessTable, pid: int) -> Process | None:

@@ -29,13 +29,6 @@ SOCKETS = "import socket\nheld = [socket.socket(socket.AF_UNIX) for _ in range({
 
 
 @pytest.fixture
-def table() -> Iterator[ProcessTable]:
-    held = ProcessTable()
-    yield held
-    held.close()
-
-
-@pytest.fixture
 def known() -> Iterator[Owners]:
     held = Owners()
     yield held

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -14,13 +13,6 @@ from sockmon.kernel.processes.user_namespace import NamespaceReader
 from sockmon.model.snapshot import Process, UserNamespace
 from sockmon.model.user_namespace import UNREADABLE, charged
 from tests.kernel.sleepers import NESTED, as_nobody, sleeper
-
-
-@pytest.fixture
-def table() -> Iterator[ProcessTable]:
-    held = ProcessTable()
-    yield held
-    held.close()
 
 
 @dataclass
