@@ -60,6 +60,14 @@ def _build_capped(builder: LabBuilder) -> None:
     builder.start("clients", partial(_clients, OVERFLOWING_BURST))
 
 
+API_HIT = Expect(
+    "accept-queue",
+    rf"^0\.0\.0\.0:{API} api-server\[\d+\]$",
+    (0, BACKLOG + 1),
+    (BACKLOG, BACKLOG),
+    ("hit",),
+    "application",
+)
 OVERFLOWING = Lab(
     name="tcp-bursts",
     ceiling="accept-queue",
@@ -68,14 +76,7 @@ OVERFLOWING = Lab(
     what_to_see="accept queue of api-server HIT, and empty; web-server is not blamed",
     claim="a listener that overflows between two samples is named, because its own drops have risen",
     build=partial(_build, backlog=BACKLOG, burst=OVERFLOWING_BURST),
-    expect_first=Expect(
-        "accept-queue",
-        rf"^0\.0\.0\.0:{API} api-server\[\d+\]$",
-        (0, BACKLOG + 1),
-        (BACKLOG, BACKLOG),
-        ("hit",),
-        "application",
-    ),
+    expect_first=API_HIT,
     expect_no_alarm=("process-fds", "syn-queue", "ephemeral-ports"),
 )
 
@@ -87,14 +88,7 @@ CAPPED = Lab(
     what_to_see="accept queue of api-server HIT at a backlog of 16; a higher somaxconn helps",
     claim="the cap of the backlog is named and, once the server listens again, raising it ends the overflows",
     build=_build_capped,
-    expect_first=Expect(
-        "accept-queue",
-        rf"^0\.0\.0\.0:{API} api-server\[\d+\]$",
-        (0, BACKLOG + 1),
-        (BACKLOG, BACKLOG),
-        ("hit",),
-        "application",
-    ),
+    expect_first=API_HIT,
     expect_no_alarm=("process-fds", "syn-queue", "ephemeral-ports"),
 )
 
