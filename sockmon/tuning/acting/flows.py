@@ -12,14 +12,13 @@ from sockmon import format
 from sockmon.errors import Forbidden, TuningError
 from sockmon.kernel.conntrack_delete import delete
 from sockmon.kernel.conntrack_flows import find_flow, read_flows
-from sockmon.kernel.errnos import FORBIDDEN
 from sockmon.kernel.namespace_handle import NetnsHandle
 from sockmon.kernel.netlink import run
 from sockmon.model.acting import DELETE_WORD, MAX_TARGETS, SHOWN_ROWS, DeleteFlows, PreparedAction
 from sockmon.model.conntrack_flows import Flow
 from sockmon.text import sanitize
 from sockmon.tuning.acting.namespace_sockets import open_to_act
-from sockmon.tuning.acting.prepared import Outcome, Prepared
+from sockmon.tuning.acting.prepared import Outcome, Prepared, count_outcomes
 
 NEEDS_ROOT = "deleting flows needs root (CAP_NET_ADMIN)"
 NONE_MATCH = "no flow matches any more"
@@ -87,17 +86,9 @@ def _now(handle: NetnsHandle, shown: Flow, netns: int) -> Flow | None:
 
 def _deleter(flows: list[Flow], netns: int) -> Callable[[int], Outcome]:
     def carry_out(proc: int) -> Outcome:
-        outcome = Outcome()
         with open_to_act(netns, "conntrack query", proc) as there:
-            for flow in flows:
-                code = delete(there.handle.conntrack_query, flow)
-                if code in FORBIDDEN and not outcome.done:
-                    raise TuningError(NEEDS_ROOT)
-                if code:
-                    outcome.not_done[_reason(code)] += 1
-                else:
-                    outcome.done += 1
-        return outcome
+            query = there.handle.conntrack_query
+            return count_outcomes((delete(query, flow) for flow in flows), _reason, NEEDS_ROOT)
 
     return carry_out
 

@@ -12,7 +12,6 @@ from contextlib import suppress
 
 from sockmon import format
 from sockmon.errors import TuningError
-from sockmon.kernel.errnos import FORBIDDEN
 from sockmon.kernel.netlink import Incremental, run
 from sockmon.kernel.processes import proc_files
 from sockmon.kernel.processes.descriptors import read_descriptors
@@ -33,7 +32,7 @@ from sockmon.model.acting import (
 from sockmon.model.socket_list import TCP, SocketKey
 from sockmon.tuning.acting.namespace_sockets import OpenNetns, open_to_act
 from sockmon.tuning.acting.own_session import OwnSession
-from sockmon.tuning.acting.prepared import Outcome, Prepared
+from sockmon.tuning.acting.prepared import Outcome, Prepared, count_outcomes
 from sockmon.tuning.acting.socket_holders import holders
 
 NEEDS_ROOT = "closing the sockets of others needs root (CAP_NET_ADMIN)"
@@ -183,18 +182,9 @@ def _ends_match(row: bytes, match: SocketMatch, local: bytes, remote: bytes) -> 
 
 def _closer(rows: list[bytes], netns: int) -> Callable[[int], Outcome]:
     def carry_out(proc: int) -> Outcome:
-        outcome = Outcome()
         with open_to_act(netns, "query", proc) as there:
             diag = _diag(there)
-            for row in rows:
-                code = _close(diag, row)
-                if code in FORBIDDEN and not outcome.done:
-                    raise TuningError(NEEDS_ROOT)
-                if code:
-                    outcome.not_done[_reason(code)] += 1
-                else:
-                    outcome.done += 1
-        return outcome
+            return count_outcomes((_close(diag, row) for row in rows), _reason, NEEDS_ROOT)
 
     return carry_out
 

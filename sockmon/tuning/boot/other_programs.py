@@ -12,9 +12,10 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -108,6 +109,22 @@ def _unread(place: str, error: Exception) -> UnreadWrites:
     return UnreadWrites(unread_reason(place, error))
 
 
+def _steps_of_lines(
+    tree: _Tree, files: Iterable[str], parse: Callable[[str, int, bytes], Iterator[Step]]
+) -> Iterator[Step]:
+    """Yield what `parse` makes of each line of `files`, by file and number; a file that is absent has none."""
+    for file in files:
+        try:
+            raw = tree.content(file)
+        except FileNotFoundError:
+            continue
+        except (OSError, UnreadableFile) as error:
+            yield _unread(file, error)
+            continue
+        for number, line in enumerate(raw.split(b"\n"), 1):
+            yield from parse(file, number, line)
+
+
 def _procps3(tree: _Tree, paths: Collection[str]) -> Iterator[Step]:
     version = re.search(rb"procps-ng 3\.3\.(\d+)", _first(tree.root, _SYSCTL_PATHS))
     run_first = version is not None and int(version[1]) < 17
@@ -118,16 +135,8 @@ def _procps3(tree: _Tree, paths: Collection[str]) -> Iterator[Step]:
                 first.setdefault(name, f"/{directory}/{name}")
         except OSError as error:
             yield _unread(f"/{directory}", error)
-    for file in (*(first[name] for name in sorted(first, key=os.fsencode)), _CONF):
-        try:
-            raw = tree.content(file)
-        except FileNotFoundError:
-            continue
-        except (OSError, UnreadableFile) as error:
-            yield _unread(file, error)
-            continue
-        for number, line in enumerate(raw.split(b"\n"), 1):
-            yield from _procps3_line(file, number, line)
+    files = [*(first[name] for name in sorted(first, key=os.fsencode)), _CONF]
+    yield from _steps_of_lines(tree, files, _procps3_line)
 
 
 def _procps3_line(file: str, number: int, raw: bytes) -> Iterator[BootWrite]:
@@ -237,18 +246,13 @@ def _openrc(tree: _Tree, paths: Collection[str]) -> Iterator[Step]:
     except OSError as error:
         files = [_CONF]
         yield _unread(f"/{_ETC}", error)
-    for file in files:
-        try:
-            raw = tree.content(file)
-        except FileNotFoundError:
-            continue
-        except (OSError, UnreadableFile) as error:
-            yield _unread(file, error)
-            continue
-        for number, line in enumerate(raw.split(b"\n"), 1):
-            # sed 's/ = /=/', then the first word of what is left.
-            word = line.replace(b" = ", b"=", 1).split(None, 1)[:1]
-            name, equals, value = word[0].partition(b"=") if word else (b"", b"", b"")
-            if equals and name and not name.startswith(b"#"):
-                path = _busybox_path(name.decode("utf-8", "replace"), paths)
-                yield BootWrite(path, value, f"{sanitize(file, 4096)}:{number}", sanitize(file, 4096), number)
+    yield from _steps_of_lines(tree, files, partial(_openrc_line, paths))
+
+
+def _openrc_line(paths: Collection[str], file: str, number: int, line: bytes) -> Iterator[Step]:
+    # sed 's/ = /=/', then the first word of what is left.
+    word = line.replace(b" = ", b"=", 1).split(None, 1)[:1]
+    name, equals, value = word[0].partition(b"=") if word else (b"", b"", b"")
+    if equals and name and not name.startswith(b"#"):
+        path = _busybox_path(name.decode("utf-8", "replace"), paths)
+        yield BootWrite(path, value, f"{sanitize(file, 4096)}:{number}", sanitize(file, 4096), number)
