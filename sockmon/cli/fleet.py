@@ -67,8 +67,9 @@ def fleet(
     With --prometheus the hosts are those that it scrapes; otherwise sockmon runs on each HOST over ssh, or what is
     sent there with --push."""
     from sockmon.document import json_text
+    from sockmon.fleet.over_ssh import over_ssh
     from sockmon.fleet.prometheus import server
-    from sockmon.fleet.reading import from_prometheus, over_ssh
+    from sockmon.fleet.reading import from_prometheus
 
     if bool(hosts) == bool(prometheus):
         raise click.UsageError("name hosts (ssh://HOST ...), or a server (--prometheus URL)")

@@ -36,7 +36,7 @@ def limits_of_report(report: Report) -> tuple[HostLimit, ...]:
 def limit_of_reading(reading: Reading) -> HostLimit:
     """Return a reading as a limit of a fleet; its text may be that of another host."""
     return HostLimit(
-        reading.ceiling,
+        sanitize(reading.ceiling, 60),
         reading.severity,
         reading.ratio,
         reading.eta_seconds,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sockmon.fleet.over_ssh import over_ssh
 from tests.netns import child_environment
 
 SSH = """#!/bin/sh
@@ -20,6 +21,9 @@ for word; do
     changed) printf 'REMOTE HOST IDENTIFICATION HAS CHANGED!\\nHost key verification failed.\\n' >&2; exit 255;;
     bare) echo "bash: line 1: sockmon: command not found" >&2; exit 127;;
     silent) exit 0;;
+    endless) exec yes "{filler}";;
+    braces) exec yes "{";;
+    noisy) yes "{filler}" >&2 & exec sleep 600;;
   esac
 done
 echo "$@" >&2
@@ -44,7 +48,9 @@ def report() -> str:
 def with_ssh(tmp_path: Path) -> dict[str, str]:
     program = tmp_path / "ssh"
     indented = json.dumps(json.loads(report()), indent=2)
-    program.write_text(SSH.replace("{report}", report()).replace("{indented}", indented))
+    program.write_text(
+        SSH.replace("{report}", report()).replace("{indented}", indented).replace("{filler}", "x" * 200)
+    )
     program.chmod(0o755)
     environment = child_environment()
     return {**environment, "PATH": f"{tmp_path}:{environment['PATH']}"}
@@ -70,7 +76,7 @@ def test_each_host_has_its_verdict_or_the_reason(with_ssh: dict[str, str]) -> No
     assert found["hosts"][0]["unknown"] == 1
     reasons = {host["name"]: host["reason"] for host in found["hosts"][1:]}
     assert "Connection refused" in reasons["closed"]
-    assert "Host key verification failed" in reasons["changed"]
+    assert "its host key has changed" in reasons["changed"]
     assert "command not found" in reasons["bare"]
     assert "no report" in reasons["silent"]
 
@@ -79,6 +85,29 @@ def test_lines_that_the_shell_prints_around_the_report_are_no_part_of_it(with_ss
     code, text = fleet(with_ssh, "--json", "ssh://chatty")
     assert code == 2
     assert json.loads(text)["verdict"] == "hit"
+
+
+@pytest.mark.parametrize("push", [(), ("--push",)], ids=["check", "push"])
+@pytest.mark.parametrize("host", ["endless", "braces"])
+def test_a_host_that_prints_without_an_end_is_stopped_and_named(
+    with_ssh: dict[str, str], host: str, push: tuple[str, ...]
+) -> None:
+    code, text = fleet(with_ssh, "--json", *push, f"ssh://{host}", "ssh://sick")
+    found = {each["name"]: each for each in json.loads(text)["hosts"]}
+    assert code == (3 if push else 2)
+    assert found[host]["state"] == "failed"
+    words = "is no stream of sockmon: it begins with" if push else "more than 64 MiB"
+    assert words in found[host]["reason"]
+
+
+def test_a_host_that_is_silent_for_too_long_is_stopped(
+    with_ssh: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", with_ssh["PATH"])
+    monkeypatch.setattr("sockmon.fleet.remote_command.MAX_SECONDS", 0.5)
+    for pushed in (False, True):
+        (host,) = over_ssh(["ssh://noisy"], pushed=pushed).hosts
+        assert host.reason == "no report within 0 s"
 
 
 def test_text(with_ssh: dict[str, str]) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from sockmon.errors import SourceLost
 from sockmon.fleet.hosts import FleetHost
-from sockmon.fleet.reading import over_ssh
+from sockmon.fleet.over_ssh import over_ssh
 from sockmon.model.conntrack_flows import Flow, FlowQuery, FlowsQuery, FlowTuple
 from sockmon.model.detail import GroupQuery, ListenerQuery, ProcessQuery, Request, SetInterval, WatchNetns
 from sockmon.model.netns_rules import NetnsQuery
