@@ -13,7 +13,7 @@ from sockmon.ui.fleet.app import FleetApp
 from sockmon.ui.fleet.live_host import show_live
 from sockmon.ui.fleet.reader import FleetReader
 from sockmon.ui.fleet.screen import Kept
-from sockmon.ui.run import forget_odd_size, load_settings, require_theme
+from sockmon.ui.starting import forget_odd_size, load_settings, require_theme
 
 
 def run(
