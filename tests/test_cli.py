@@ -190,6 +190,7 @@ PRIVILEGED_ONLY = ("sockmon.agent", "sockmon.tuning.helper.server", "sockmon.tun
         ("sockmon.cli.record", SCREEN_ONLY),
         ("sockmon.cli.main", SCREEN_ONLY),
         ("sockmon.cli.screen, sockmon.cli.agent, sockmon.tuning.helper.client, sockmon.ui.run", PRIVILEGED_ONLY),
+        ("sockmon.ui.fleet.run, sockmon.fleet.streams", ("sockmon.ui.app", "sockmon.guides", "sockmon.tunables")),
     ],
 )
 def test_no_process_imports_what_only_another_one_needs(modules: str, others: tuple[str, ...]) -> None:

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
-from textual.notifications import SeverityLevel
-from textual.widget import Widget
+if TYPE_CHECKING:
+    # Its names alone are needed: the screen of a fleet then has no guides, settings and plans in its process.
+    from textual.notifications import SeverityLevel
+    from textual.widget import Widget
 
-from sockmon.assess import Assessment
-from sockmon.guides import Guide
-from sockmon.guides.facts import Place
-from sockmon.model.boot import Drift
-from sockmon.model.detail import DetailQuery
-from sockmon.model.detail import Request as AgentRequest
-from sockmon.model.helper_protocol import HelperStatus
-from sockmon.model.helper_protocol import Request as HelperRequest
-from sockmon.model.plan import NetnsTarget, Plan, Proposal
-from sockmon.model.report import Reading
-from sockmon.model.transaction import Actor, Transaction
-from sockmon.sources import Source
-from sockmon.tuning.planning.context import PlanContext
-from sockmon.ui.detail.sockets_place import SocketsPlace
-from sockmon.ui.guiding.session import GuideSession
+    from sockmon.assess import Assessment
+    from sockmon.guides import Guide
+    from sockmon.guides.facts import Place
+    from sockmon.model.boot import Drift
+    from sockmon.model.detail import DetailQuery
+    from sockmon.model.detail import Request as AgentRequest
+    from sockmon.model.helper_protocol import HelperStatus
+    from sockmon.model.helper_protocol import Request as HelperRequest
+    from sockmon.model.plan import NetnsTarget, Plan, Proposal
+    from sockmon.model.report import Reading
+    from sockmon.model.transaction import Actor, Transaction
+    from sockmon.sources import Source
+    from sockmon.tuning.planning.context import PlanContext
+    from sockmon.ui.detail.sockets_place import SocketsPlace
+    from sockmon.ui.guiding.session import GuideSession
 
 
 class AppContext(Protocol):
