@@ -13,7 +13,6 @@ import pytest
 from msgspec.structs import replace
 from rich.text import Text
 from textual.pilot import Pilot
-from textual.widgets import Input
 from textual.widgets._footer import FooterKey
 
 from screenshots import fleet as made_up
@@ -220,16 +219,11 @@ async def test_a_filter_by_label_and_words_and_esc_clears_it() -> None:
         assert set(stage.names) == {"db-1:9768", "db-3:9768"}
 
 
-async def test_a_key_that_comes_before_the_focus_has_moved_is_no_filter() -> None:
+async def test_a_field_that_is_unknown_gets_those_of_this_screen() -> None:
     async with play() as stage:
-        await stage.press("slash", *"web")
-        line = stage.app.fleet_screen.query_one(FilterLine)
-        for leave, kept in ((line.clear, ""), (lambda: line.set_text("web"), "web")):
-            leave()
-            line.query_one(Input).insert_text_at_cursor("L")
-            await stage.press()
-            assert (line.text, line.shown) == (kept, bool(kept))
-            await until(stage.pilot, partial(lambda wanted: len(stage.names) == wanted, 11 if kept else 50))
+        await stage.press("slash", *"rack:a1")
+        await until(stage.pilot, lambda: "rack: no such field" in stage.text)
+        assert "fields: state host label ceiling severity used limit full left\n" in stage.text
 
 
 async def test_groups_open_and_esc_goes_back_step_by_step() -> None:

@@ -12,7 +12,7 @@ Rows that `proc:` or `pid:` hides because their owner is not known are counted: 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sockmon.errors import FilterError
@@ -151,15 +151,15 @@ def parse(text: str) -> Filter:
     return found
 
 
-def parse_leniently(text: str) -> tuple[Filter, FilterError | None]:
-    """Return the valid terms, and what is wrong with the first invalid one."""
+def parse_leniently(text: str, fields: Collection[str] = tuple(BY_NAME)) -> tuple[Filter, FilterError | None]:
+    """Return the valid terms, and what is wrong with the first invalid one; `fields`: those to choose from."""
     if len(text) > MAX_CHARACTERS:
         return Filter(), FilterError(f"filter: {len(text):,} characters, at most {MAX_CHARACTERS} are allowed")
     terms: list[Term] = []
     first: FilterError | None = None
     for pieces in _split(text):
         try:
-            terms.extend(_term(pieces))
+            terms.extend(_term(pieces, fields))
         except FilterError as error:
             first = first or error
     return Filter(tuple(terms)), first
@@ -182,13 +182,13 @@ def _split(text: str) -> Iterator[list[Piece]]:
         yield pieces
 
 
-def _term(pieces: list[Piece]) -> Iterator[Term]:
+def _term(pieces: list[Piece], fields: Collection[str]) -> Iterator[Term]:
     """Yield the term; nothing for an exclamation mark or empty quotes alone."""
     first, *rest = pieces
     negated = not first.quoted and first.text.startswith("!")
     if negated:
         first = Piece(first.text[1:], False)
-    field = None if first.quoted else _field(first.text)
+    field = None if first.quoted else _field(first.text, fields)
     if field is None:
         word = "".join(piece.text for piece in (first, *rest))
         if word:
@@ -224,7 +224,7 @@ def _values(pieces: list[Piece]) -> Iterator[Piece]:
     yield Piece(value, quoted)
 
 
-def _field(text: str) -> Field | None:
+def _field(text: str, fields: Collection[str]) -> Field | None:
     """Return the field that a term begins with; None for a word, such as an IPv6 address."""
     if compared := _comparison(text):
         return BY_NAME[compared["name"].casefold()]
@@ -233,5 +233,5 @@ def _field(text: str) -> Field | None:
         return None
     name = match["name"].casefold()
     if name not in BY_NAME:
-        raise FilterError(f"{name}: no such field", f"fields: {' '.join(BY_NAME)}")
+        raise FilterError(f"{name}: no such field", f"fields: {' '.join(fields)}")
     return BY_NAME[name]

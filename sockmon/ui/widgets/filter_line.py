@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
@@ -12,7 +13,9 @@ from textual.message import Message
 from textual.widgets import Input, Label, Static
 
 from sockmon.errors import FilterError
+from sockmon.ui.filtering.fields import BY_NAME
 from sockmon.ui.filtering.filter import MAX_CHARACTERS, Filter, parse_leniently
+from sockmon.ui.widgets.table import Table
 from sockmon.ui.widgets.text_line import TextLine
 
 EXAMPLES = "port:443 port:>8080 src:10.0.0.0/8 proc:nginx !state:LISTEN fds:>1k"
@@ -46,8 +49,6 @@ class FilterLine(Vertical):
     def __init__(self, examples: str = EXAMPLES) -> None:
         super().__init__(id="filter")
         self._examples = examples
-        self._kept = ""
-        """The text that was set when the line was left."""
         self.filter = Filter()
         self._error: FilterError | None = None
 
@@ -84,7 +85,7 @@ class FilterLine(Vertical):
 
     def set_text(self, text: str) -> None:
         """Set the filter; an empty one hides the line."""
-        self._kept = self._input.value = text
+        self._input.value = text
         self.set_class(bool(text), "-shown", "-set")
         self._read(text)
 
@@ -102,14 +103,15 @@ class FilterLine(Vertical):
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
         event.stop()
-        if self.has_class("-shown") and not self.has_class("-set"):
-            self._read(event.value)
-        elif event.value != self._kept:
-            # A key that came before the focus had moved: it was not meant for the filter.
-            self._input.value = self._kept
+        self._read(event.value)
+
+    def _fields(self) -> Sequence[str]:
+        """Return the fields that the tables of this screen have."""
+        known = {name for table in self.screen.query(Table) for name in table.listed.fields}
+        return [name for name in BY_NAME if name in known]
 
     def _read(self, text: str) -> None:
-        found, self._error = parse_leniently(text)
+        found, self._error = parse_leniently(text, self._fields())
         if found != self.filter:
             self.filter = found
             self.post_message(self.Changed(found))

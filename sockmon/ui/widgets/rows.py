@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Generic
 
 from sockmon.ui.filtering.filter import OWNER_FIELDS, Filter, Filterable
@@ -68,6 +68,11 @@ class Rows(Generic[Row]):
     def arrow(self) -> str:
         """The direction of the order."""
         return DOWN if self.reverse else UP
+
+    @property
+    def fields(self) -> Collection[str]:
+        """The fields of the filter that these rows have."""
+        return self._filterable.known
 
     @property
     def filtered(self) -> bool:
