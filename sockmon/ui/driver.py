@@ -62,6 +62,10 @@ class DrivenApp(Protocol):
 
     terminal: Terminal | None
 
+    @property
+    def keys_waiting(self) -> int:
+        """How many keys wait for the one before them."""
+
     def draw_all(self) -> None:
         """Send every cell, whatever the terminal shows."""
 
@@ -192,7 +196,8 @@ class SockmonDriver(LinuxDriver):
 
     def _waiting(self) -> int:
         pumps = [self._app, self._app.focused] if self._app.screen_stack else [self._app]
-        return sum(pump._message_queue.qsize() for pump in pumps if pump is not None)
+        queued = sum(pump._message_queue.qsize() for pump in pumps if pump is not None)
+        return queued + self._sockmon.keys_waiting
 
     # Output
 

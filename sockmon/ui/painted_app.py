@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from rich.console import RenderableType
+from textual import events
 from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.actions import ActionParseResult
 from textual.app import App
@@ -17,6 +18,7 @@ from textual.screen import Screen
 
 from sockmon.ui.appearance.ascii_filter import AsciiFilter, terminal_lacks_glyphs
 from sockmon.ui.driver import SockmonDriver, Terminal
+from sockmon.ui.key_queue import KeyPassed, KeyQueue
 from sockmon.ui.painter import Painter, RenderedFrame
 
 
@@ -30,6 +32,23 @@ class PaintedApp(App[None]):
         self._ascii_filter = AsciiFilter(terminal_lacks_glyphs())
         self._frame_skipped = False
         self._painter = Painter()
+        self._keys = KeyQueue(self, super().on_event)
+
+    @property
+    def keys_waiting(self) -> int:
+        """How many keys wait for the one before them."""
+        return len(self._keys)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Give out keys one after the other."""
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+            await self._keys.take(event)
+        else:
+            await super().on_event(event)
+
+    async def on_key_passed(self, mark: KeyPassed) -> None:
+        """Give out the next key."""
+        await self._keys.passed(mark)
 
     async def run_action(
         self,
