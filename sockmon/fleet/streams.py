@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -31,7 +33,21 @@ STALE_SECONDS = 15.0
 TREND_STEPS = 30
 TREND_STEP_SECONDS = 4.0
 
-Open = Callable[[str], Source]
+MIN_REOPEN_SECONDS, MAX_REOPEN_SECONDS = 5.0, 300.0
+"""Seconds until a stream that ended is opened again; the pause doubles. A lost connection does not end it."""
+
+
+class RemoteSource(Source, Protocol):
+    """The source of one host."""
+
+    def retry(self) -> None:
+        """Connect again now, if the connection is lost."""
+
+
+class Open(Protocol):
+    """Opens the stream of an address; `threaded`: this process has threads already."""
+
+    def __call__(self, spec: str, *, threaded: bool) -> RemoteSource: ...
 
 
 class StreamsFeed:
@@ -47,10 +63,10 @@ class StreamsFeed:
         addresses = host_addresses(specs)
         if len(addresses) > MAX_STREAMS:
             raise Misuse(f"{len(addresses)} hosts are too many streams: at most {MAX_STREAMS}", "use --prometheus")
-        open_stream = open_stream or partial(ssh_agent, interval=INTERVAL_SECONDS, pushed=pushed, patient=True)
+        opened: Open = open_stream or partial(ssh_agent, interval=INTERVAL_SECONDS, pushed=pushed, patient=True)
         self.specs = {address.name: spec for address, spec in zip(addresses, specs, strict=True)}
         """The address of each host, by its name."""
-        self._streams = [_Stream(name, open_stream(spec)) for name, spec in self.specs.items()]
+        self._streams = [_Stream(name, partial(opened, spec)) for name, spec in self.specs.items()]
         self._closed = threading.Event()
 
     def run(self, post: Callable[[FleetState], object]) -> None:
@@ -67,7 +83,9 @@ class StreamsFeed:
             self._closed.wait(1.0)
 
     def refresh(self) -> None:
-        """See Feed; streams send what is new by themselves."""
+        """See Feed: connect again to hosts that are lost; the others send what is new by themselves."""
+        for stream in self._streams:
+            stream.retry()
 
     def limits(self, name: str) -> Sequence[HostLimit]:
         """See Feed."""
@@ -83,9 +101,15 @@ class StreamsFeed:
 class _Stream:
     """One host."""
 
-    def __init__(self, name: str, source: Source) -> None:
+    def __init__(self, name: str, open_source: Callable[..., RemoteSource]) -> None:
         self.name = name
-        self._source = source
+        self._open = open_source
+        self._source = open_source(threaded=False)
+        self._closed = threading.Event()
+        self._wake = threading.Event()
+        """Set to open a stream that has ended at once."""
+        self._retry_at: float | None = None
+        """When it is connected again (CLOCK_MONOTONIC); None while it is connected."""
         self._host = FleetHost(name, "waiting", "unknown", reason="its first sample has not come yet")
         self.limits: Sequence[HostLimit] = ()
         """Every limit of its newest sample."""
@@ -95,9 +119,31 @@ class _Stream:
         """The ratio of the fullest limit, by the number of the step."""
 
     def run(self) -> None:
-        """Read the stream until it ends or is closed."""
+        """Read the stream, and open it again when it has ended, until it is closed."""
+        pause = MIN_REOPEN_SECONDS
+        while True:
+            begun = time.monotonic()
+            reason = self._read()
+            if self._closed.is_set():
+                return
+            if self._at is not None and self._at > begun:
+                pause = MIN_REOPEN_SECONDS
+            self._lose("failed", reason, time.monotonic() + pause)
+            pause = MIN_REOPEN_SECONDS if self._wake.wait(pause) else min(2 * pause, MAX_REOPEN_SECONDS)
+            self._wake.clear()
+            if self._closed.is_set():
+                return
+            try:
+                self._source = self._open(threaded=True)
+            except SockmonError as error:
+                log.warning("%s: %s", self.name, error.message)
+            if self._closed.is_set():
+                # The one that was closed is the one before.
+                self._source.close()
+
+    def _read(self) -> str:
+        """Read the stream until it ends, and return why."""
         assessor = HostAssessor()
-        reason = "the stream ended"
         try:
             for event in self._source.lines():
                 if isinstance(event, Snapshot):
@@ -106,15 +152,16 @@ class _Stream:
                     self._take(host_of(self.name, report))
                 elif isinstance(event, Interruption):
                     reasons = "; ".join(filter(None, (event.reason, event.hint)))
-                    self._lose("stale" if self._at is not None else "failed", reasons)
+                    self._lose("stale" if self._at is not None else "failed", reasons, event.retry)
         except SockmonError as error:
-            reason = "; ".join(filter(None, (error.message, error.hint)))
+            return "; ".join(filter(None, (error.message, error.hint)))
         except Exception as error:
             log.exception("the stream of %s ended", self.name)
-            reason = f"{type(error).__name__}: {error}"
-        self._lose("failed", reason)
+            return f"{type(error).__name__}: {error}"
+        return "the stream ended"
 
-    def _lose(self, state: State, reason: str) -> None:
+    def _lose(self, state: State, reason: str, retry_at: float) -> None:
+        self._retry_at = retry_at
         self._host = replace(self._host, state=state, severity="unknown", reason=sanitize(reason, 300))
 
     def _take(self, host: FleetHost) -> None:
@@ -125,11 +172,13 @@ class _Stream:
         for old in [each for each in self._trend if each <= step - TREND_STEPS]:
             del self._trend[old]
         trend = tuple(self._trend.get(each) for each in range(step - TREND_STEPS + 1, step + 1))
-        self._host, self._at = replace(host, trend=trend), now
+        self._host, self._at, self._retry_at = replace(host, trend=trend), now, None
 
     def host(self, now: float) -> FleetHost:
         """Return what is known of it; it is stale if its samples do not come any more."""
-        host, at = self._host, self._at
+        host, at, retry_at = self._host, self._at, self._retry_at
+        if retry_at is not None:
+            host = replace(host, reason=f"{host.reason}; {_again(retry_at - now)}")
         if at is None:
             return host
         age = now - at
@@ -138,6 +187,19 @@ class _Stream:
         # A fresh sample has no age that would be drawn again each second.
         return replace(host, age=age // 5 * 5)
 
+    def retry(self) -> None:
+        """Connect again now, if the connection is lost or the stream has ended."""
+        if self._retry_at is not None:
+            self._wake.set()
+            self._source.retry()
+
     def close(self) -> None:
         """End the stream."""
+        self._closed.set()
+        self._wake.set()
         self._source.close()
+
+
+def _again(seconds: float) -> str:
+    """Return when it is tried again, in steps: each other text is drawn again."""
+    return f"again in {max(math.ceil(seconds / 5) * 5, 5)} s" if seconds > 0 else "connecting again"

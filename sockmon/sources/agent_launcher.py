@@ -19,6 +19,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -142,6 +143,19 @@ def _start_command(prepare: Callable[[], object], argv: Sequence[str], streams: 
     return pid
 
 
+def start_new(screen: socket.socket, argv: Sequence[str]) -> int:
+    """Start a launcher of ssh as an interpreter of its own; return its process id, raise OSError.
+
+    For a process with threads: in a fork of it a lock could stay locked for ever."""
+    words = [sys.executable, "-I", "-m", "sockmon.sources.agent_launcher", str(os.getpid()), *argv]
+    actions = [
+        (os.POSIX_SPAWN_DUP2, screen.fileno(), 0),
+        (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+    ]
+    return os.posix_spawn(sys.executable, words, os.environ, file_actions=actions)
+
+
 def serve(parent: int, screen: socket.socket, agent: LoadAgent | Sequence[str], also: StartOthers) -> None:
     """Be the launcher of the screen that has the process id `parent`."""
     set_name("sockmon-launch")
@@ -156,3 +170,7 @@ def serve(parent: int, screen: socket.socket, agent: LoadAgent | Sequence[str], 
         log.debug("the screen has ended")
     except Exception:
         log.exception("the launcher ended")
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]), socket.socket(fileno=os.dup(0)), sys.argv[2:], lambda: None)

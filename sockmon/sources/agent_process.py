@@ -68,11 +68,13 @@ class AgentProcess:
         others: Others = NO_OTHERS,
         parcel: bytes = b"",
         patient: bool = False,
+        threaded: bool = False,
     ) -> None:
         """Start the launcher of `agent`, which starts `others` too.
 
-        `address`: the host on which ssh starts it; `parcel` goes to its stdin before any
-        request. `patient`: it is started again also if it ended before its first sample."""
+        `address`: the host on which ssh starts it; `parcel` goes to its stdin before any request. `patient`: it is
+        started again also if it ended before its first sample. `threaded`: this process has threads already, so
+        the launcher of a command is a new interpreter."""
         self.title = title
         self.remote = address is not None
         self._address = address
@@ -80,6 +82,8 @@ class AgentProcess:
         self._parcel = parcel
         self._patient = patient
         self._closed = threading.Event()
+        self._wake = threading.Event()
+        """Set to start an agent that has ended at once."""
         self._lock = threading.Lock()
         """Held while `_stdin` or `_stream` changes: `ask` and `close` come from another thread."""
         self._stdin = -1
@@ -98,7 +102,10 @@ class AgentProcess:
             with theirs, open(os.devnull, "r+b", buffering=0) as nothing:
                 launch = partial(agent_launcher.serve, os.getpid(), theirs, agent, others.start)
                 keep = [theirs.fileno(), *others.descriptors]
-                self.pid = start_forked(launch, [nothing.fileno()] * 3, keep)
+                if threaded and isinstance(agent, Sequence):
+                    self.pid = agent_launcher.start_new(theirs, agent)
+                else:
+                    self.pid = start_forked(launch, [nothing.fileno()] * 3, keep)
             self._launcher.send(START)
         except OSError as error:
             self._launcher.close()
@@ -135,8 +142,8 @@ class AgentProcess:
                 pause = MIN_RETRY_SECONDS
             log.warning("%s: starting again in %g s", lost.message, pause)
             yield Interruption(lost.message, time.monotonic() + pause, lost.hint)
-            self._closed.wait(pause)
-            pause = min(2 * pause, MAX_RETRY_SECONDS)
+            pause = MIN_RETRY_SECONDS if self._wake.wait(pause) else min(2 * pause, MAX_RETRY_SECONDS)
+            self._wake.clear()
             self._command(START)
 
     def _run(self) -> Iterator[Event]:
@@ -252,10 +259,15 @@ class AgentProcess:
                 return True
         return is_kept
 
+    def retry(self) -> None:
+        """Start an agent that has ended now, and not only after its pause."""
+        self._wake.set()
+
     def close(self) -> None:
         """End the agent and the launcher by closing our side of the pipes: they may have more privileges than this
         process, which then cannot send them a signal."""
         self._closed.set()
+        self._wake.set()
         with suppress(OSError):
             self._launcher.shutdown(socket.SHUT_RDWR)
         with self._lock:
@@ -271,11 +283,18 @@ def local_agent(load: LoadAgent, others: Others = NO_OTHERS) -> AgentProcess:
 
 
 def ssh_agent(
-    spec: str, interval: float, others: Others = NO_OTHERS, pushed: bool = False, patient: bool = False
+    spec: str,
+    interval: float,
+    others: Others = NO_OTHERS,
+    pushed: bool = False,
+    patient: bool = False,
+    threaded: bool = False,
 ) -> AgentProcess:
     """Start the agent of another machine; raise Misuse if `spec` is not a valid `ssh://` address.
-    `pushed`: send the agent there, instead of starting the one that is installed. `patient`: as AgentProcess."""
+
+    `pushed`: send the agent there, instead of starting the one that is installed. `patient` and `threaded`: as
+    AgentProcess."""
     address = ssh.parse(spec)
     command = push.command(address) if pushed else ssh.command(address, interval)
     parcel = push.parcel([str(interval)]) if pushed else b""
-    return AgentProcess(command, address.title, address, others, parcel, patient)
+    return AgentProcess(command, address.title, address, others, parcel, patient, threaded)

@@ -72,7 +72,7 @@ class FleetScreen(Screen[None]):
         "open": f"{OPENS}; of a group, list its hosts",
         "fleet.host": "What is known of the host without opening it",
         "fleet.group": "Groups by each label, then by the nearest limit, then all hosts",
-        "refresh": "Ask the server now",
+        "refresh": "Ask the server now; connect again to hosts that are lost",
     }
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (50, "-narrow"), (110, "-normal"), (150, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-flat"), (12, "-short"), (32, "-tall"), (46, "-high")]  # noqa: RUF012
