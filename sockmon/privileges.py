@@ -90,6 +90,29 @@ def invoker() -> Invoker | None:
     return found
 
 
+def become_invoker() -> None:
+    """Be the user who called sudo, doas or pkexec, for good, as if sockmon had been started without it: ssh then
+    has the keys, the known hosts and the configuration of that user. Does nothing if nobody called it.
+
+    Raise SockmonError if that user cannot read the files of sockmon, PrivilegeKept if this is root still."""
+    user = invoker()
+    if user is None:
+        return
+    _require_readable(user)
+    with suppress(OSError):
+        try:
+            entry = pwd.getpwuid(user.uid)
+            groups = os.getgrouplist(entry.pw_name, user.gid)
+            os.environ.update(HOME=entry.pw_dir, USER=entry.pw_name, LOGNAME=entry.pw_name)
+        except KeyError:
+            groups = [user.gid]
+        os.setgroups(groups)
+        os.setresgid(user.gid, user.gid, user.gid)
+        os.setresuid(user.uid, user.uid, user.uid)
+    if {*os.getresuid(), *os.getresgid()} - {user.uid, user.gid} or any(_capabilities()):
+        raise PrivilegeKept("root could not be given up for ssh", "start sockmon without sudo")
+
+
 def privileged_command() -> list[str]:
     """Return the command that a user types to start sockmon with the privilege that this process has."""
     by = "doas" if "DOAS_USER" in os.environ else "sudo"
@@ -136,7 +159,7 @@ def _require_readable(user: Invoker) -> None:
     if lost:
         raise SockmonError(
             f"the user who called sudo or doas (uid {user.uid}) cannot read {os.path.dirname(lost)}",
-            "the screen runs as that user; install sockmon where they can read it, or start it from a root shell",
+            "it runs as that user; install sockmon where they can read it, or start it from a root shell",
         )
 
 

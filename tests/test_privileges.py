@@ -6,13 +6,15 @@ import ctypes
 import os
 import pwd
 import struct
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from sockmon import privileges
-from tests.netns import inside
+from tests.netns import child_environment, inside
 from tests.terminal import on_terminal
 
 NOBODY = 65534
@@ -106,6 +108,47 @@ def test_the_invoker_is_found_behind_sudo_doas_and_pkexec(monkeypatch: pytest.Mo
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         assert privileges.invoker() == found, variables
+
+
+INVOKER = """
+import os
+from sockmon import privileges
+# It may be installed where only root can read it; nothing is imported after this.
+privileges._require_readable = lambda user: None
+privileges.become_invoker()
+status = open("/proc/self/status").read()
+none = "CapEff:\\t" + "0" * 16 in status
+print(set(os.getresuid()), set(os.getresgid()), os.environ["HOME"], os.environ["USER"], none)
+"""
+
+
+@pytest.mark.usefixtures("root_only")
+def test_ssh_runs_as_the_user_who_called_sudo() -> None:
+    nobody = pwd.getpwuid(NOBODY)
+    sudo = {"SUDO_UID": str(NOBODY), "SUDO_GID": str(nobody.pw_gid)}
+    argv = [sys.executable, "-c", INVOKER]
+    done = subprocess.run(argv, env=child_environment() | sudo, capture_output=True, text=True, timeout=60)
+    assert done.stdout == f"{{{NOBODY}}} {{{nobody.pw_gid}}} {nobody.pw_dir} {nobody.pw_name} True\n", done.stderr
+
+
+@pytest.mark.usefixtures("root_only")
+@pytest.mark.parametrize(
+    "words", [("fleet", "ssh://web-1", "--json"), ("guide", "stuck-at-n", "--from", "ssh://web-1", "--json")]
+)
+def test_each_verb_that_uses_ssh_is_that_user(words: tuple[str, ...]) -> None:
+    sudo = {"SUDO_UID": str(NOBODY), "SUDO_GID": str(pwd.getpwuid(NOBODY).pw_gid)}
+    # The folder of a test belongs to root alone.
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        ssh = Path(folder, "ssh")
+        ssh.write_text("#!/bin/sh\necho I am $(id -u) >&2; exit 3\n")
+        ssh.chmod(0o755)
+        environment = child_environment() | sudo | {"PATH": f"{folder}:{os.environ['PATH']}"}
+        argv = [sys.executable, "-m", "sockmon", *words]
+        done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=60)
+    if "cannot read" in done.stderr:
+        pytest.skip("only root can read this installation")
+    assert f"exit code 3: I am {NOBODY}" in done.stdout + done.stderr
 
 
 def unmapped() -> bool:

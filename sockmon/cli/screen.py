@@ -54,6 +54,8 @@ def open_screen(
     # First of all: with a soft limit of 10 even the pipes to the agent could not be opened.
     require_descriptors(SCREEN_DESCRIPTORS if spec else AGENT_DESCRIPTORS)
     recorded = spec is not None and not spec.startswith(SCHEME)
+    if spec is not None and not recorded:
+        privileges.become_invoker()
     free_tasks.require(free_tasks.SCREEN if recorded else free_tasks.LIVE, "the screen")
     helper, no_helper_reason = _open_helper(spec, netns, read_only)
     recording = open_source(spec, interval or 1.0) if spec is not None and recorded else None
