@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 @click.option(
     "--push",
     is_flag=True,
-    help="Send what samples a HOST to it, which needs python3 alone; nothing of it stays there.",
+    help="Send what samples a HOST to it, which needs python3 alone; nothing of it stays there. With --prometheus:"
+    " to a host that Enter opens.",
 )
 @click.option(
     "--ssh",
@@ -66,6 +67,7 @@ def fleet(
 
     With --prometheus the hosts are those that it scrapes; otherwise sockmon runs on each HOST over ssh, or what is
     sent there with --push."""
+    from sockmon import privileges
     from sockmon.document import json_text
     from sockmon.fleet.over_ssh import over_ssh
     from sockmon.fleet.prometheus import server
@@ -75,17 +77,20 @@ def fleet(
         raise click.UsageError("name hosts (ssh://HOST ...), or a server (--prometheus URL)")
     if not prometheus and (matchers or auth_file or ca_file or tenant):
         raise click.UsageError("--match, --auth-file, --ca-file and --tenant need --prometheus")
-    if push and not hosts:
-        raise click.UsageError("--push needs hosts (ssh://HOST ...)")
+    on_screen = not (json_ or text) and console.has_screen()
+    if push and not (hosts or on_screen):
+        raise click.UsageError("--push needs hosts (ssh://HOST ...), or the screen, from which Enter opens one")
     if not prometheus and template:
         raise click.UsageError("--ssh needs --prometheus: without it the hosts have their addresses")
     if json_ and text:
         raise click.UsageError("--json cannot be combined with --text")
     asked = server(prometheus, auth_file, ca_file, tenant) if prometheus else None
-    if not (json_ or text) and console.has_screen():
+    if hosts:
+        privileges.become_invoker()
+    if on_screen:
         if asked is None:
             _show_streams(hosts, push, theme)
-        _show_prometheus(asked, matchers, template, theme)
+        _show_prometheus(asked, matchers, template, theme, push)
     found = from_prometheus(asked, matchers) if asked else over_ssh(hosts, pushed=push)
     click.echo(json_text(found) if json_ else as_text(found), color=True)
     sys.stdout.flush()
@@ -102,7 +107,7 @@ def _show_streams(hosts: tuple[str, ...], pushed: bool, theme: str | None) -> No
 
 
 def _show_prometheus(
-    server: Server, matchers: tuple[str, ...], template: str | None, theme: str | None
+    server: Server, matchers: tuple[str, ...], template: str | None, theme: str | None, pushed: bool
 ) -> NoReturn:
     """Show the screen on the answers of a Prometheus, and exit with its code."""
     from sockmon.cli.screen import open_fleet
@@ -120,7 +125,7 @@ def _show_prometheus(
         partial(from_prometheus, server, matchers, Trends()),
         lambda instance: limits_of_host(server, instance, selected),
     )
-    open_fleet(feed, lambda host: address_of(host, filled), theme)
+    open_fleet(feed, lambda host: address_of(host, filled), theme, pushed)
 
 
 def exit_code(fleet: Fleet) -> int:

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 @click.argument("number", required=False)
 @click.option("--lab", is_flag=True, help="Walk on the guide's lab: a private namespace, with nothing at stake.")
 @click.option("--from", "source", metavar="FILE|ssh://[USER@]HOST[:PORT]", help="Use a recording or another host.")
+@click.option(
+    "--push",
+    is_flag=True,
+    help="With --from ssh://HOST: send the agent to HOST, which needs python3 alone; nothing of it stays there.",
+)
 @usage.netns_option
 @click.option("--yes", is_flag=True, help="Make the change without confirmation, and keep it if it is verified.")
 @click.option("--json", "json_", is_flag=True, help="Print JSON; its schema is docs/guide.schema.json.")
@@ -39,6 +44,7 @@ def guide(
     number: str | None,
     lab: bool,
     source: str | None,
+    push: bool,
     netns: str | None,
     yes: bool,
     json_: bool,
@@ -57,12 +63,14 @@ def guide(
     sockmon guide cannot-assign-address --lab"""
     if source and (netns or lab or yes):
         raise click.UsageError("--netns, --lab and --yes cannot be combined with --from")
+    if push and not (source and source.startswith("ssh://")):
+        raise click.UsageError("--push needs --from ssh://HOST")
     if lab and netns:
         raise click.UsageError("--netns cannot be combined with --lab")
     if name is None:
         if lab or report or yes or examples:
             raise click.UsageError("--lab, --report, --yes and --examples need the NAME of a guide")
-        _list(source, netns, json_)
+        _list(source, push, netns, json_)
         return
     from sockmon.guides import find_guide
 
@@ -74,7 +82,7 @@ def guide(
     if lab:
         sys.exit(_on_lab(found, number, yes, json_, report))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    _walk(found, number or "", source, netns, yes, json_, report, not keep_no_progress)
+    _walk(found, number or "", source, push, netns, yes, json_, report, not keep_no_progress)
 
 
 def _print_examples(found: Guide) -> None:
@@ -92,7 +100,7 @@ def _check_number(found: Guide, number: str | None) -> None:
         raise click.UsageError(f"{number!r} is not a number such as {found.shown_examples}")
 
 
-def _list(source: str | None, netns: str | None, json_: bool) -> None:
+def _list(source: str | None, pushed: bool, netns: str | None, json_: bool) -> None:
     from sockmon.cli.guide_samples import open_samples
     from sockmon.cli.guide_text import list_lines
     from sockmon.document import json_text
@@ -101,7 +109,7 @@ def _list(source: str | None, netns: str | None, json_: bool) -> None:
     from sockmon.guides.fitting import fitting
     from sockmon.guides.report import guide_list
 
-    with open_samples(source, netns) as samples:
+    with open_samples(source, netns, pushed) as samples:
         facts = Facts(samples.first, samples.place)
     if json_:
         click.echo(json_text(guide_list(facts)))
@@ -113,6 +121,7 @@ def _walk(
     found: Guide,
     number: str,
     source: str | None,
+    pushed: bool,
     netns: str | None,
     yes: bool,
     json_: bool,
@@ -128,7 +137,7 @@ def _walk(
 
     interactive = sys.stdin.isatty() and sys.stdout.isatty() and not (json_ or yes)
     kept = KeptProgress(found) if interactive and resumes else None
-    with open_samples(source, netns) as samples:
+    with open_samples(source, netns, pushed) as samples:
         # Before anything is changed; a source that cannot be read leaves no empty file.
         file = new_file.create(report) if report else None
         walk = kept.resume(samples, number) if kept else None

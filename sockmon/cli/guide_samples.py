@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Protocol
 
+from sockmon import privileges
 from sockmon.agent.queue_samples import sample_first
 from sockmon.agent.sampler import Sampler, open_sampler
 from sockmon.assess import Assessment, Assessor
@@ -41,13 +42,16 @@ class Samples(Protocol):
 
 
 @contextmanager
-def open_samples(spec: str | None, netns: str | None) -> Iterator[Samples]:
-    """Open the stream that `--from` names; without it that of this host and of the namespace `netns`."""
+def open_samples(spec: str | None, netns: str | None, pushed: bool = False) -> Iterator[Samples]:
+    """Open the stream that `--from` names; without it that of this host and of the namespace `netns`.
+
+    `pushed`: send the agent to the other host."""
     if spec is None:
         with open_sampler(netns, INTERVAL, complete=True, others=False) as sampler:
             yield HostSamples(sampler, _here(netns, sampler.netns[0].handle.entry))
     elif spec.startswith(SCHEME):
-        with closing(open_source(spec, INTERVAL)) as source:
+        privileges.become_invoker()
+        with closing(open_source(spec, INTERVAL, pushed)) as source:
             console.print_notice(f"waiting for the first sample of {source.title}")
             with closing(RemoteSamples(source)) as samples:
                 yield samples

@@ -52,12 +52,12 @@ class Source(Protocol):
         """End the stream; `lines` returns. Safe to call from another thread, and twice."""
 
 
-def open_source(spec: str, interval: float) -> Source:
-    """Return the source that `--from` names: a file, `-`, or `ssh://HOST`.
+def open_source(spec: str, interval: float, pushed: bool = False) -> Source:
+    """Return the source that `--from` names: a file, `-`, or `ssh://HOST`, to which the agent is sent if `pushed`.
 
     Raises Misuse if the address is not valid, SourceLost or BadRecording if it cannot be opened."""
     from sockmon.sources.agent_process import ssh_agent
     from sockmon.sources.replay import Replay
     from sockmon.sources.ssh import SCHEME
 
-    return ssh_agent(spec, interval) if spec.startswith(SCHEME) else Replay(spec)
+    return ssh_agent(spec, interval, pushed=pushed) if spec.startswith(SCHEME) else Replay(spec)

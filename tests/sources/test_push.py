@@ -166,6 +166,20 @@ def test_the_screen_of_a_host_without_sockmon(server: Server, tmp_path: Path) ->
         assert nothing_left(server, tmp_path)
 
 
+def test_a_guide_is_walked_on_a_host_without_sockmon(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "sockmon").unlink()
+    done = subprocess.run(
+        [sys.executable, "-m", "sockmon", "guide", "--from", server.spec, "--push", "--json"],
+        env=child_environment() | {"PATH": server.path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)
+    until(lambda: nothing_left(server, tmp_path))
+
+
 def test_what_can_change_a_host_is_not_sent(archive: str) -> None:
     rooms = {name.split("/")[1] for name in zipfile.ZipFile(archive).namelist() if name.startswith("sockmon/")}
     assert not rooms & {"tuning", "ui", "cli", "sandbox", "labs", "experiments", "export"}
@@ -272,7 +286,14 @@ def test_a_host_that_allows_no_file_in_memory_says_so(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    "words", [("--push",), ("--push", "--from", "file"), ("fleet", "--push", "--prometheus", "x")]
+    "words",
+    [
+        ("--push",),
+        ("--push", "--from", "file"),
+        ("fleet", "--push", "--prometheus", "x"),
+        ("guide", "--push"),
+        ("guide", "stuck-at-n", "--push", "--from", "file"),
+    ],
 )
 def test_there_must_be_a_host_to_push_to(words: tuple[str, ...]) -> None:
     done = subprocess.run(

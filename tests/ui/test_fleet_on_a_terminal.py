@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fleet.test_prometheus import Row, fake
 from tests.terminal import on_terminal
 
 SSH = """#!/bin/sh
@@ -55,6 +56,32 @@ def test_enter_opens_the_live_screen_of_a_host_and_esc_comes_back(variables: dic
         terminal.settle_until_quiet()
         terminal.press("qq")
         assert terminal.end() == 0
+
+
+PYTHON_ONLY = """#!/bin/sh
+while [ "$1" != -- ]; do shift; done
+test "$3" = python3 || { echo "sockmon: not found" >&2; exit 127; }
+shift 3
+eval "exec /usr/bin/env python3 $*"
+"""
+
+
+def test_a_host_of_a_prometheus_is_opened_without_sockmon_on_it(variables: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "ssh").write_text(PYTHON_ONLY)
+    answers: dict[str, list[Row]] = {
+        "sockmon_verdict": [({"instance": "web-1:9768", "sockmon_verdict": "ok"}, 1.0)],
+        "time() -": [({"instance": "web-1:9768"}, 10.0)],
+    }
+    with (
+        fake(answers) as (url, _),
+        on_terminal("fleet", "--prometheus", url, "--push", variables=variables) as terminal,
+    ):
+        terminal.until("web-1")
+        terminal.press("\r")
+        terminal.until("Esc returns to the fleet")
+        terminal.until("1 Sockets")
+        terminal.press("\x03")
+        terminal.end()
 
 
 def test_text_is_one_report_also_on_a_terminal(variables: dict[str, str]) -> None:
