@@ -19,7 +19,7 @@ from sockmon.ui.fleet.columns import limit_columns
 from sockmon.ui.widgets.frame import Frame
 from sockmon.ui.widgets.labelled_list import Labelled, LabelledList
 from sockmon.ui.widgets.table import Table
-from sockmon.ui.widgets.trend import Trend
+from sockmon.ui.widgets.trend import Sampling, Trend
 
 GUTTER = 10
 PER_CENT = 100
@@ -52,8 +52,11 @@ class HostPanel(Horizontal):
         table.styles.height = "1fr" if limits else min(max(len(listed), 1), MAX_LIMITS) + 1
         trend = self.query_one(Trend)
         host = row.host if row else None
-        trend.show(self._points(row) if row else (), PER_CENT, 0.0, host.severity if host else "unknown")
-        note = "% of its limit" if host and host.trend else "no trend yet"
+        points = self._points(row) if row else ()
+        step = self._trend_seconds / max(len(host.trend) if host else 0, 1)
+        sampling = Sampling(self._trend_seconds, step)
+        trend.show(points, PER_CENT, 0.0, host.severity if host else "unknown", sampling)
+        note = "% of its limit" if points else "no trend yet"
         self.query_one("#trend", Frame).set_note(Text(note, "muted"))
         self.show_age(row)
 

@@ -38,6 +38,15 @@ class PlotStyle(NamedTuple):
 DEFAULT = PlotStyle()
 
 
+class Sampling(NamedTuple):
+    """What is known about points that were sampled at even distances, also while there are few of them."""
+
+    span: float
+    """Seconds that the plot shows, whatever is known of them."""
+    step: float
+    """Seconds between two points: where there are more, nothing was sampled."""
+
+
 class _Scale(NamedTuple):
     """The scale: the value at the top, the rows above the line of the limit (None without a line) and below it."""
 
@@ -55,11 +64,13 @@ def plot(
     height: int,
     now: float,
     style: PlotStyle = DEFAULT,
+    sampling: Sampling | None = None,
 ) -> list[Text]:
     """Return `points` (oldest first, CLOCK_BOOTTIME) as `height` lines of `width` cells that end at `now`.
 
-    The last line is the time axis. A hole of more than three usual steps between points stays empty; a known
-    zero is drawn as a thin line. Below `OWN_SCALE_RATIO` of the limit a caption line gives the scale."""
+    The last line is the time axis. Without `sampling` it begins with the points, and a hole of more than three
+    usual steps between points stays empty. A known zero is drawn as a thin line. Below `OWN_SCALE_RATIO` of the
+    limit a caption line gives the scale."""
     small = [Text("…"[:width], style=style.axis)] * max(0, height)
     if height < MIN_CELLS:
         return small
@@ -70,8 +81,8 @@ def plot(
     columns = width - gutter - 2
     if columns < MIN_CELLS:
         return small
-    span = _span(points, now)
-    values = _columns(points, now, span, columns * DOTS_ACROSS)
+    span = _span(points, now, sampling)
+    values = _columns(points, now, span, columns * DOTS_ACROSS, sampling)
     rows = _area(values, scale, columns, style)
     lines = [
         Text.assemble((f"{label:>{gutter}} ", style.axis), ("┤" if label else "│", style.axis), row)
@@ -110,20 +121,28 @@ def _labels(scale: _Scale) -> list[str]:
     return labels
 
 
-def _span(points: Sequence[Point], now: float) -> int:
+def _span(points: Sequence[Point], now: float, sampling: Sampling | None) -> float:
+    if sampling is not None:
+        return sampling.span
     needed = now - points[0].at if points else 0.0
     return next((span for span in SPAN_SECONDS if span >= 0.95 * needed), SPAN_SECONDS[-1])
 
 
-def _columns(points: Sequence[Point], now: float, span: int, columns: int) -> list[float | None]:
+def _columns(
+    points: Sequence[Point], now: float, span: float, columns: int, sampling: Sampling | None
+) -> list[float | None]:
     """Return the highest value in each column; between points it is interpolated, unless the gap is too wide.
 
     The grid is aligned to the clock, not to `now`, so that a moving plot keeps its shape."""
     step = span / columns
     end = math.ceil(now / step - 1e-6) * step
     times = [point.at for point in points]
-    gap = _gap(times)
+    gap = _gap(times) if sampling is None else SAME_STEP * sampling.step
     return [_value(points, times, end - (columns - i) * step, step, gap, now) for i in range(columns)]
+
+
+SAME_STEP = 1.1
+"""Steps up to which two points follow each other."""
 
 
 def _gap(times: Sequence[float]) -> float:
@@ -200,7 +219,7 @@ def _limit_line(excess: Sequence[float | None], columns: int, limit: int, style:
     return text
 
 
-def _time_axis(span: int, columns: int, style: PlotStyle) -> Text:
+def _time_axis(span: float, columns: int, style: PlotStyle) -> Text:
     line = ["─"] * columns
     for share in (0.0, 0.5) if columns >= 24 else (0.0,):
         begin = int(columns * share)
@@ -210,10 +229,10 @@ def _time_axis(span: int, columns: int, style: PlotStyle) -> Text:
     return Text("".join(line), style=style.axis, no_wrap=True)
 
 
-def _moved(points: Sequence[Point], now: float, width: int) -> object:
+def _moved(points: Sequence[Point], now: float, width: int, sampling: Sampling | None) -> object:
     """Return what differs if a plot of `points` differs: of a constant stretch only the last time is new, which
     moves the plot when the time of a column has passed."""
-    span = _span(points, now)
+    span = _span(points, now, sampling)
     ends = (points[0].at, points[-1].value) if points else None
     return len(points), ends, span, now // (span / max(width * DOTS_ACROSS, 1))
 
@@ -229,12 +248,21 @@ class Trend(Widget):
         self._limit: int | None = None
         self._now = 0.0
         self._severity: Severity = "unknown"
+        self._sampling: Sampling | None = None
         self._lines: list[Text] = []
         self._drawn_for: object = None
 
-    def show(self, points: Sequence[Point], limit: int | None, now: float, severity: Severity) -> None:
+    def show(
+        self,
+        points: Sequence[Point],
+        limit: int | None,
+        now: float,
+        severity: Severity,
+        sampling: Sampling | None = None,
+    ) -> None:
         """Show `points` in the colour of their severity; `now` is on the clock of the points."""
         self._points, self._limit, self._now, self._severity = points, limit, now, severity
+        self._sampling = sampling
         self._draw()
 
     def _plot_style(self) -> PlotStyle:
@@ -243,13 +271,21 @@ class Trend(Widget):
 
     def _draw(self) -> None:
         width, height = self.size
-        inputs = (width, height, self._limit, self._severity, _moved(self._points, self._now, width))
+        inputs = (
+            width,
+            height,
+            self._limit,
+            self._severity,
+            _moved(self._points, self._now, width, self._sampling),
+        )
         if inputs == self._drawn_for:
             return
         before, self._drawn_for = self._lines, inputs
         self._lines = []
         if width and height:
-            self._lines = plot(self._points, self._limit, width, height, self._now, self._plot_style())
+            self._lines = plot(
+                self._points, self._limit, width, height, self._now, self._plot_style(), self._sampling
+            )
         repaint(self, before, self._lines)
 
     def on_resize(self) -> None:
