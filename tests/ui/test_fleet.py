@@ -226,6 +226,59 @@ async def test_a_field_that_is_unknown_gets_those_of_this_screen() -> None:
         assert "fields: state host label ceiling severity used limit full left\n" in stage.text
 
 
+LONG_NAME = "web-frontend-production-eu-central-1a-{}.example.internal:9768"
+
+
+def with_long_names(age: float) -> FleetState:
+    """The hosts of a fleet with names that do not fit, whose samples have this age."""
+    fleet = made_up.fleet(12)
+    hosts = [
+        replace(each, name=LONG_NAME.format(at), age=age) if each.state == "live" else each
+        for at, each in enumerate(fleet.hosts)
+    ]
+    return FleetState(replace(fleet, hosts=tuple(hosts)), time.monotonic())
+
+
+@pytest.mark.parametrize("columns", [80, 112, 120, 160])
+async def test_the_age_of_an_old_sample_is_in_the_first_view(columns: int) -> None:
+    async with play(size=(columns, 40)) as stage:
+        await stage.post(with_long_names(3.0))
+        assert ("<1 min" in stage.text) is (columns >= 120)
+        await stage.post(with_long_names(600.0))
+        await until(stage.pilot, lambda: "AGE" in stage.text)
+        assert "10 min" in stage.text
+        # Names are shortened in the middle.
+        (line,) = [line for line in stage.text.splitlines() if "HIT" in line and "│" in line][:1]
+        assert "…" in line
+        assert "LEFT" in stage.text
+
+
+@pytest.mark.parametrize(("hosts", "size"), [(2, (80, 24)), (9, (80, 24)), (2, (80, 40)), (3, (160, 50))])
+async def test_a_short_list_leaves_room_for_the_selected_host(hosts: int, size: tuple[int, int]) -> None:
+    async with play(hosts, size) as stage:
+        assert "Selected host" in stage.text
+        assert "rack=a2" in stage.text or "rack=a1" in stage.text
+        assert ("Fullest limit" in stage.text) is (size != (80, 24))
+        lines = stage.text.splitlines()
+        assert all("web-" in line or "proxy" in line for line in lines[4:6])
+
+
+async def test_a_trend_with_few_points_has_the_whole_span() -> None:
+    """Two samples of an hour are two minutes of it, and not the whole plot."""
+    async with play(size=(160, 50)) as stage:
+        fleet = made_up.fleet(2)
+        known = (*[None] * 28, 0.5, 0.5)
+        hosts = tuple(replace(each, trend=known) for each in fleet.hosts)
+        await stage.post(FleetState(replace(fleet, hosts=hosts), time.monotonic()))
+        await until(stage.pilot, lambda: "−60 min" in stage.text)
+        braille = sum("\u2800" < character < "\u2900" for character in stage.text)
+        bottom = next(
+            line for line in stage.text.splitlines()[::-1] if any("\u2800" < char < "\u2900" for char in line)
+        )
+        assert sum("\u2800" < character < "\u2900" for character in bottom) in (1, 2, 3)
+        assert braille
+
+
 async def test_groups_open_and_esc_goes_back_step_by_step() -> None:
     async with play() as stage:
         await stage.press("L", "L")

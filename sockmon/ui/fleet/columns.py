@@ -15,43 +15,32 @@ from sockmon.model.severity import Severity
 from sockmon.ui.appearance.styles import SEVERITY_STYLES
 from sockmon.ui.fleet import cells
 from sockmon.ui.fleet.cells import HostRow
-from sockmon.ui.widgets.column import Column
+from sockmon.ui.widgets.column import GAP, Column
 
 MEDIUM_COLUMNS, WIDE_COLUMNS = 105, 140
 """Columns of the table from which on the subject, and used / limit and the further alarms by name, fit."""
 TITLE_CELLS, SHORT_TITLE_CELLS = max(map(len, TITLES.values())), 18
 TREND_CELLS = 15
 MIN_NAME_CELLS, MAX_NAME_CELLS = 12, 28
+MARK_CELLS = 3
+"""Of `+1›`: how many columns are hidden."""
 MIN_FLEX_CELLS = 12
 """Of the column that takes the remaining width: the subject, or the name of a host or of a group."""
 
 
-def host_columns(width: int, longest: int, trend_title: str, port: str = "") -> Sequence[Column[HostRow]]:
-    """Return the columns of the hosts; `longest` is the length of the longest
-    name without `port`, which all have."""
+def host_columns(
+    width: int, longest: int, trend_title: str, port: str = "", old: bool = False
+) -> Sequence[Column[HostRow]]:
+    """Return the columns of the hosts; `longest` is the length of the longest name without `port`, which all have.
+
+    Names are shortened first, down to MIN_NAME_CELLS. Then AGE yields, unless `old`: a sample of a live host is
+    older than a minute. After it ALSO and the trend yield."""
     wide, medium = width >= WIDE_COLUMNS, width >= MEDIUM_COLUMNS
-    name_cells = min(max(longest, MIN_NAME_CELLS), MAX_NAME_CELLS if wide else 20)
     bar_cells = 14 if wide else 10 if medium else 8
     title_cells = TITLE_CELLS if wide else SHORT_TITLE_CELLS
     more_cells = 13 if wide else 4
-    return (
-        # Not sorted by: that is the order in which the hosts come.
-        Column("", 9 if medium else 8, lambda row: cells.state_cell(row.host), pin=True),
-        Column(
-            "HOST",
-            name_cells if medium else 0,
-            lambda row: cells.name_cell(row.host, port),
-            _name,
-            cut="middle",
-            pin=True,
-        ),
-        Column(
-            "LIMIT",
-            title_cells,
-            lambda row: cells.title_cell(row.limit),
-            _title,
-            pin=medium,
-        ),
+    behind: list[Column[HostRow]] = [
+        Column("LIMIT", title_cells, lambda row: cells.title_cell(row.limit), _title, pin=medium),
         Column(
             "SUBJECT",
             0 if medium else 30,
@@ -66,12 +55,44 @@ def host_columns(width: int, longest: int, trend_title: str, port: str = "") -> 
             f"TREND {trend_title}",
             TREND_CELLS,
             lambda row: cells.trend_cell(row.host, TREND_CELLS),
+            keep_when_narrow=False,
             scrolled_only=not medium,
         ),
         Column("LEFT", 7, lambda row: cells.left_cell(row.limit), _left, "right", largest_first=False),
-        Column("ALSO", more_cells, lambda row: cells.more_cell(row.host, more_cells), _alarms, largest_first=True),
-        Column("AGE", 6, cells.age_cell, lambda row: row.age, "right"),
+        Column(
+            "ALSO",
+            more_cells,
+            lambda row: cells.more_cell(row.host, more_cells),
+            _alarms,
+            keep_when_narrow=False,
+            largest_first=True,
+            scrolled_only=old and not medium,
+        ),
+        Column(
+            "AGE",
+            6,
+            cells.age_cell,
+            lambda row: row.age,
+            "right",
+            keep_when_narrow=old,
+            scrolled_only=not (old or medium),
+        ),
+    ]
+    # Not sorted by: that is the order in which the hosts come.
+    state: Column[HostRow] = Column("", 9 if medium else 8, lambda row: cells.state_cell(row.host), pin=True)
+    room = width - _least_width([state, *behind])
+    name_cells = max(min(longest, MAX_NAME_CELLS if wide else 20, room), MIN_NAME_CELLS) if medium else 0
+    name: Column[HostRow] = Column(
+        "HOST", name_cells, lambda row: cells.name_cell(row.host, port), _name, cut="middle", pin=True
     )
+    return state, name, *behind
+
+
+def _least_width(columns: Sequence[Column[HostRow]]) -> int:
+    """Return the cells of what the first view shows of these columns, with the gap before one more."""
+    shown = [column.width or MIN_FLEX_CELLS for column in columns if not column.scrolled_only]
+    mark = [MARK_CELLS] if len(shown) < len(columns) else []
+    return sum(each + GAP for each in (*shown, *mark))
 
 
 def group_columns(width: int, label: str, port: str = "") -> Sequence[Column[HostGroup]]:

@@ -42,7 +42,10 @@ from sockmon.ui.widgets.table import Table
 from sockmon.ui.widgets.text_line import TextLine
 
 USUAL_ORDER = "the one that reaches a limit first"
-PANEL_LINES = 14
+PANEL_LINES, SHORT_PANEL_LINES = 14, 8
+"""Lines of the panel from which on a short list gets only those that it needs, on a tall and on a short screen."""
+TREND_LINES = 7
+"""Lines of the trend, where it is below the limits of the host: a narrow screen has no room beside them."""
 OTHER_LINES = 4
 """Lines of header, summary and footer, and one to spare."""
 FRAME_LINES = 3
@@ -86,8 +89,9 @@ class FleetScreen(Screen[None]):
         self._drawn: FleetState | None = None
         """The state whose hosts are drawn; None before the first drawing."""
         self._rows: Sequence[HostRow] = ()
-        self._names = MIN_NAME_CELLS, ""
-        """Letters of the longest name of a host without the port that all have, and that port."""
+        self._names = MIN_NAME_CELLS, "", False
+        """What the columns depend on: letters of the longest name of a host without the port that all have, that
+        port, and whether a sample of a live host is older than a minute."""
         self._height: int | None = None
         """Lines of the list of hosts; None: what the panel leaves."""
 
@@ -208,7 +212,8 @@ class FleetScreen(Screen[None]):
 
     def _name_hosts(self, hosts: Sequence[FleetHost]) -> None:
         port = cells.common_port(hosts)
-        names = max((len(host.name) for host in hosts), default=MIN_NAME_CELLS) - len(port), port
+        longest = max((len(host.name) for host in hosts), default=MIN_NAME_CELLS) - len(port)
+        names = longest, port, any(map(cells.is_old, self._rows))
         if names != self._names:
             self._names = names
             self._hosts_table.choose_columns_again()
@@ -290,15 +295,18 @@ class FleetScreen(Screen[None]):
     def _divide(self) -> None:
         """Give a short list the lines that it needs, and the panel the rest; a long list gets what it leaves."""
         needed = max(len(self._table.arranged), 1) + FRAME_LINES
-        few = needed + PANEL_LINES + OTHER_LINES <= self.size.height
-        few = few and not self.has_class("-short")
+        room = self.size.height - OTHER_LINES - needed
+        least = SHORT_PANEL_LINES if self.has_class("-short") else PANEL_LINES
+        few = room >= least
         self.set_class(few, "-few")
+        self.set_class(few and room >= PANEL_LINES + TREND_LINES, "-roomy")
         wanted = needed if few else None
         if wanted != self._height:
             self._height = self.query_one("#hosts").styles.height = wanted
 
     def _host_columns(self, width: int) -> Sequence[Column[HostRow]]:
-        return host_columns(width, self._names[0], self._trend_title, self._names[1])
+        longest, port, old = self._names
+        return host_columns(width, longest, self._trend_title, port, old)
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._draw)
