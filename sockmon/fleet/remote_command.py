@@ -26,8 +26,8 @@ class RemoteCommand:
     code = 0
     """Its exit code, once the context has ended; 0 if it had to be stopped."""
     last_words = b""
-    """The end of its stderr, or of its stdout if that is empty, once the context has ended. nologin(8) and commands
-    that authorized_keys prescribes say on stdout why there is no report."""
+    """The end of its stderr, or of its stdout if that is empty, once the context has ended: nologin(8) and
+    commands that authorized_keys prescribes say on stdout why there is no report."""
 
     def __init__(self, argv: Sequence[str], parcel: bytes = b"") -> None:
         """Start it; raise OSError if it cannot be started."""
