@@ -262,11 +262,11 @@ def test_what_a_host_says_instead_on_its_standard_output_is_the_reason(
     refuse = tmp_path / "refuse"
     refuse.write_text(f"#!/bin/sh\nprintf '\\033[2J{said}\\n\\n'\nexit 142\n")
     refuse.chmod(0o700)
-    assert run_here(tmp_path, monkeypatch, str(refuse)).reason == f"\ufffd[2J{said}"
+    assert run_here(tmp_path, monkeypatch, str(refuse)).reason == f"exit code 142: \ufffd[2J{said}"
     for pushed in (False, True):
         with closing(ssh_agent("ssh://here", 1.0, pushed=pushed)) as source, pytest.raises(SourceLost) as caught:
             list(source.lines())
-        assert caught.value.message == f"ssh exited (status 142): \ufffd[2J{said}"
+        assert caught.value.message == f"here: exit code 142: \ufffd[2J{said}"
 
 
 NO_MEMFD = """#!/bin/sh
