@@ -96,7 +96,7 @@ def test_a_host_that_prints_without_an_end_is_stopped_and_named(
     found = {each["name"]: each for each in json.loads(text)["hosts"]}
     assert code == (3 if push else 2)
     assert found[host]["state"] == "failed"
-    words = "is no stream of sockmon: it begins with" if push else "more than 64 MiB"
+    words = "is no stream of sockmon: `" if push else "more than 64 MiB"
     assert words in found[host]["reason"]
 
 
