@@ -56,13 +56,6 @@ class HostRow(NamedTuple):
         return self.host.nearest
 
 
-def is_old(row: HostRow) -> bool:
-    """Return whether the newest sample of a live host is so old that its age must be seen; of another host the
-    reason says it."""
-    age = row.host.age
-    return age is not None and age + row.waited >= OLD_SECONDS and row.host.state == "live"
-
-
 def style_of(severity: Severity) -> str:
     """Return the style of an alarm; empty without one."""
     return SEVERITY_STYLES[severity].style if severity in ALARMS else ""

@@ -92,6 +92,8 @@ class FleetScreen(Screen[None]):
         self._names = MIN_NAME_CELLS, "", False
         """What the columns depend on: letters of the longest name of a host without the port that all have, that
         port, and whether a sample of a live host is older than a minute."""
+        self._oldest: float | None = None
+        """Age of the oldest sample of a live host when the answer came."""
         self._height: int | None = None
         """Lines of the list of hosts; None: what the panel leaves."""
 
@@ -187,7 +189,8 @@ class FleetScreen(Screen[None]):
     def _draw_new(self) -> None:
         """Draw the hosts if there is a new answer, otherwise what changes with time: ten thousand hosts are not
         filtered again each second."""
-        if self._drawn is None or _hosts_of(self._drawn) != _hosts_of(self._state):
+        new = self._drawn is None or _hosts_of(self._drawn) != _hosts_of(self._state)
+        if new or self._has_old_samples() != self._names[2]:
             self._draw()
         elif self.query("#limits"):
             self._show_lines()
@@ -213,11 +216,17 @@ class FleetScreen(Screen[None]):
     def _name_hosts(self, hosts: Sequence[FleetHost]) -> None:
         port = cells.common_port(hosts)
         longest = max((len(host.name) for host in hosts), default=MIN_NAME_CELLS) - len(port)
-        names = longest, port, any(map(cells.is_old, self._rows))
+        ages = (host.age for host in hosts if host.state == "live" and host.age is not None)
+        self._oldest = max(ages, default=None)
+        names = longest, port, self._has_old_samples()
         if names != self._names:
             self._names = names
             self._hosts_table.choose_columns_again()
             self._groups_table.choose_columns_again()
+
+    def _has_old_samples(self) -> bool:
+        """Return whether the age of a live host must be seen; of another host the reason says it."""
+        return self._oldest is not None and self._oldest + time.monotonic() - self._state.at >= cells.OLD_SECONDS
 
     def _show_lines(self) -> None:
         """Show what is asked, how old the answer is, and what is wrong with the source."""
