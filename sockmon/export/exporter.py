@@ -10,6 +10,7 @@ from sockmon.agent.sampler import Sampler
 from sockmon.assess import Assessment
 from sockmon.assess.several import HostAssessor
 from sockmon.ceilings.level_rules import LevelRules
+from sockmon.export.label_budget import LabelBudget
 from sockmon.export.metric import Facts
 from sockmon.export.subjects import DEFAULT_TOP
 from sockmon.fault_log import FAULTS
@@ -25,6 +26,7 @@ class Exporter:
         self._sampler = sampler
         self._assessor = HostAssessor(levels=levels)
         self._top = top
+        self._names = LabelBudget()
         self._newest: tuple[float, Assessment] | None = None
         self._stopped = threading.Event()
 
@@ -34,7 +36,7 @@ class Exporter:
         if newest is None:
             return None
         at, assessment = newest
-        return Facts(assessment, time.monotonic() - at, self._top)
+        return Facts(assessment, time.monotonic() - at, self._top, self._names.admits)
 
     def sample(self, complete: bool = False) -> None:
         """Take one sample; raise ReadError if nothing can be read."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 from sockmon.assess import Assessment
-from sockmon.export.subjects import DEFAULT_TOP, CeilingUse, Subject, ceiling_uses, netns_label
+from sockmon.export.subjects import DEFAULT_TOP, Admits, CeilingUse, Subject, ceiling_uses, netns_label
 from sockmon.model.severity import URGENCY, Severity
 from sockmon.model.snapshot import Netns
 
@@ -24,11 +24,13 @@ class Facts:
     age: float
     """Seconds since the newest sample."""
     top: int = DEFAULT_TOP
+    admits: Admits = lambda name: True
+    """Whether one more name may be a label."""
 
     @cached_property
     def uses(self) -> list[CeilingUse]:
         """Return the use of every ceiling."""
-        return ceiling_uses(self.assessment, self.top)
+        return ceiling_uses(self.assessment, self.top, self.admits)
 
     @cached_property
     def fullest(self) -> CeilingUse | None:
@@ -56,7 +58,9 @@ class Facts:
         chosen = netns_label(first.kind, first.name)
         named.pop(chosen, None)
         ranked = sorted(named.items(), key=lambda item: (-max(map(_magnitude, item[1])), item[0]))
-        return [(chosen, first), *((name, min(found, key=_age)) for name, found in ranked[: self.top])]
+        listed = [(name, min(found, key=_age)) for name, found in ranked[: self.top]]
+        # There is no other for namespaces: it would be another one each time, and its counters would jump.
+        return [(chosen, first), *((name, found) for name, found in listed if self.admits((name,)))]
 
 
 def _magnitude(netns: Netns) -> int:

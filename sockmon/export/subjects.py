@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from sockmon.assess import Assessment
@@ -19,6 +19,9 @@ MAX_LABEL = 120
 """Characters of a label's value."""
 _PID = re.compile(r"\[[0-9]+\]$")
 """What a name ends with if it is that of a process."""
+OTHER = "other"
+"""The label of subjects whose names would be too many: the worst of them has the series."""
+Admits = Callable[[tuple[str, ...]], bool]
 UNNAMED = "?"
 """A process may have an empty name (PR_SET_NAME of prctl(2))."""
 
@@ -58,27 +61,37 @@ class CeilingUse(NamedTuple):
         return self.subjects - len(self.listed)
 
 
-def ceiling_uses(assessment: Assessment, top: int = DEFAULT_TOP) -> list[CeilingUse]:
-    """Return the use of every ceiling that has a reading, in the order of CEILINGS."""
+def ceiling_uses(
+    assessment: Assessment, top: int = DEFAULT_TOP, admits: Admits = lambda name: True
+) -> list[CeilingUse]:
+    """Return the use of every ceiling that has a reading, in the order of CEILINGS. A subject whose name `admits`
+    refuses is OTHER."""
     readings: dict[str, list[Reading]] = {}
     for reading in assessment.report.readings:
         readings.setdefault(reading.ceiling, []).append(reading)
     judged: dict[str, int] = {}
     for key, gauge in assessment.gauges.items():
         judged[key[0]] = judged.get(key[0], 0) + (gauge.severity != "unknown")
-    return [_use(row.id, readings[row.id], judged.get(row.id, 0), top) for row in CEILINGS if row.id in readings]
+    return [
+        _use(row.id, readings[row.id], judged.get(row.id, 0), top, admits)
+        for row in CEILINGS
+        if row.id in readings
+    ]
 
 
-def _use(ceiling: str, readings: Sequence[Reading], judged: int, top: int) -> CeilingUse:
+def _use(ceiling: str, readings: Sequence[Reading], judged: int, top: int, admits: Admits) -> CeilingUse:
     known = [reading for reading in readings if reading.severity != "unknown"]
-    listed = [each for each in _by_name(known).values() if is_listed(each.reading)][:top]
+    listed: dict[tuple[str, str], Subject] = {}
+    for each in [each for each in _by_name(known).values() if is_listed(each.reading)][:top]:
+        named = each if admits((ceiling, each.name, each.netns)) else each._replace(name=OTHER, netns="")
+        listed.setdefault((named.name, named.netns), named)
     left = [reading.eta_seconds for reading in known if reading.eta_seconds is not None]
     return CeilingUse(
         ceiling,
         max((each.severity for each in known), key=URGENCY.__getitem__, default="unknown"),
         max((each for each in known if each.ratio is not None), key=_ratio, default=None),
         min(left, default=None),
-        sorted(listed, key=lambda each: (each.name, each.netns)),
+        [listed[name] for name in sorted(listed)],
         max(judged, len(known)),
     )
 

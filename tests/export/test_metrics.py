@@ -15,8 +15,10 @@ from prometheus_client.samples import Sample
 from sockmon.assess.several import HostAssessor
 from sockmon.ceilings import CEILINGS
 from sockmon.export.exposition import registry_of, render
+from sockmon.export.label_budget import LabelBudget
 from sockmon.export.metric import Facts
 from sockmon.export.metrics import METRICS
+from sockmon.export.subjects import OTHER
 from sockmon.model.snapshot import Missing, OtherNetns, Snapshot, Sockstat
 from tests.snapshots import group, netns, ports, process, snapshot
 
@@ -182,6 +184,32 @@ def test_namespaces_that_were_not_looked_for_are_not_none() -> None:
     assert value(rows, "sockmon_network_namespaces", **state) is None
     rows = samples(snapshot(0.0, other_netns=OtherNetns(0.0, 3, 9, (), 3)))
     assert value(rows, "sockmon_network_namespaces", **state) == 3
+
+
+def test_names_that_are_new_each_second_make_no_more_series_than_the_budget_of_an_hour() -> None:
+    now = 0.0
+    budget = LabelBudget(10, lambda: now)
+    labels = set()
+    for now in range(200):
+        rows = [process(pid=2 + pid, name=f"{pid}-{now}", fds=1024) for pid in range(5)]
+        known = Facts(HostAssessor().add(snapshot(float(now), *rows)), 0.5, 5, budget.admits)
+        (found,) = [use for use in known.uses if use.id == "process-fds"]
+        assert len(found.listed) == (5 if now < 2 else 1)
+        assert found.unlisted == 5 - len(found.listed)
+        labels |= {each.name for each in found.listed}
+    assert len(labels) == 11
+    assert OTHER in labels
+
+
+def test_a_name_that_stays_is_not_driven_out_by_new_ones() -> None:
+    now = 0.0
+    budget = LabelBudget(3, lambda: now)
+    answers = []
+    for now in range(0, 4 * 3600, 60):
+        assert budget.admits(("nginx",))
+        answers.append(budget.admits((f"new-{now}",)))
+    # Two fit beside the one that stays, and after an hour two others.
+    assert answers.count(True) == 8
 
 
 def test_no_series_is_written_twice() -> None:
