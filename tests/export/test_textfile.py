@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import shutil
 import stat
@@ -16,7 +17,6 @@ import pytest
 
 from sockmon.errors import SockmonError
 from sockmon.export import textfile
-from tests.netns import child_environment
 from tests.waiting import until
 
 NODE_EXPORTER = shutil.which("node_exporter") or shutil.which("prometheus-node-exporter")
@@ -80,7 +80,7 @@ def test_without_space_the_old_file_stays_and_stderr_has_the_reason(tmp_path: Pa
     """In a unit of systemd or a pod there is no other log."""
     command = ["unshare", "-Urm", "sh", "-c", FULL, sys.executable, str(tmp_path)]
     nowhere = {"XDG_STATE_HOME": "/proc", "HOME": "/proc"}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=child_environment() | nowhere) as child:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **nowhere}) as child:
         try:
             folder = Path(f"/proc/{child.pid}/root{tmp_path}")
             until(lambda: (folder / "x.prom").exists())
