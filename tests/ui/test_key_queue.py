@@ -36,7 +36,7 @@ async def test_a_filter_is_typed_and_set_and_the_next_keys_are_for_the_hosts() -
     async with play_fleet() as stage:
         send(stage.app, *OF_THE_FLEET)
         await all_taken(stage.pilot)
-        table = stage.app.fleet_screen._hosts_table
+        table = stage.app.fleet_screen._tables.hosts
         assert stage.app.fleet_screen._filter_line.text == "web"
         assert {"web" in name for name in stage.names} == {True}
         assert table.listed.column is not None
