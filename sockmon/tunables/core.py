@@ -19,7 +19,8 @@ CORE = (
         source="net/socket.c (__sys_listen_socket)",
         maximum=1 << 20,
         unaffected="running listeners, which keep their backlog until they call listen() again",
-        risk="a long queue hides a slow server, and takes 2.4 to 3.6 kB for each connection that waits",
+        risk="a long queue hides a slow server",
+        memory="2.4 to 3.6 kB for each connection that waits.",
     ),
     Tunable(
         key="net.core.netdev_max_backlog",

@@ -9,6 +9,7 @@ import msgspec
 from sockmon import format as fmt
 from sockmon.document import Section, json_text, sentence
 from sockmon.model.plan import PlanWarning, Preview, Proposal
+from sockmon.tunables import row_of
 
 MAX_SHOWN_CHARACTERS = 200
 """Characters of a value that are shown; the commands have all of it."""
@@ -78,7 +79,7 @@ def _sections(preview: Preview) -> Iterator[Section]:
     if preview.scope:
         yield Section("Scope", (sentence(preview.scope),))
     yield Section("Risk", (sentence(preview.risk),))
-    yield Section("Memory", (_memory(preview.memory),))
+    yield Section("Memory", (_memory(preview),))
     if preview.at_boot:
         yield Section("Origin" if preview.setting.pid else "At boot", preview.at_boot)
 
@@ -93,7 +94,10 @@ def warning_sections(warnings: tuple[PlanWarning, ...]) -> Iterator[Section]:
         yield Section("Warnings", others, "warnings")
 
 
-def _memory(difference: int | None) -> str:
+def _memory(preview: Preview) -> str:
+    difference = preview.memory
+    if difference is None:
+        return row_of(preview.setting.key).memory or "Not known."
     if not difference:
-        return "Not known." if difference is None else "No extra memory by itself."
+        return "No extra memory by itself."
     return f"Up to {fmt.size(abs(difference))} {'less' if difference < 0 else 'more'}."
