@@ -80,7 +80,7 @@ def _alerts(row: Ceiling, levels: LevelRules, docs: str) -> Iterator[dict[str, A
         ("critical", "critical|hit", CRITICAL_FOR, found.critical),
         ("warning", "warning|critical|hit", WARNING_FOR, found.warning),
     ):
-        percent = f" By default the level is {level:.0%} of the limit." if level <= 1 else ""
+        percent = f" By default the level is {100 * level:.4g}% of the limit." if level <= 1 else ""
         annotations = {
             "summary": f"{row.title} on {{{{ $labels.instance }}}}: {_SUMMARIES[severity]}",
             "description": f"{sentence(row.consequence)}{percent}{_WHO % row.id}",
