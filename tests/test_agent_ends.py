@@ -303,7 +303,7 @@ def test_what_a_shell_prints_before_the_stream_is_no_damage(stream: Path) -> Non
     [
         ("echo Welcome", "what it printed is no stream of sockmon: `Welcome`", "{} true"),
         ("yes Welcome", "what it printed is no stream of sockmon: `Welcome`", "{} true"),
-        ("exit 0", "it ended and printed nothing", "{} true"),
+        ("exit 0", "it ended and printed nothing", "look at its shell: {}"),
         ("echo Welcome; echo 'sh: sockmon: not found' >&2; exit 127", "sh: sockmon: not found", "--push"),
         ("echo 'sockmon: too old' >&2; echo '  install it' >&2; exit 1", "too old", "install it"),
         ("echo Banner >&2; exit 255", "its command was killed, or the connection ended", "Banner"),

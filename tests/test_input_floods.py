@@ -109,6 +109,7 @@ class Pump:
     """What takes messages from the driver, and has no queue."""
 
     screen_stack = ()
+    keys_waiting = 0
 
     def __init__(self) -> None:
         self.taken = 0

@@ -215,7 +215,7 @@ class _Stream:
         """Yield the Damage of the whole stream; raise BadRecording if no line of it could be used."""
         if not self._damage.lines:
             if self._shell:
-                raise BadRecording("it ended and printed nothing", f"see whether a shell does: {self._shell} true")
+                raise BadRecording("it ended and printed nothing", f"log in and look at its shell: {self._shell}")
             raise BadRecording(f"{self._name} is empty", "record one with: sockmon record FILE")
         if not self._found:
             raise self._not_a_recording(self._foreign)
