@@ -25,6 +25,11 @@ def plural(number: int, noun: str, nouns: str = "") -> str:
     return f"{number:,} {nouns or noun + ('es' if noun.endswith(('s', 'x', 'ch')) else 's')}"
 
 
+def full_in(seconds: float) -> str:
+    """Return `full in ~4 min`, or `full now` below a second."""
+    return "full now" if seconds < 1 else f"full in {eta(seconds)}"
+
+
 def limit(value: int | None) -> str:
     """Return a limit with separators; RLIM_INFINITY (-1) is `∞`."""
     return "∞" if value == -1 else count(value)

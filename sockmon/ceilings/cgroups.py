@@ -153,7 +153,7 @@ def _pids_remedies(window: Window, measure: Measure) -> list[Remedy]:
         return []
     wanted = next_limit(max(group.maximum, group.current, 16))
     largest = _processes(window).get(group.name)
-    name = f"{group.name} with {plural(largest.threads, 'task')}" if largest else group.name or "the service"
+    name = f"{group.name} ({plural(largest.threads, 'task')})" if largest else group.name or "the service"
     several = _several(group, largest.threads if largest else None)
     advice = f"check whether all {several} are needed" if several else f"limit the threads or workers of {name}"
     higher = (

@@ -42,8 +42,7 @@ def usage_line(reading: Reading) -> Text:
     if reading.rate is not None:
         text.append(f"  {format.rate(reading.rate)}", "muted")
     if reading.eta_seconds is not None:
-        full = "full now" if reading.eta_seconds < 1 else f"full in {format.eta(reading.eta_seconds)}"
-        text.append(f"  {full}", SEVERITY_STYLES[reading.severity].style)
+        text.append(f"  {format.full_in(reading.eta_seconds)}", SEVERITY_STYLES[reading.severity].style)
     return text
 
 

@@ -83,7 +83,7 @@ def _of_process(process: Process | None) -> Text:
         return Text()
     parts = [bold_pair(process_label(process), f"of {process.user}")]
     if process.sockets is not None:
-        parts.append(bold_pair(count(process.sockets), "sockets"))
+        parts.append(bold_pair(count(process.sockets), "socket" if process.sockets == 1 else "sockets"))
     if process.close_wait is not None:
         parts.append(bold_pair(count(process.close_wait), "in CLOSE_WAIT"))
     if process.command != process.name:

@@ -118,7 +118,7 @@ def port_usage(group: PortGroup | None, ports: Ports | None, gauge: Gauge | None
     if gauge and gauge.rate is not None:
         text.append(f"  {format.rate(gauge.rate)}", "muted")
     if gauge and gauge.eta_seconds is not None:
-        text.append(f"  full {format.eta(gauge.eta_seconds)}", SEVERITY_STYLES[level].style)
+        text.append(f"  {format.full_in(gauge.eta_seconds)}", SEVERITY_STYLES[level].style)
     if ports:
         held = f" · {len(ports.bound)} bound" if ports.bound else ""
         text.append(

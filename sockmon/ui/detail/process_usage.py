@@ -85,10 +85,10 @@ def files_text(process: Process, gauge: Gauge | None, snapshot: Snapshot) -> Tex
     if ratio is not None:
         text.append(f"  {format.ratio(ratio)}", look.style)
     if gauge and gauge.eta_seconds is not None:
-        text.append(f"  full {format.eta(gauge.eta_seconds)}", look.style)
+        text.append(f"  {format.full_in(gauge.eta_seconds)}", look.style)
     if process.sockets is not None:
         mark = "~" if process.sampled else ""
-        text.append(f"  {mark}{format.count(process.sockets)} sockets", "muted")
+        text.append(f"  {mark}{format.plural(process.sockets, 'socket')}", "muted")
     return text
 
 
@@ -136,7 +136,7 @@ def descriptor_usage(process: Process, limit: int | None, gauge: Gauge | None, s
     if gauge and gauge.rate is not None:
         text.append(f"  {format.rate(gauge.rate)}", "muted")
     if gauge and gauge.eta_seconds is not None:
-        text.append(f"  full {format.eta(gauge.eta_seconds)}", look.style)
+        text.append(f"  {format.full_in(gauge.eta_seconds)}", look.style)
     nr_open = snapshot.files.nr_open if snapshot.files else None
     three = (("soft", process.soft), ("hard", process.hard), ("fs.nr_open", nr_open))
     limits = " · ".join(f"{word} {format.limit(value)}" for word, value in three)
