@@ -108,13 +108,16 @@ def _list(source: str | None, pushed: bool, netns: str | None, json_: bool) -> N
     from sockmon.guides.facts import Facts
     from sockmon.guides.fitting import fitting
     from sockmon.guides.report import guide_list
+    from sockmon.model.snapshot import OTHER_NETNS
 
     with open_samples(source, netns, pushed) as samples:
         facts = Facts(samples.first, samples.place)
     if json_:
         click.echo(json_text(guide_list(facts)))
     else:
-        click.echo("\n".join(list_lines(fitting(GUIDES, facts), console.width(), facts.place.options)))
+        missing = facts.now.report.missing
+        others = next((entry.unjudged for entry in missing if entry.reader == OTHER_NETNS), "")
+        click.echo("\n".join(list_lines(fitting(GUIDES, facts), console.width(), facts.place.options, others)))
 
 
 def _walk(

@@ -24,9 +24,12 @@ _NO_BREAK = "\x1f"
 """Stands for a space at which a line must not break; no text has this character."""
 
 
-def list_lines(rows: Sequence[tuple[Guide, str]], width: int, options: str = "") -> list[str]:
+def list_lines(
+    rows: Sequence[tuple[Guide, str]], width: int, options: str = "", not_sampled: str = ""
+) -> list[str]:
     """Return the list of guides: those that fit the present report first, each with the reason. `options` of the
-    command that walks one, such as ` --netns web`."""
+    command that walks one, such as ` --netns web`; `not_sampled`: what the list is not about, such as `3 other
+    network namespaces`."""
     room = max(len(guide.name) for guide, _ in rows)
     lines = []
     others = "The others:" if any(why for _, why in rows) else "No guide fits this host now. All guides:"
@@ -35,8 +38,10 @@ def list_lines(rows: Sequence[tuple[Guide, str]], width: int, options: str = "")
         lines += [heading] if found else []
         for guide, why in found:
             lines += _wrapped(f"{guide.name:<{room}}  {why or guide.symptom}", width, 2, room + 4)
+    hint = f"Not sampled: {not_sampled}; `sockmon check` judges them, and --netns NAME walks a guide in one."
     return [
         *lines,
+        *(_wrapped(hint, width, 0, 2) if not_sampled else []),
         f"Walk through one:       sockmon guide NAME{options}",
         "On its lab, isolated:   sockmon guide NAME --lab",
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sockmon.cli.guide_text import choices, key_lines, step_lines
+from sockmon.cli.guide_text import choices, key_lines, list_lines, step_lines
 from sockmon.guides.close_wait import GUIDE as CLOSE_WAIT
 from sockmon.guides.facts import Place
 from sockmon.guides.findings import where_to_run
@@ -34,6 +34,13 @@ def test_every_choice_has_a_letter_and_enter_takes_the_suggested_one() -> None:
     shown = key_lines(walk, 80)
     assert shown[0].split() == ["a", "or", "Enter", "go", "on", "to:", "What", "to", "change"]
     assert shown[1].strip().startswith("b  ")
+
+
+def test_the_list_names_what_it_is_not_about() -> None:
+    rows = [(CLOSE_WAIT, "")]
+    said = " ".join("\n".join(list_lines(rows, 80, "", "3 other network namespaces")).split())
+    assert "Not sampled: 3 other network namespaces; `sockmon check` judges them" in said
+    assert not any("Not sampled" in line for line in list_lines(rows, 200))
 
 
 def test_letters_stay_when_another_choice_is_suggested() -> None:
