@@ -10,9 +10,8 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Footer
 
 from sockmon import format as fmt
 from sockmon.fleet.feed import FleetState
@@ -26,8 +25,8 @@ from sockmon.ui.fleet.filter_values import EXAMPLES
 from sockmon.ui.fleet.host_page import OPENS
 from sockmon.ui.fleet.host_panel import HostPanel
 from sockmon.ui.fleet.host_tables import HostTables
-from sockmon.ui.main.header import CLOCK_WIDTH
 from sockmon.ui.widgets.filter_line import FilterLine
+from sockmon.ui.widgets.head_lines import CLOCK_WIDTH, HEAD_HEIGHTS, HEAD_WIDTHS, HeadLines, TooSmall
 from sockmon.ui.widgets.labelled_list import Labelled
 from sockmon.ui.widgets.table import Table
 from sockmon.ui.widgets.text_line import TextLine
@@ -67,12 +66,13 @@ class FleetScreen(Screen[None]):
         "fleet.group": "Groups by each label, then by the nearest limit, then all hosts",
         "refresh": "Ask the server now; connect again to hosts that are lost",
     }
-    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (50, "-narrow"), (110, "-normal"), (150, "-wide")]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS = [(0, "-flat"), (12, "-short"), (32, "-tall"), (46, "-high")]  # noqa: RUF012
+    HORIZONTAL_BREAKPOINTS = HEAD_WIDTHS
+    VERTICAL_BREAKPOINTS = HEAD_HEIGHTS
 
     def __init__(self, kept: Kept, trend_title: str, trend_seconds: float) -> None:
         super().__init__()
         self._kept = kept
+        self._head = HeadLines()
         self._tables = HostTables(trend_title, kept.label, kept.value)
         self._trend_seconds = trend_seconds
         self._state = FleetState()
@@ -82,15 +82,12 @@ class FleetScreen(Screen[None]):
         """Lines of the list of hosts; None: what the panel leaves."""
 
     def compose(self) -> ComposeResult:
-        with Horizontal(id="top"):
-            yield TextLine(id="header")
-            yield TextLine(id="clock")
-        yield TextLine(id="banner")
+        yield from self._head.compose()
         yield TextLine(id="summary")
         yield self._tables
         yield HostPanel(self._trend_seconds)
         yield FilterLine(EXAMPLES)
-        yield Static("The terminal is too small.\nsockmon needs 50 × 12.", id="small", markup=False)
+        yield TooSmall()
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -160,12 +157,8 @@ class FleetScreen(Screen[None]):
         """Show what is asked, how old the answer is, and what is wrong with the source."""
         title, now = fleet_context(self).feed.title, time.monotonic()
         width = self.size.width - CLOCK_WIDTH
-        self.query_one("#header", TextLine).show(lines.header_line(title, self._state, now, width))
-        self.query_one("#clock", TextLine).show(lines.clock())
-        warning = lines.banner(title, self._state, now)
-        strip = self.query_one("#banner", TextLine)
-        strip.set_class(bool(warning), "-shown")
-        strip.show(Text(warning))
+        header = lines.header_line(title, self._state, now, width)
+        self._head.show(header, lines.clock(), lines.banner(title, self._state, now))
 
     def _why_empty(self) -> str:
         if self._state.fleet is not None:

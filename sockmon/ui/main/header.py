@@ -24,7 +24,6 @@ MAX_ARGUMENT = 24
 MAX_NAME = 12
 """Cells of the name of the chosen namespace in a short header; a longer one has twice as many."""
 AGE_STEP_SECONDS = 5.0
-CLOCK_WIDTH = 9
 MEDIUM_WIDTH, LONG_WIDTH = 100, 130
 """Columns from which on the header has words for what is not sampled, and what samples it."""
 WIDE_WIDTH = 180

@@ -9,11 +9,9 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
 from textual.events import Idle, Resize
 from textual.screen import UPDATE_PERIOD, Screen
 from textual.widget import Widget
-from textual.widgets import Static
 
 from sockmon.assess import Assessment
 from sockmon.assess.several import subject_in
@@ -25,7 +23,7 @@ from sockmon.ui import keys
 from sockmon.ui.context import app_context
 from sockmon.ui.main.board import Board
 from sockmon.ui.main.footer import LastingFooter
-from sockmon.ui.main.header import CLOCK_WIDTH, StreamStatus, banner, clock, header_line
+from sockmon.ui.main.header import StreamStatus, banner, clock, header_line
 from sockmon.ui.main.pane_area import PaneArea, pane_of
 from sockmon.ui.main.pane_tabs import PaneTabs
 from sockmon.ui.main.panes import PANES, Pane, View
@@ -36,6 +34,7 @@ from sockmon.ui.main.panes.sockets import SocketsPane
 from sockmon.ui.row_compositor import RowCompositor
 from sockmon.ui.snapshot_lookup import find_netns
 from sockmon.ui.widgets.filter_line import FilterLine
+from sockmon.ui.widgets.head_lines import CLOCK_WIDTH, HEAD_HEIGHTS, HEAD_WIDTHS, HeadLines, TooSmall
 from sockmon.ui.widgets.table import Table
 from sockmon.ui.widgets.text_line import TextLine
 
@@ -50,12 +49,8 @@ class MainScreen(Screen[None]):
         Binding(keys.BY_ID["act"].keys, "app.act", show=False, id="act"),
     ]
     AUTO_FOCUS = "#process-table"
-    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
-        (0, "-tiny"), (50, "-narrow"), (110, "-normal"), (150, "-wide"),
-    ]  # fmt: skip
-    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
-        (0, "-flat"), (12, "-short"), (32, "-tall"), (46, "-high"),
-    ]  # fmt: skip
+    HORIZONTAL_BREAKPOINTS = HEAD_WIDTHS
+    VERTICAL_BREAKPOINTS = HEAD_HEIGHTS
 
     def __init__(self, lab_intro: str = "") -> None:
         super().__init__()
@@ -71,9 +66,7 @@ class MainScreen(Screen[None]):
         self._alarm_focused = False
         """Whether the focus was moved to the board once; later it stays where the user moves it."""
         # What is drawn at each sample is kept here: a query looks at each widget.
-        self._header, self._banner = (TextLine(id=name) for name in ("header", "banner"))
-        # The clock is a widget of its own: on an idle screen it is all that is sent.
-        self._clock = TextLine(id="clock")
+        self._head = HeadLines()
         self._board = Board()
         self._tabs = PaneTabs()
         self._area = PaneArea()
@@ -87,10 +80,7 @@ class MainScreen(Screen[None]):
         width, height = self.app.size
         self.add_class(*self._get_breakpoint_classes(width, self.HORIZONTAL_BREAKPOINTS))
         self.add_class(*self._get_breakpoint_classes(height, self.VERTICAL_BREAKPOINTS))
-        with Horizontal(id="top"):
-            yield self._header
-            yield self._clock
-        yield self._banner
+        yield from self._head.compose()
         if self._lab_intro:
             yield TextLine(id="lab-scenario")
             yield TextLine(id="lab-hint")
@@ -98,7 +88,7 @@ class MainScreen(Screen[None]):
         yield self._tabs
         yield self._area
         yield self._filter_line
-        yield Static("The terminal is too small.\nsockmon needs 50 × 12.", id="small", markup=False)
+        yield TooSmall()
         yield LastingFooter(show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -181,17 +171,12 @@ class MainScreen(Screen[None]):
     def show_status(self, status: StreamStatus) -> None:
         """Show the state of the stream."""
         self._status = status
-        if not self._clock.is_mounted:
-            # Lines inside containers are mounted last.
+        if not self._head.is_mounted:
             return
         snapshot = self._view.whole.snapshot if self._view else None
         chosen = self._view.netns if self._view and self._view.chosen else None
         line = header_line(snapshot, status, self.size.width - CLOCK_WIDTH, chosen)
-        self._header.show(line)
-        self._clock.show(clock(snapshot))
-        warning = banner(snapshot, status)
-        self._banner.set_class(bool(warning), "-shown")
-        self._banner.show(Text(warning))
+        self._head.show(line, clock(snapshot), banner(snapshot, status))
 
     def _draw_soon(self) -> None:
         """Draw once after the next layout."""
