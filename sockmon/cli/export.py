@@ -11,7 +11,7 @@ import click
 
 from sockmon import log
 from sockmon.cli import console, usage
-from sockmon.errors import Misuse
+from sockmon.errors import PREFIX, Misuse
 
 if TYPE_CHECKING:
     from sockmon.export.exporter import Exporter
@@ -79,7 +79,7 @@ def export(
         raise click.UsageError("--once needs --textfile")
     levels, refused = configured_levels()
     for missing in refused:
-        console.print_notice(f"{missing.reader}: {missing.reason}")
+        _say(f"{missing.reader}: {missing.reason}")
     with open_sampler(netns or None, interval or DEFAULT_INTERVAL, complete=once, others=not netns) as kernel:
         exporter = Exporter(kernel, levels, top)
         if textfile is not None:
@@ -108,11 +108,16 @@ def _serve(exporter: Exporter, listen: str, all_addresses: bool, web_config: str
         _stop_on_signals(exporter)
         address = f"[{where.address}]" if ":" in where.address else where.address or "127.0.0.1"
         scheme = "https" if config.tls else "http"
-        console.print_notice(f"metrics: {scheme}://{address}:{server.server_port}/metrics")
+        _say(f"metrics: {scheme}://{address}:{server.server_port}/metrics")
         exporter.run()
         server.shutdown()
     finally:
         server.server_close()
+
+
+def _say(message: str) -> None:
+    """Print a message if that is possible: a full disk or a journal that has ended do not end an exporter."""
+    console.try_print_message(f"{PREFIX}{message}")
 
 
 def _write_textfile(exporter: Exporter, path: str, once: bool) -> None:

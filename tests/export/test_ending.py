@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import http.client
+import os
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 import pytest
 
-from tests.waiting import PATIENCE
+from tests.sshd import free_port
+from tests.waiting import PATIENCE, until
 
 
 @contextmanager
@@ -57,6 +59,29 @@ def test_each_signal_ends_it_without_a_word(number: signal.Signals) -> None:
         assert child.wait(PATIENCE) == 0
         assert child.stderr is not None
         assert child.stderr.read() == ""
+
+
+@pytest.mark.parametrize("stderr", ["/dev/full", "a pipe that nobody reads"])
+def test_a_standard_error_that_cannot_be_written_does_not_end_it(stderr: str) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "sockmon", "export", "--listen", f"127.0.0.1:{port}"]
+    with ExitStack() as stack:
+        if stderr == "/dev/full":
+            errors = stack.enter_context(open(stderr, "wb", buffering=0)).fileno()
+        else:
+            reader, errors = os.pipe()
+            os.close(reader)
+            stack.callback(os.close, errors)
+        child = stack.enter_context(subprocess.Popen(command, stderr=errors))
+        stack.callback(child.kill)
+
+        def answers() -> bool:
+            with suppress(ConnectionRefusedError):
+                return status(port) == 200
+            return False
+
+        until(lambda: answers() or child.poll() is not None)
+        assert child.poll() is None
 
 
 @pytest.mark.parametrize(
