@@ -81,7 +81,7 @@ def export(
     for missing in refused:
         _say(f"{missing.reader}: {missing.reason}")
     with open_sampler(netns or None, interval or DEFAULT_INTERVAL, complete=once, others=not netns) as kernel:
-        exporter = Exporter(kernel, levels, top)
+        exporter = Exporter(kernel, levels, top, refused)
         if textfile is not None:
             _write_textfile(exporter, textfile, once)
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sockmon.agent.sampler import Sampler
 from sockmon.assess import Assessment
@@ -14,6 +14,7 @@ from sockmon.export.label_budget import LabelBudget
 from sockmon.export.metric import Facts
 from sockmon.export.subjects import DEFAULT_TOP
 from sockmon.fault_log import FAULTS
+from sockmon.model.snapshot import Missing
 
 REST_SECONDS = 0.015
 """Pause between two slices of budgeted work."""
@@ -22,11 +23,14 @@ REST_SECONDS = 0.015
 class Exporter:
     """Takes a sample each interval in the thread that calls `run`; `facts` may be called from any thread."""
 
-    def __init__(self, sampler: Sampler, levels: LevelRules, top: int = DEFAULT_TOP) -> None:
+    def __init__(
+        self, sampler: Sampler, levels: LevelRules, top: int = DEFAULT_TOP, refused: Sequence[Missing] = ()
+    ) -> None:
         self._sampler = sampler
         self._assessor = HostAssessor(levels=levels)
         self._top = top
         self._names = LabelBudget()
+        self._refused = refused
         self._newest: tuple[float, Assessment] | None = None
         self._stopped = threading.Event()
 
@@ -36,7 +40,7 @@ class Exporter:
         if newest is None:
             return None
         at, assessment = newest
-        return Facts(assessment, time.monotonic() - at, self._top, self._names.admits)
+        return Facts(assessment, time.monotonic() - at, self._top, self._names.admits, self._refused)
 
     def sample(self, complete: bool = False) -> None:
         """Take one sample; raise ReadError if nothing can be read."""

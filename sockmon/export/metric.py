@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from sockmon.assess import Assessment
 from sockmon.export.subjects import DEFAULT_TOP, Admits, CeilingUse, Subject, ceiling_uses, netns_label
 from sockmon.model.severity import URGENCY, Severity
-from sockmon.model.snapshot import Netns
+from sockmon.model.snapshot import Missing, Netns
 
 Kind = Literal["gauge", "counter", "stateset", "info"]
 SEVERITIES: tuple[Severity, ...] = tuple(sorted(URGENCY, key=URGENCY.__getitem__, reverse=True))
@@ -26,6 +26,8 @@ class Facts:
     top: int = DEFAULT_TOP
     admits: Admits = lambda name: True
     """Whether one more name may be a label."""
+    refused: Sequence[Missing] = ()
+    """Levels of the config that do not count, since they make no sense."""
 
     @cached_property
     def uses(self) -> list[CeilingUse]:

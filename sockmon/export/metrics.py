@@ -252,7 +252,8 @@ METRICS: Sequence[Metric] = (
         "sockmon_missing",
         "gauge",
         ("reader",),
-        "Things that could not be read, by reader: what follows from them is unknown, not ok.",
+        "Things that could not be read, by reader: what follows from them is unknown, not ok. Reader config:"
+        " levels that make no sense, in whose place the defaults hold.",
         values.missing,
     ),
     Metric(

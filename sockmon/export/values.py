@@ -142,7 +142,7 @@ def ages(facts: Facts) -> Iterator[Sample]:
 
 def missing(facts: Facts) -> Iterator[Sample]:
     counts: dict[str, int] = {}
-    for entry in facts.assessment.report.missing:
+    for entry in (*facts.assessment.report.missing, *facts.refused):
         # A sysctl key is a reader too: its first part says enough, and keeps the labels few.
         reader = entry.reader.partition(".")[0]
         counts[reader] = counts.get(reader, 0) + 1

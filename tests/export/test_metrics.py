@@ -14,6 +14,7 @@ from prometheus_client.samples import Sample
 
 from sockmon.assess.several import HostAssessor
 from sockmon.ceilings import CEILINGS
+from sockmon.export import values
 from sockmon.export.exposition import registry_of, render
 from sockmon.export.label_budget import LabelBudget
 from sockmon.export.metric import Facts
@@ -108,6 +109,12 @@ def test_what_is_unknown_has_no_number() -> None:
     )
     assert value(rows, "sockmon_missing", reader="files") == 1
     assert value(rows, "sockmon_missing", reader="net") == 1
+
+
+def test_levels_that_do_not_count_are_said() -> None:
+    refused = [Missing("config.toml", "levels: unknown limit `nonsense`")]
+    known = Facts(HostAssessor().add(snapshot(0.0)), 0.5, refused=refused)
+    assert [each for each in values.missing(known) if each.labels == ("config",)] == [(("config",), 1.0)]
 
 
 def test_ten_thousand_processes_make_no_more_series_than_ten() -> None:
