@@ -111,7 +111,7 @@ class _Answer(msgspec.Struct):
 
 
 _ANSWER = msgspec.json.Decoder(_Answer)
-_clean = lru_cache(1 << 16)(sanitize)
+_clean = lru_cache(1 << 15)(sanitize)
 """Most labels of a fleet are the same on many hosts."""
 
 
@@ -206,7 +206,7 @@ def _series(labels: Mapping[str, str], values: Sequence[tuple[float, str]]) -> S
     if not values:
         raise ValueError("a series without a value")
     clean = {_clean(name, 80): _clean(value, 200) for name, value in labels.items()}
-    return Series(clean, tuple((at, float(value)) for at, value in values), labels.get("instance", ""))
+    return Series(clean, tuple([(at, float(value)) for at, value in values]), labels.get("instance", ""))
 
 
 def _refusal(error: urllib.error.HTTPError) -> str:

@@ -122,7 +122,7 @@ def grouped(rows: Iterable[Series], *labels: str) -> Mapping[str, list[Series]]:
     """Return the rows by the values of these labels, which NUL separates: sanitized text has none."""
     found: defaultdict[str, list[Series]] = defaultdict(list)
     for row in rows:
-        found["\0".join(row.labels.get(label, "") for label in labels)].append(row)
+        found["\0".join([row.labels.get(label, "") for label in labels])].append(row)
     return found
 
 

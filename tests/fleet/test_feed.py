@@ -76,6 +76,17 @@ def test_a_key_reads_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(states_of(feed, enough)) == 4
 
 
+def test_a_server_that_needs_long_is_asked_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds, "READ_SECONDS", 0.0)
+
+    def read() -> Fleet:
+        time.sleep(0.1)
+        return EMPTY
+
+    asking, answered = states_of(PollingFeed("x", read, no_limits), lambda states: len(states) == 2)
+    assert answered.next_at - asking.asked_at >= (1 + feeds.PAUSES) * 0.1
+
+
 class BrokenSource(FakeSource):
     """Says that its connection is lost, after a sample or before; then it ends, or an error ends it."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import json
 import re
 import socket
@@ -258,6 +259,7 @@ def test_a_server_that_refuses(raw: tuple[int, bytes], message: str) -> None:
 def test_a_server_that_does_not_answer() -> None:
     with pytest.raises(PrometheusError, match=r"does not answer: .*refused"):
         from_prometheus(Server("http://127.0.0.1:1"))
+    assert gc.isenabled()
 
 
 def test_an_answer_that_ends_too_early() -> None:
