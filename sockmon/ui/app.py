@@ -10,6 +10,7 @@ from typing import ClassVar
 from textual.app import SystemCommand
 from textual.await_complete import AwaitComplete
 from textual.binding import BindingType
+from textual.events import Event, Key, MouseDown
 from textual.screen import Screen
 
 from sockmon import settings
@@ -22,10 +23,9 @@ from sockmon.model.transaction import Actor
 from sockmon.sources import Source
 from sockmon.ui import commands, keys, workers
 from sockmon.ui.configured_app import ConfiguredApp
-from sockmon.ui.detail.detail_screen import DetailScreen
 from sockmon.ui.driver import Terminal
 from sockmon.ui.guiding.guiding_app import GuidingApp
-from sockmon.ui.help import HelpScreen
+from sockmon.ui.later_imports import LaterImports
 from sockmon.ui.main.screen import MainScreen
 from sockmon.ui.messages import Answered, Sampled, SourceInterrupted, SourceLost, SourceNoted
 from sockmon.ui.protocols import AssessmentView
@@ -87,6 +87,7 @@ class SockmonApp(ConfiguredApp, GuidingApp):
         self._silence: asyncio.TimerHandle | None = None
         """Shows that no sample comes."""
         self._stream = StreamMonitor(source, chosen.interval)
+        self._pages = LaterImports()
 
     @property
     def cannot_act(self) -> str:
@@ -158,6 +159,11 @@ class SockmonApp(ConfiguredApp, GuidingApp):
         """Send a request to the source; return False if it cannot answer."""
         return not self._stream.ended and self.source.ask(request)
 
+    def on_board_drawn(self) -> None:
+        """Import what the first board did not need, once it is on the terminal."""
+        if not self._pages.done:
+            self.screen.call_after_refresh(self._pages.begin)
+
     def draw_top(self) -> None:
         """Draw the newest sample that is to be shown on the screen on top."""
         top = self.screen if self.screen_stack else None
@@ -187,8 +193,24 @@ class SockmonApp(ConfiguredApp, GuidingApp):
 
     # Keys
 
+    async def on_event(self, event: Event) -> None:
+        """Handle a key or click once all pages are imported; if they cannot be, only one that leaves."""
+        if isinstance(event, Key | MouseDown) and not event.is_forwarded and not self._pages.done:
+            why = self._pages.finish()
+            if why and not (isinstance(event, Key) and self._leaves(event.key)):
+                self.show_message(f"not yet: the code of the pages cannot be read ({why}); try again")
+                return
+        await super().on_event(event)
+
+    def _leaves(self, key: str) -> bool:
+        chosen = keys.effective(self.keys)
+        leaving = f"{chosen['quit']},{chosen['quit.now']}".split(",")
+        return keys.canonical(key) in map(keys.canonical, leaving)
+
     async def action_back(self) -> None:
         """Go one step back: first close the message of a change, then the filter, then the screen."""
+        from sockmon.ui.detail.detail_screen import DetailScreen
+
         if self.helper_session.hold.dismiss():
             self.draw_hold()
         elif isinstance(self.screen, MainScreen | DetailScreen) and self.screen.back():
@@ -220,6 +242,9 @@ class SockmonApp(ConfiguredApp, GuidingApp):
 
     def action_help(self) -> None:
         """Open or close the help."""
+        from sockmon.ui.detail.detail_screen import DetailScreen
+        from sockmon.ui.help import HelpScreen
+
         if isinstance(self.screen, HelpScreen):
             self.pop_screen()
         else:

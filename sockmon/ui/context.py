@@ -39,6 +39,9 @@ class AppContext(Protocol):
     def key_was_pressed(self) -> bool:
         """Whether the user has pressed a key since the start."""
 
+    def on_board_drawn(self) -> None:
+        """The board has drawn a sample."""
+
     def ask(self, request: AgentRequest) -> bool:
         """Send a request to the agent; return False if it cannot answer."""
 

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 from sockmon.assess import Assessment
-from sockmon.guides import Guide
-from sockmon.guides.facts import Place
 from sockmon.kept_walks import KeptWalks
 from sockmon.model.helper_protocol import GetHistory
 from sockmon.model.plan import Proposal
 from sockmon.model.report import Reading
 from sockmon.model.transaction import Actor, Transaction
 from sockmon.sources import Source
-from sockmon.ui.guiding.guide_list import GuideList
-from sockmon.ui.guiding.prompt import PromptScreen, number_fault
-from sockmon.ui.guiding.session import GuideSession, place_of
-from sockmon.ui.guiding.walk_screen import WalkScreen
 from sockmon.ui.main.screen import MainScreen
 from sockmon.ui.navigation import NavigatingApp
-from sockmon.ui.tuning.preview import PreviewScreen
+
+if TYPE_CHECKING:
+    from sockmon.guides import Guide
+    from sockmon.guides.facts import Place
+    from sockmon.ui.guiding.session import GuideSession
+    from sockmon.ui.guiding.walk_screen import WalkScreen
 
 
 class GuidingApp(NavigatingApp):
@@ -33,9 +33,15 @@ class GuidingApp(NavigatingApp):
 
     def __init__(self, ansi_color: bool | None = None) -> None:
         super().__init__(ansi_color=ansi_color)
-        self.guide_session = GuideSession(KeptWalks(self.show_message))
         self._guided = 0
         """The inode of the network namespace that new walks are about; 0: the one that sockmon was started for."""
+
+    @cached_property
+    def guide_session(self) -> GuideSession:
+        """The walks of this screen."""
+        from sockmon.ui.guiding.session import GuideSession
+
+        return GuideSession(KeptWalks(self.show_message))
 
     def guided(self, now: Assessment) -> Assessment:
         """Return the view of the network namespace that new walks are about."""
@@ -43,6 +49,8 @@ class GuidingApp(NavigatingApp):
 
     def guide_place(self, view: Assessment) -> Place:
         """Return the source of the samples of a view, and what can be done from here."""
+        from sockmon.ui.guiding.session import place_of
+
         assert self.newest is not None
         spaces, own = self.newest.snapshot.netns, view.snapshot.netns
         other = bool(own) and own[0].inode != spaces[0].inode
@@ -50,7 +58,8 @@ class GuidingApp(NavigatingApp):
 
     def follow(self, now: Assessment) -> None:
         """Give each walk a sample of the network namespace that it is about."""
-        if self.guide_session.begun:
+        # Before it is used, no walk was begun, and its code may not be imported yet.
+        if "guide_session" in vars(self) and self.guide_session.begun:
             self.guide_session.add(partial(_view, now), self.guide_place)
 
     def plan_for(self, netns: int) -> None:
@@ -71,6 +80,8 @@ class GuidingApp(NavigatingApp):
     def guide(self, ceiling: str = "", netns: int = 0) -> None:
         """Return to a walk that has not ended, or open the guide of a ceiling in a network namespace, by its
         inode; without both, open the list of guides."""
+        from sockmon.ui.guiding.walk_screen import WalkScreen
+
         session = self.guide_session
         under_way = session.current is not None and session.current.outcome is None
         if (under_way and self._return_to(WalkScreen)) or not self._has_sample():
@@ -89,6 +100,9 @@ class GuidingApp(NavigatingApp):
 
     def list_guides(self) -> None:
         """Open the list of guides."""
+        from sockmon.ui.guiding.guide_list import GuideList
+        from sockmon.ui.guiding.walk_screen import WalkScreen
+
         if not self._has_sample():
             return
         self._close(WalkScreen)
@@ -107,6 +121,8 @@ class GuidingApp(NavigatingApp):
                 self.ask_helper(GetHistory())
             self._open(guide, found.progress.number, begun=True)
         elif guide.asks_number:
+            from sockmon.ui.guiding.prompt import PromptScreen, number_fault
+
             fault = partial(number_fault, guide)
             question = PromptScreen(guide.title, guide.question, guide.number_examples[0], fault)
             self.push_screen(question, partial(self._begin, guide))
@@ -118,6 +134,8 @@ class GuidingApp(NavigatingApp):
             self._open(guide, number)
 
     def _open(self, guide: Guide, number: str, begun: bool = False) -> None:
+        from sockmon.ui.guiding.walk_screen import WalkScreen
+
         assert self.newest is not None
         session, view = self.guide_session, self.guided(self.newest)
         walk = session.current if begun else session.begin(guide, view, self.guide_place(view), number)
@@ -138,11 +156,15 @@ class GuidingApp(NavigatingApp):
 
     def board(self) -> None:
         """Return to the walk that has led to a change, or to the main screen."""
+        from sockmon.ui.guiding.walk_screen import WalkScreen
+
         if not self._return_to(WalkScreen):
             super().board()
 
     def preview(self, proposal: Proposal, about: Reading | None = None) -> None:
         """Open the preview of a plan; a hold outlasts the verification of the guide that proposes it."""
+        from sockmon.ui.tuning.preview import PreviewScreen
+
         names = [each.name for each in proposal.plan.settings]
         self.push_screen(PreviewScreen(proposal, about, needed_hold=self.guide_session.hold_for(names)))
 

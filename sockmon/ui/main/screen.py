@@ -207,6 +207,7 @@ class MainScreen(Screen[None]):
         self._area.show(self._view)
         self._tabs.show_note(self._area.current_pane)
         self._focus_first_alarm(self._view.whole)
+        app_context(self).on_board_drawn()
 
     def _is_composed(self) -> bool:
         """Return whether all that is drawn is mounted: tables inside of panes are mounted last."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App
 from textual.binding import BindingType
@@ -17,16 +17,15 @@ from sockmon.model.plan import NetnsTarget, Plan
 from sockmon.model.report import Reading
 from sockmon.model.transaction import Transaction
 from sockmon.text import sanitize
-from sockmon.tuning.planning.context import PlanContext
-from sockmon.tuning.planning.reasons import with_reasons
 from sockmon.ui import keys, workers
 from sockmon.ui.messages import HelperExited, HelperReplied
 from sockmon.ui.protocols import HelperListener
-from sockmon.ui.tuning import hold_text
 from sockmon.ui.tuning.held_change import HoldAction
-from sockmon.ui.tuning.hold_bar import HoldBar
 from sockmon.ui.tuning.key_press import MIN_KEY_GAP, KeyPressFilter
 from sockmon.ui.tuning.session import HelperSession
+
+if TYPE_CHECKING:
+    from sockmon.tuning.planning.context import PlanContext
 
 COUNTDOWN_TICK = 0.25
 """Seconds between checks of the countdown; only a new second is drawn."""
@@ -46,6 +45,8 @@ class HoldApp(App[None]):
     def __init__(self, ansi_color: bool | None = None) -> None:
         super().__init__(ansi_color=ansi_color)
         self._key_presses = KeyPressFilter()
+        self._hold_drawn = False
+        """Whether the hold bar ever had content; before, its code may not be imported yet."""
 
     def _start_helper_session(self) -> None:
         """Start the thread that reads the answers of the helper."""
@@ -89,6 +90,8 @@ class HoldApp(App[None]):
 
     def with_reasons(self, plan: Plan, about: Reading | None) -> Plan:
         """Return the plan with the alarms of this moment that it is meant to end: `about`, or all that fit."""
+        from sockmon.tuning.planning.reasons import with_reasons
+
         if self.newest is None:
             return plan
         own = self.newest.of(plan.netns)
@@ -124,15 +127,23 @@ class HoldApp(App[None]):
         if not self.screen_stack or not self.screen.is_mounted:
             return
         hold = self.helper_session.hold
+        if hold.shown or self._hold_drawn:
+            self._draw_bar()
+        if hold.pending or hold.ended:
+            self._countdown.resume()
+        else:
+            self._countdown.pause()
+
+    def _draw_bar(self) -> None:
+        from sockmon.ui.tuning.hold_bar import HoldBar
+
+        self._hold_drawn = True
+        hold = self.helper_session.hold
         bar = next((child for child in self.screen.children if isinstance(child, HoldBar)), None)
         if bar is not None:
             bar.draw()
         elif hold.shown:
             self.screen.mount(HoldBar(hold, keys.effective(self.keys)))
-        if hold.pending or hold.ended:
-            self._countdown.resume()
-        else:
-            self._countdown.pause()
 
     def _tick(self) -> None:
         self.helper_session.hold.tick()
@@ -196,6 +207,8 @@ class HoldApp(App[None]):
         self.set_timer(MIN_KEY_GAP, decide)
 
     def _decide(self, requested: HoldAction) -> None:
+        from sockmon.ui.tuning import hold_text
+
         hold = self.helper_session.hold
         if requested == "persist" and not hold.persistable:
             hold.on_failure(hold_text.not_persistable(hold, keys.effective(self.keys)))

@@ -6,12 +6,11 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from sockmon.assess import Assessment
-from sockmon.assess.outcome import OutcomeWatch
 from sockmon.model.current_settings import CurrentSettings
 from sockmon.model.helper_protocol import (
     Answer,
@@ -29,10 +28,12 @@ from sockmon.model.helper_protocol import (
 )
 from sockmon.model.outcome import Outcome
 from sockmon.model.plan import NetnsTarget
-from sockmon.tuning.planning.advice import alternatives
-from sockmon.tuning.planning.context import PlanContext, from_snapshot
 from sockmon.ui.tuning.held_change import URGENT_SECONDS, Clock, HeldChange, HoldAction
 from sockmon.ui.workers import Helper
+
+if TYPE_CHECKING:
+    from sockmon.assess.outcome import OutcomeWatch
+    from sockmon.tuning.planning.context import PlanContext
 
 V = TypeVar("V")
 HELPER_EXITED = "the privileged helper has exited; restart sockmon"
@@ -69,6 +70,9 @@ class HelperSession:
 
     def plan_context(self, newest: Assessment | None) -> PlanContext | None:
         """Return what a plan is made from; None before the first values."""
+        from sockmon.tuning.planning.advice import alternatives
+        from sockmon.tuning.planning.context import PlanContext, from_snapshot
+
         snapshot = newest.snapshot if newest else None
         if newest:
             planned = self.settings.netns_inode if self.settings else self.netns.inode if self.netns else None
@@ -116,6 +120,8 @@ class HelperSession:
         if held is None:
             self._watch = None
             return
+        from sockmon.assess.outcome import OutcomeWatch
+
         if self._watch is None or self._watch.id != held.id:
             self._watch, self._noted = OutcomeWatch(held), None
         found = self.hold.outcomes = self._watch.add(now.of(held.plan.netns)) or self.hold.outcomes

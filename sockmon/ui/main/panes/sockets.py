@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
 from rich.text import Text
 from textual.app import ComposeResult
 
 from sockmon import format as fmt
-from sockmon.explain.symptoms.states import STATES as SYMPTOMS
 from sockmon.model.snapshot import Sockstat, StateCount, States
 from sockmon.ui.appearance.styles import STATES
 from sockmon.ui.detail.sockets_place import SocketsPlace, of_protocol, of_state
@@ -27,17 +26,14 @@ ORDER = (
 )  # fmt: skip
 TREND_CELLS, NUMBER_CELLS = 10, 40
 """Cells of the shortest trend, and of the other columns."""
-STATE_MEANINGS = {
-    row.name: f"{row.description.partition('. ')[0].removesuffix('.')}. More: sockmon explain {row.name}"
-    for row in SYMPTOMS
-} | {
+HARMLESS_STATES = {
     "ESTABLISHED": "Open connections.",
     "LISTEN": "Sockets that wait for connections.",
     "FIN_WAIT1": "This side has closed, and its FIN is not acknowledged yet.",
     "LAST_ACK": "Both sides have closed, and the last ACK has not come yet.",
     "CLOSING": "Both sides have closed at the same time.",
 }
-"""What a state means: the first sentence of its symptom; of harmless states a text of our own."""
+"""What a state means that is no symptom."""
 STATE_TABLES = {
     "ESTABLISHED": Jump("", "process-table", "", "SOCK"),
     "CLOSE_WAIT": Jump("", "process-table", "state:CLOSE_WAIT", "CLOSE_W"),
@@ -54,6 +50,17 @@ SS_COMMANDS = {"udp": "ss -uanp", "raw": "ss -wanp", "unix": "ss -xanp"}
 
 KNOWN = dict.fromkeys(("state", "proto", "count"), ALL)
 """What the filter knows about these rows."""
+
+
+@cache
+def _state_meanings() -> dict[str, str]:
+    """Return what each state means: the first sentence of its symptom; of harmless states a text of our own."""
+    from sockmon.explain.symptoms.states import STATES as SYMPTOMS
+
+    return {
+        row.name: f"{row.description.partition('. ')[0].removesuffix('.')}. More: sockmon explain {row.name}"
+        for row in SYMPTOMS
+    } | HARMLESS_STATES
 
 
 class StateRow(NamedTuple):
@@ -149,7 +156,7 @@ class SocketsPane(Pane):
         """Return the list of these sockets, and for a recording where their owners are."""
         listing = SS_COMMANDS.get(row.name) or f"ss -tan state {SS_STATE_NAMES.get(row.name, row.name.lower())}"
         count = f"{fmt.count(row.total)} sockets."
-        message = f"{row.name}: {STATE_MEANINGS.get(row.name, count)}"
+        message = f"{row.name}: {_state_meanings().get(row.name, count)}"
         protocol = row.name in SS_COMMANDS
         sockets = of_protocol(self._netns, row.name) if protocol else of_state(self._netns, row.name)
         holders = STATE_TABLES.get(row.name)
