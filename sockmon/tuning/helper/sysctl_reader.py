@@ -24,7 +24,7 @@ from sockmon.model.current_settings import CurrentSettings
 from sockmon.model.plan import NetnsTarget
 from sockmon.model.snapshot import UNLIMITED
 from sockmon.tuning.planning.context import PORT_RANGE, RESERVED_PORTS, UNPRIVILEGED_START
-from sockmon.tuning.transaction.confinement import host_only_reason
+from sockmon.tuning.transaction.host_only import host_only_reason
 from sockmon.tuning.transaction.plan_netns import ended, open_netns_of
 
 ALWAYS_READ = (PORT_RANGE, RESERVED_PORTS, UNPRIVILEGED_START)

@@ -8,7 +8,7 @@ from sockmon.errors import TuningError
 from sockmon.kernel.identity import boot_id, netns_inode
 from sockmon.model.plan import MAX_REASONS, Plan
 from sockmon.text import sanitize
-from sockmon.tuning.transaction.confinement import host_only_reason
+from sockmon.tuning.transaction.host_only import host_only_reason
 from sockmon.tuning.transaction.plan_netns import validate_target
 from sockmon.tuning.transaction.targets import require_reversible, validate_setting
 
