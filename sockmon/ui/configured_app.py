@@ -7,6 +7,7 @@ import os
 from difflib import get_close_matches
 
 from rich.console import RenderableType
+from textual.app import App
 from textual.binding import Binding
 from textual.notifications import SeverityLevel
 
@@ -41,6 +42,7 @@ class ConfiguredApp(PaintedApp):
         self._loaded = themes.load(themes.shipped_dir(), settings.config_dir() / "themes")
         for theme in self._loaded.themes:
             self.register_theme(theme)
+        self._set_first_theme()
 
     # Colours
 
@@ -48,13 +50,22 @@ class ConfiguredApp(PaintedApp):
         """Return our variables for themes that do not set them."""
         return themes.derived_variables(self.current_theme)
 
-    def _choose_theme(self) -> None:
+    def _first_theme(self) -> str:
+        """Return the theme of the settings if it exists, else the one that fits the terminal."""
+        if self.settings.theme in self.available_themes:
+            return self.settings.theme
         poor = self.console.color_system in (None, "standard") or "NO_COLOR" in os.environ
-        wanted = self.settings.theme or (themes.CONSOLE if poor else themes.DEFAULT)
-        if wanted in self.available_themes:
-            self.theme = wanted
-        else:
-            self.show_message(f"config.toml: {self.unknown_theme(wanted)}")
+        return themes.CONSOLE if poor else themes.DEFAULT
+
+    def _set_first_theme(self) -> None:
+        """Set the theme before the styles are parsed: one that is set later makes Textual parse and apply all of
+        them again."""
+        self.set_reactive(App.theme, self._first_theme())
+        dark = self.current_theme.dark
+        for name, wanted in ((f"-theme-{self.theme}", True), ("-dark-mode", dark), ("-light-mode", not dark)):
+            self.set_class(wanted, name, update=False)
+        self._refresh_truecolor_filter(self.ansi_theme)
+        self.stylesheet.set_variables(self.get_css_variables())
 
     def unknown_theme(self, name: str) -> str:
         """Return the message about a theme that does not exist."""
@@ -73,9 +84,10 @@ class ConfiguredApp(PaintedApp):
     # Beginning and end
 
     def apply_settings(self) -> None:
-        """Take theme and keys from the settings, and show what is wrong with them."""
+        """Take the keys from the settings, and show what is wrong with the settings and the themes."""
         styles.install(self.console, self.get_css_variables())
-        self._choose_theme()
+        if self.settings.theme and self.settings.theme not in self.available_themes:
+            self.show_message(f"config.toml: {self.unknown_theme(self.settings.theme)}")
         faults = [fault.message for fault in self._loaded.faults] + list(self.settings.faults)
         for text in (*faults, *(f"config.toml: {text}" for text in self._key_faults)):
             log.warning("%s", text)

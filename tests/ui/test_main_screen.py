@@ -181,9 +181,11 @@ async def test_console_and_no_color(monkeypatch: pytest.MonkeyPatch, no_colour: 
         monkeypatch.setenv("NO_COLOR", "")
     else:
         monkeypatch.delenv("NO_COLOR", raising=False)
+    # Without colours, as rich finds out when the app is made.
+    monkeypatch.setenv("TERM", "dumb")
     source = fake_app.FakeSource()
     app = SockmonApp(source, Settings(), assessor=fake_app.FakeAssessor())
-    app.console._color_system = None
+    assert app.console.color_system is None
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: app.newest is not None)
         await pilot.pause()
