@@ -139,7 +139,7 @@ def exit_code(fleet: Fleet) -> int:
 def as_text(fleet: Fleet) -> str:
     """Return a line for each host."""
     if not fleet.hosts:
-        return f"{fleet.source}: no host has metrics of sockmon"
+        return f"{fleet.source}: no host has metrics of sockmon: is `sockmon export` scraped? does --match fit?"
     room = min(max(len(host.name) for host in fleet.hosts), 40)
     return "\n".join([_head(fleet), *(_line(host, room) for host in fleet.hosts)])
 

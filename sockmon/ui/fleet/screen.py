@@ -162,7 +162,7 @@ class FleetScreen(Screen[None]):
 
     def _why_empty(self) -> str:
         if self._state.fleet is not None:
-            return "no host has metrics of sockmon here: is `sockmon export` scraped, and does --match fit?"
+            return "no host has metrics of sockmon here: is `sockmon export` scraped?"
         return "no answer yet" if self._state.error else "asking …"
 
     def _show_selected(self) -> None:
