@@ -56,8 +56,8 @@ class Facts:
         named: dict[str, list[Netns]] = {}
         for each in others:
             if each.sockstat is not None:
-                named.setdefault(netns_label(each.kind, each.name), []).append(each)
-        chosen = netns_label(first.kind, first.name)
+                named.setdefault(netns_label(each, first), []).append(each)
+        chosen = netns_label(first, first)
         named.pop(chosen, None)
         ranked = sorted(named.items(), key=lambda item: (-max(map(_magnitude, item[1])), item[0]))
         listed = [(name, min(found, key=_age)) for name, found in ranked[: self.top]]

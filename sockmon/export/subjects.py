@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from sockmon.assess import Assessment
 from sockmon.ceilings import CEILINGS
-from sockmon.model.report import Reading
+from sockmon.model.report import Reading, ReadingNetns
 from sockmon.model.severity import ALARMS, URGENCY, Severity
+from sockmon.model.snapshot import Netns
 
 DEFAULT_TOP = 5
 LISTED_RATIO = 0.5
@@ -22,6 +23,8 @@ _PID = re.compile(r"\[[0-9]+\]$")
 OTHER = "other"
 """The label of subjects whose names would be too many: the worst of them has the series."""
 Admits = Callable[[tuple[str, ...]], bool]
+OWN = "own"
+"""The namespace that sockmon was started in, if it has no name and is not that of the host."""
 UNNAMED = "?"
 """A process may have an empty name (PR_SET_NAME of prctl(2))."""
 
@@ -73,16 +76,18 @@ def ceiling_uses(
     for key, gauge in assessment.gauges.items():
         judged[key[0]] = judged.get(key[0], 0) + (gauge.severity != "unknown")
     return [
-        _use(row.id, readings[row.id], judged.get(row.id, 0), top, admits)
+        _use(row.id, readings[row.id], judged.get(row.id, 0), top, admits, assessment.snapshot.netns[0])
         for row in CEILINGS
         if row.id in readings
     ]
 
 
-def _use(ceiling: str, readings: Sequence[Reading], judged: int, top: int, admits: Admits) -> CeilingUse:
+def _use(
+    ceiling: str, readings: Sequence[Reading], judged: int, top: int, admits: Admits, first: Netns
+) -> CeilingUse:
     known = [reading for reading in readings if reading.severity != "unknown"]
     listed: dict[tuple[str, str], Subject] = {}
-    for each in [each for each in _by_name(known).values() if is_listed(each.reading)][:top]:
+    for each in [each for each in _by_name(known, first).values() if is_listed(each.reading)][:top]:
         named = each if admits((ceiling, each.name, each.netns)) else each._replace(name=OTHER, netns="")
         listed.setdefault((named.name, named.netns), named)
     left = [reading.eta_seconds for reading in known if reading.eta_seconds is not None]
@@ -105,12 +110,12 @@ def _ratio(reading: Reading) -> float:
     return reading.ratio or 0.0
 
 
-def _by_name(readings: Iterable[Reading]) -> Mapping[tuple[str, str], Subject]:
+def _by_name(readings: Iterable[Reading], first: Netns) -> Mapping[tuple[str, str], Subject]:
     """Return the worst subject of each name and namespace, the most urgent first."""
     found: dict[tuple[str, str], Subject] = {}
     for reading in sorted(readings, key=lambda each: (-URGENCY[each.severity], -_ratio(each), each.subject)):
         name = label(reading.name or _PID.sub("", reading.subject) or UNNAMED)
-        netns = netns_label(reading.netns.kind, reading.netns.name) if reading.netns else ""
+        netns = netns_label(reading.netns, first) if reading.netns else ""
         found.setdefault((name, netns), Subject(name, netns, reading))
     return found
 
@@ -120,8 +125,12 @@ def label(text: str) -> str:
     return text if len(text) <= MAX_LABEL else text[: MAX_LABEL - 1] + "…"
 
 
-def netns_label(kind: str, name: str) -> str:
-    """Return the name of a network namespace, without the pid that it has if only a process names it."""
-    if not kind and not name.startswith("net:["):
-        name = _PID.sub("", name) or UNNAMED
-    return label(name)
+def netns_label(netns: Netns | ReadingNetns, first: Netns) -> str:
+    """Return the name of a network namespace, without the pid that it has if only a process names it. `first` is
+    the one that sockmon was started in: without a name it has an inode, another one after each start of a
+    container."""
+    if netns.kind:
+        return label(netns.name)
+    if netns.name.startswith("net:["):
+        return OWN if netns.name == first.name else netns.name
+    return label(_PID.sub("", netns.name) or UNNAMED)

@@ -156,6 +156,15 @@ def test_a_namespace_that_only_a_process_names_has_no_pid() -> None:
     assert {row.labels["netns"] for row in rows if "netns" in row.labels} == {"host", "db[3]", "?", "net:[77]"}
 
 
+def test_the_own_namespace_without_a_name_keeps_its_label_after_a_start_in_a_new_container() -> None:
+    def labels(inode: int) -> set[str]:
+        own = netns(ports=ports(group(28_232)), name=f"net:[{inode}]", inode=inode)
+        rows = samples(snapshot(0.0, netns=(own, netns(name="web", kind="container", inode=7))))
+        return {row.labels["netns"] for row in rows if "netns" in row.labels}
+
+    assert labels(4026531841) == labels(4026531999) == {"own", "web"}
+
+
 def sockstat(used: int) -> Sockstat:
     found = netns().sockstat
     assert found is not None
