@@ -122,6 +122,9 @@ class Ended:
         """A recording holds no single sockets."""
         return False
 
+    def retry(self) -> None:
+        """A recording has no agent."""
+
     def close(self) -> None:
         """Nothing stays open."""
 

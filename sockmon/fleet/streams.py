@@ -37,17 +37,10 @@ MIN_REOPEN_SECONDS, MAX_REOPEN_SECONDS = 5.0, 300.0
 """Seconds until a stream that ended is opened again; the pause doubles. A lost connection does not end it."""
 
 
-class RemoteSource(Source, Protocol):
-    """The source of one host."""
-
-    def retry(self) -> None:
-        """Connect again now, if the connection is lost."""
-
-
 class Open(Protocol):
     """Opens the stream of an address; `threaded`: this process has threads already."""
 
-    def __call__(self, spec: str, *, threaded: bool) -> RemoteSource: ...
+    def __call__(self, spec: str, *, threaded: bool) -> Source: ...
 
 
 class StreamsFeed:
@@ -101,7 +94,7 @@ class StreamsFeed:
 class _Stream:
     """One host."""
 
-    def __init__(self, name: str, open_source: Callable[..., RemoteSource]) -> None:
+    def __init__(self, name: str, open_source: Callable[..., Source]) -> None:
         self.name = name
         self._open = open_source
         self._source = open_source(threaded=False)

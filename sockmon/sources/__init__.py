@@ -48,6 +48,9 @@ class Source(Protocol):
     def ask(self, request: Request) -> bool:
         """Send a request; return False if this source cannot answer it, as a recording cannot."""
 
+    def retry(self) -> None:
+        """Start an agent that has ended now, and not only after its pause; a recording has none."""
+
     def close(self) -> None:
         """End the stream; `lines` returns. Safe to call from another thread, and twice."""
 

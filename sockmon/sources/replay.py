@@ -77,6 +77,9 @@ class Replay:
         """Return False: a recording has no details."""
         return False
 
+    def retry(self) -> None:
+        """Do nothing: a recording has no agent."""
+
     def close(self) -> None:
         """End `lines`."""
         self._closed.set()

@@ -263,8 +263,11 @@ class SockmonApp(ConfiguredApp, GuidingApp):
             self.draw_top()
 
     def action_refresh_now(self) -> None:
-        """Draw the newest data and the whole screen: another program may have written on the terminal."""
+        """Start an agent that has ended, and draw the newest data and the whole screen: another program may have
+        written on the terminal."""
         self._shown = self.newest
+        if self._stream.interruption is not None:
+            self.source.retry()
         if self._driver is not None:
             self.draw_all()
         self.draw_top()

@@ -117,7 +117,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("fleet.group", "L", "group", "Group", "Hosts by the next label, or by limit", "Fleet", "fleet", True),
     Action("fleet.host", "d", "details", "Details", "What is known of a host, unopened", "Fleet", "fleet", True),
     Action("pause", "p", "pause", "Pause", "Freeze the screen; sampling goes on", "Time", "app"),
-    Action("refresh", "r", "refresh_now", "Refresh", "Draw the newest data, even paused", "Time", "app"),
+    Action("refresh", "r", "refresh_now", "Refresh", "Draw the newest data, or connect now", "Time", "app"),
     Action("slower", "plus,equals_sign", "pace(2)", "Slower", "Sample half as often", "Time", "app"),
     Action("faster", "minus", "pace(0.5)", "Faster", "Sample twice as often", "Time", "app"),
     Action("palette", "colon", "command_palette", "Commands", "Run a command by its name", "sockmon", "app"),

@@ -94,9 +94,6 @@ class BrokenSource(FakeSource):
         super().__init__()
         self._sampled, self._error = sampled, error
 
-    def retry(self) -> None:
-        """Nothing is under way."""
-
     def lines(self) -> Iterator[Event]:
         if self._sampled:
             yield busy()

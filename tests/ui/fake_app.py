@@ -330,6 +330,7 @@ class FakeSource:
         self.kind = kind
         self.every = every
         self.asked: list[Request] = []
+        self.retried = 0
         self.tick = 60
         self._lines: queue.Queue[Event | Exception | None] = queue.Queue()
         self.step()
@@ -355,6 +356,10 @@ class FakeSource:
             if isinstance(line, Exception):
                 raise line
             yield line
+
+    def retry(self) -> None:
+        """Count how often the agent was to be started at once."""
+        self.retried += 1
 
     def ask(self, request: Request) -> bool:
         self.asked.append(request)

@@ -71,6 +71,8 @@ async def test_the_next_sample_removes_the_banner() -> None:
         source.emit(Interruption("agent [/red] exited (signal 9)", time.monotonic() + 100))
         await until(pilot, lambda: "agent [/red] exited (signal 9): restarting in " in text(app))
         assert "28,232/28,232" in text(app)
+        await pilot.press("r")
+        assert source.retried == 1
         source.step()
         await until(pilot, lambda: "restarting" not in text(app))
         assert "live 1 s" in text(app)

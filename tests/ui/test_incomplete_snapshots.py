@@ -37,6 +37,9 @@ class OddSource:
     def ask(self, request: Request) -> bool:
         return False
 
+    def retry(self) -> None:
+        """It does not end."""
+
     def close(self) -> None:
         self._ended.set()
 

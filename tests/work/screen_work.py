@@ -37,6 +37,9 @@ class Feed:
         """Answer nothing."""
         return True
 
+    def retry(self) -> None:
+        """It does not end."""
+
     def close(self) -> None:
         """End `lines`."""
         self.events.put(None)
