@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from sockmon.agent.sampler import Sampler
-from sockmon.assess import Assessment
 from sockmon.assess.several import HostAssessor
 from sockmon.ceilings.level_rules import LevelRules
 from sockmon.export.label_budget import LabelBudget
@@ -31,7 +31,7 @@ class Exporter:
         self._top = top
         self._names = LabelBudget()
         self._refused = refused
-        self._newest: tuple[float, Assessment] | None = None
+        self._newest: tuple[float, Facts] | None = None
         self._stopped = threading.Event()
 
     def facts(self) -> Facts | None:
@@ -39,12 +39,13 @@ class Exporter:
         newest = self._newest
         if newest is None:
             return None
-        at, assessment = newest
-        return Facts(assessment, time.monotonic() - at, self._top, self._names.admits, self._refused)
+        at, facts = newest
+        return replace(facts, age=time.monotonic() - at)
 
     def sample(self, complete: bool = False) -> None:
         """Take one sample; raise ReadError if nothing can be read."""
-        self._newest = (time.monotonic(), self._assessor.add(self._sampler.sample(complete=complete)))
+        at, assessment = time.monotonic(), self._assessor.add(self._sampler.sample(complete=complete))
+        self._newest = at, Facts(assessment, 0.0, self._top, self._names.admits, self._refused)
 
     def run(self, publish: Callable[[], None] | None = None) -> None:
         """Sample until `stop`, and call `publish` after each sample. One that fails is noted in the log, and the

