@@ -160,9 +160,8 @@ class SockmonApp(ConfiguredApp, GuidingApp):
         return not self._stream.ended and self.source.ask(request)
 
     def on_board_drawn(self) -> None:
-        """Import what the first board did not need, once it is on the terminal."""
-        if not self._pages.done:
-            self.screen.call_after_refresh(self._pages.begin)
+        """Import what the first board did not need."""
+        self._pages.begin()
 
     def draw_top(self) -> None:
         """Draw the newest sample that is to be shown on the screen on top."""

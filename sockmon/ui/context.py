@@ -40,7 +40,7 @@ class AppContext(Protocol):
         """Whether the user has pressed a key since the start."""
 
     def on_board_drawn(self) -> None:
-        """The board has drawn a sample."""
+        """The first board is on the terminal, or no sample has come for a while."""
 
     def ask(self, request: AgentRequest) -> bool:
         """Send a request to the agent; return False if it cannot answer."""

@@ -25,9 +25,16 @@ class PaneArea(Vertical):
 
     def compose(self) -> ComposeResult:
         sockets, processes, ports, conntrack, namespaces = self._panes.values()
-        yield Horizontal(sockets, processes, classes="row")
+        # Now, because a class that is set later styles a widget once more.
+        processes.add_class("-current", update=False)
+        yield Horizontal(sockets, processes, classes="row -current")
         yield Horizontal(ports, conntrack, classes="row", id="lower")
         yield Horizontal(namespaces, classes="row", id="namespaces-row")
+
+    async def make_rest(self) -> None:
+        """Make what the panes show only after a key; called after the first board."""
+        for pane in self._panes.values():
+            await pane.make_rest()
 
     @property
     def current_pane(self) -> Pane:

@@ -9,7 +9,7 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.events import Idle, Resize
+from textual.events import Idle, Resize, ScreenResume
 from textual.screen import UPDATE_PERIOD, Screen
 from textual.widget import Widget
 
@@ -37,6 +37,9 @@ from sockmon.ui.widgets.filter_line import FilterLine
 from sockmon.ui.widgets.head_lines import CLOCK_WIDTH, HEAD_HEIGHTS, HEAD_WIDTHS, HeadLines, TooSmall
 from sockmon.ui.widgets.table import Table
 from sockmon.ui.widgets.text_line import TextLine
+
+PATIENCE_SECONDS = 0.5
+"""Seconds that what is not needed for the first board waits for it."""
 
 
 class MainScreen(Screen[None]):
@@ -71,7 +74,8 @@ class MainScreen(Screen[None]):
         self._tabs = PaneTabs()
         self._area = PaneArea()
         self._filter_line = FilterLine()
-        self._composed = False
+        self._footer = LastingFooter(show_command_palette=False)
+        self._composed = self._resumed = self._completed = False
         self._drawn_at = 0.0
         """Of time.monotonic()."""
 
@@ -87,11 +91,12 @@ class MainScreen(Screen[None]):
         yield self._board
         yield self._tabs
         yield self._area
-        yield self._filter_line
         yield TooSmall()
-        yield LastingFooter(show_command_palette=False)
+        yield self._footer
 
     def on_mount(self) -> None:
+        # If no sample comes for so long, the rest comes first.
+        self.set_timer(PATIENCE_SECONDS, self._complete)
         self._mark_current(self._area.current)
 
     async def _on_idle(self, event: Idle) -> None:
@@ -207,6 +212,18 @@ class MainScreen(Screen[None]):
         self._area.show(self._view)
         self._tabs.show_note(self._area.current_pane)
         self._focus_first_alarm(self._view.whole)
+        self._complete()
+
+    def _complete(self) -> None:
+        """Make what the first board does not show, once that is on the terminal."""
+        if not self._completed:
+            self._completed = True
+            self.call_after_refresh(self._make_rest)
+
+    async def _make_rest(self) -> None:
+        self._footer.begin()
+        await self.mount(self._filter_line, before="#small")
+        await self._area.make_rest()
         app_context(self).on_board_drawn()
 
     def _is_composed(self) -> bool:
@@ -223,8 +240,11 @@ class MainScreen(Screen[None]):
         self._draw_soon()
         self.call_after_refresh(self._focus_visible_table)
 
-    def on_screen_resume(self) -> None:
+    def on_screen_resume(self, event: ScreenResume) -> None:
         """Check the focus: the size may have changed while another screen was on top."""
+        if not self._resumed:
+            # All widgets were just styled; Textual would style them once more.
+            self._resumed, event.refresh_styles = True, False
         self.call_after_refresh(self._focus_visible_table)
 
     # Navigation
@@ -328,6 +348,10 @@ class MainScreen(Screen[None]):
 
     def action_filter(self) -> None:
         """Open the filter line."""
+        if not self._filter_line.is_mounted:
+            self._complete()
+            self.call_after_refresh(self.action_filter)
+            return
         if isinstance(self.focused, Table):
             self._focus_before_filter = self.focused
         self._filter_line.open()

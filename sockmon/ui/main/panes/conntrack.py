@@ -107,9 +107,14 @@ class ConntrackPane(Pane):
         yield self._fill
         yield self._losses
         yield self._entries
-        yield self._tops
         yield self._heading
         yield self._trend
+
+    async def make_rest(self) -> None:
+        """Make the tables of the tops, which are shown if this pane is zoomed."""
+        await self.mount(self._tops, before=self._heading)
+        if self._view is not None:
+            self.show(self._view)
 
     def on_resize(self) -> None:
         """Another size has more or fewer lines for the plot."""
@@ -148,7 +153,8 @@ class ConntrackPane(Pane):
     def _show_tops(self, view: View, conntrack: Conntrack | None) -> int:
         """Show who fills the table, if this pane is zoomed; return the lines that it needs."""
         tops = conntrack.tops if conntrack else None
-        self._tops.display = tops is not None and tops.entries > 0 and self.screen.has_class("-zoom")
+        zoomed = self._tops.is_mounted and self.screen.has_class("-zoom")
+        self._tops.display = zoomed and tops is not None and tops.entries > 0
         if tops is None or not self._tops.display:
             return 0
         return self._tops.show_tops(tops, view.filter, self.size.width)

@@ -132,6 +132,9 @@ class Pane(Frame):
         """The tables that are always there, from top to bottom."""
         self._place = ""
 
+    async def make_rest(self) -> None:
+        """Make what no pane shows before a key is pressed; called after the first board."""
+
     def on_mount(self) -> None:
         super().on_mount()
         for table in reversed(self.tables):
