@@ -141,7 +141,7 @@ class Assessor:
 
     def _judge_all(self, ceiling: Ceiling, window: Window) -> dict[Key, Verdict]:
         """Return the verdict on every subject of a ceiling: the last one if nothing of it was read since."""
-        change_key = ceiling.change_key(window.now) if ceiling.change_key else None
+        change_key = ceiling.change_key(window) if ceiling.change_key else None
         if change_key is None or change_key != self._change_keys.get(ceiling.id):
             self._change_keys[ceiling.id] = change_key
             measures = {(ceiling.id, measure.subject): measure for measure in self._measures(ceiling, window)}

@@ -146,8 +146,8 @@ class Ceiling:
     """True if an alarm can rest on movement alone (a counter or a rate), which one sample does not show."""
     from_processes: bool = False
     """Measured on the processes in /proc: with hidepid it is unknown for those of other users."""
-    change_key: Callable[[Snapshot], object] | None = None
-    """Returns what changes if there is something new to measure; None: every Snapshot is new."""
+    change_key: Callable[[Window], object] | None = None
+    """Returns what changes if there is something new to measure; None, or None from it: every Snapshot is new."""
 
     @property
     def of_netns(self) -> bool:

@@ -12,7 +12,7 @@ from sockmon.ceilings.remedies import application, next_limit
 from sockmon.format import megabytes, plural
 from sockmon.model.detail import ProcessQuery
 from sockmon.model.report import Remedy
-from sockmon.model.snapshot import HIDDEN_ANCESTORS, Cgroups, MemoryCgroup, PidsCgroup, Process, Snapshot
+from sockmon.model.snapshot import HIDDEN_ANCESTORS, Cgroups, MemoryCgroup, PidsCgroup, Process
 
 REFUSED, KILLED = "pids.events", "oom_kill"
 ANCESTORS_HIDDEN = "cgroups above the cgroup namespace may have limits too, which are not visible"
@@ -36,7 +36,8 @@ def _without_groups(window: Window, controller: str) -> Measure:
     return unknown_measure(host, item.reason, item) if item else Measure(host, None, None, at=found.at)
 
 
-def _change_key(now: Snapshot) -> object:
+def _change_key(window: Window) -> object:
+    now = window.now
     return (now.cgroups.at, now.missing) if now.cgroups else object()
 
 

@@ -18,7 +18,7 @@ from sockmon.ceilings.remedies import application, next_limit
 from sockmon.format import plural
 from sockmon.misconceptions import INOTIFY_EMFILE
 from sockmon.model.report import Remedy
-from sockmon.model.snapshot import Owner, Snapshot, UserWatches
+from sockmon.model.snapshot import Owner, UserWatches
 
 INSTANCES = ("fs.inotify.max_user_instances", "user.max_inotify_instances")
 WATCHES = ("fs.inotify.max_user_watches", "user.max_inotify_watches")
@@ -74,10 +74,11 @@ def _unread(processes: int) -> str:
     return f"descriptors of {plural(processes, 'process', 'processes')} cannot be read"
 
 
-def change_key_of(*keys: str) -> Callable[[Snapshot], object]:
+def change_key_of(*keys: str) -> Callable[[Window], object]:
     """Return the function that returns what changes if a user's count or one of these limits does."""
 
-    def change_key(now: Snapshot) -> object:
+    def change_key(window: Window) -> object:
+        now = window.now
         return (now.watches.at, tuple(map(now.sysctls.get, keys))) if now.watches else object()
 
     return change_key

@@ -20,7 +20,7 @@ from sockmon.misconceptions import (
 )
 from sockmon.model.detail import ProcessQuery
 from sockmon.model.report import Remedy
-from sockmon.model.snapshot import UNLIMITED, Listener, Process, Snapshot
+from sockmon.model.snapshot import UNLIMITED, Listener, Process
 
 CLOSE_WAIT_LEAK_SHARE = 0.1
 """Share of a process's descriptors in CLOSE_WAIT from which on it counts as a leak."""
@@ -77,9 +77,10 @@ def is_sandboxed(process: Process) -> bool:
     return hard <= SANDBOX_LIMIT or fds >= 2 * hard
 
 
-def _change_key(now: Snapshot) -> object:
+def _change_key(window: Window) -> object:
     """Return what changes when processes are read: less often than Snapshots are taken, for there can be
     thousands."""
+    now = window.now
     processes = now.processes
     return (processes.at, processes.owners_at, now.missing) if processes else object()
 

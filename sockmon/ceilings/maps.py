@@ -12,7 +12,7 @@ from sockmon.format import plural
 from sockmon.misconceptions import THREADS_32K
 from sockmon.model.detail import ProcessQuery
 from sockmon.model.report import Remedy
-from sockmon.model.snapshot import ProcessMaps, Snapshot
+from sockmon.model.snapshot import ProcessMaps
 
 MAX_MAP_COUNT = "vm.max_map_count"
 UNUSUAL_LIMIT = 1 << 20
@@ -49,7 +49,8 @@ def _required_privilege(uid: int) -> str:
     return "need capabilities that sockmon does not have" if uid == 0 else "of other users need root"
 
 
-def _change_key(now: Snapshot) -> object:
+def _change_key(window: Window) -> object:
+    now = window.now
     return (now.maps.at, now.maps.unseen, now.sysctls.get(MAX_MAP_COUNT)) if now.maps else object()
 
 

@@ -14,7 +14,7 @@ from sockmon.ceilings.remedies import application, next_limit
 from sockmon.misconceptions import LIMITS_CONF
 from sockmon.model.detail import ProcessQuery
 from sockmon.model.report import Remedy
-from sockmon.model.snapshot import UNLIMITED, LockedMemory, ProcessLocked, Snapshot
+from sockmon.model.snapshot import UNLIMITED, LockedMemory, ProcessLocked
 
 AMPLE_BYTES = 256 << 20
 """Room from which on a process is not near its limit, whatever the share: a virtual machine with devices of the
@@ -116,7 +116,8 @@ def _users(locked: LockedMemory, rings: bool) -> Iterator[Measure]:
         )
 
 
-def _change_key(now: Snapshot) -> object:
+def _change_key(window: Window) -> object:
+    now = window.now
     return now.locked.at if now.locked else object()
 
 

@@ -15,7 +15,7 @@ from sockmon.ceilings.remedies import application, next_limit
 from sockmon.misconceptions import SOMAXCONN_ALONE, SYN_BACKLOG
 from sockmon.model.detail import ListenerQuery
 from sockmon.model.report import Remedy
-from sockmon.model.snapshot import HalfOpen, Listener, Snapshot
+from sockmon.model.snapshot import HalfOpen, Listener
 
 QUEUE_FULL_COOKIES = "TcpExt.TCPReqQFullDoCookies"
 QUEUE_FULL_DROPS = "TcpExt.TCPReqQFullDrop"
@@ -201,9 +201,9 @@ def _raise_backlog(window: Window, listener: Listener) -> list[Remedy]:
     return [application(text), Remedy("sysctl", SOMAXCONN, str(wanted), cap, advised=False)]
 
 
-def _change_key(snapshot: Snapshot) -> object:
+def _change_key(window: Window) -> object:
     """Return the dump and the counters: the same dump in the next Snapshot is not a second full sample."""
-    netns = snapshot.netns[0]
+    netns = window.netns
     counters = (netns.counters.get(name) for name in (QUEUE_FULL_COOKIES, QUEUE_FULL_DROPS, DROPS, OVERFLOWS))
     return (netns.states.at, *counters) if netns.states else None
 

@@ -10,7 +10,7 @@ from sockmon.ceilings.evidence import RETRANSMITS, delta, delta_lines
 from sockmon.ceilings.measuring import unread_measure
 from sockmon.ceilings.remedies import application, next_limit
 from sockmon.model.report import Remedy
-from sockmon.model.snapshot import Snapshot, TransmitQueue
+from sockmon.model.snapshot import TransmitQueue
 
 OVERFLOWED, DROPPED, SENT = "qdisc.overflowed", "qdisc.dropped", "qdisc.sent"
 """Counters of a window, each with the name of the device behind it."""
@@ -64,9 +64,9 @@ def _lost_share(window: Window, queue: TransmitQueue) -> float:
     return lost / (lost + sent) if lost else 0.0
 
 
-def _change_key(now: Snapshot) -> object:
+def _change_key(window: Window) -> object:
     """Return the time of the dump: the same dump in the next Snapshot is not a second one."""
-    transmit = now.netns[0].transmit
+    transmit = window.netns.transmit
     return object() if transmit is None else transmit.at
 
 

@@ -11,7 +11,7 @@ from sockmon.ceilings.remedies import application
 from sockmon.misconceptions import RMEM_MAX_ALONE
 from sockmon.model.detail import ProcessQuery
 from sockmon.model.report import Remedy
-from sockmon.model.snapshot import Snapshot, UdpBuffer
+from sockmon.model.snapshot import UdpBuffer
 
 DEFAULT, MAXIMUM = "net.core.rmem_default", "net.core.rmem_max"
 ERRORS = "Udp.RcvbufErrors"
@@ -65,9 +65,9 @@ def _dropped_for_room(window: Window, buffer: UdpBuffer) -> bool:
     return window.deltas.get(ERRORS, 0) > 0 or 2 * buffer.queued >= buffer.rcvbuf
 
 
-def _change_key(now: Snapshot) -> object:
+def _change_key(window: Window) -> object:
     """Return the time of the scan: the same scan in the next Snapshot is not a second full sample."""
-    udp = now.netns[0].udp
+    udp = window.netns.udp
     return object() if udp is None else udp.at
 
 

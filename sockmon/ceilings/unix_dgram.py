@@ -15,7 +15,7 @@ from sockmon.format import plural
 from sockmon.misconceptions import LONGER_DATAGRAM_QUEUE, RESTART_DATAGRAM
 from sockmon.model.detail import ProcessQuery
 from sockmon.model.report import Remedy
-from sockmon.model.snapshot import DatagramQueue, Snapshot
+from sockmon.model.snapshot import DatagramQueue
 
 LIMIT = "net.unix.max_dgram_qlen"
 DEFAULT_LENGTH = 10
@@ -111,9 +111,9 @@ def _waiting(queue: DatagramQueue) -> int:
     return queue.waiting
 
 
-def _change_key(now: Snapshot) -> object:
+def _change_key(window: Window) -> object:
     """Return the dump and the limit: the same dump in the next Snapshot is not a second full sample."""
-    netns = now.netns[0]
+    netns = window.netns
     return object() if netns.datagrams is None else (netns.datagrams, netns.sysctls.get(LIMIT))
 
 

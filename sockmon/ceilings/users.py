@@ -23,7 +23,7 @@ from sockmon.format import plural
 from sockmon.misconceptions import LIMITS_CONF, NPROC_ROOT, NPROC_SCOPE
 from sockmon.model.detail import ProcessQuery
 from sockmon.model.report import Remedy
-from sockmon.model.snapshot import Process, Snapshot
+from sockmon.model.snapshot import Process
 from sockmon.model.user_namespace import UNREADABLE
 
 MAX_USERS = 16
@@ -79,7 +79,8 @@ def _namespaces_unknown(user: UserTasks) -> str:
     )
 
 
-def _change_key(now: Snapshot) -> object:
+def _change_key(window: Window) -> object:
+    now = window.now
     return (now.processes.at, now.missing) if now.processes else object()
 
 
