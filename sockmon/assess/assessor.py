@@ -65,6 +65,8 @@ class Assessor:
         self._listed: dict[str, list[Verdict]] = {}
         self._gauges_by_query: dict[str, dict[DetailQuery, Gauge]] = {}
         self._change_keys: dict[str, object] = {}
+        self._unchanged_at: dict[str, float] = {}
+        """The time of the last Snapshot for which the verdicts of a ceiling were kept."""
         self._since: dict[Key, float] = {}
         self._first_known: set[Key] = set()
         self._unknown_since: dict[str, float] = {}
@@ -144,12 +146,27 @@ class Assessor:
         change_key = ceiling.change_key(window) if ceiling.change_key else None
         if change_key is None or change_key != self._change_keys.get(ceiling.id):
             self._change_keys[ceiling.id] = change_key
+            self._note_unchanged(ceiling.id)
             measures = {(ceiling.id, measure.subject): measure for measure in self._measures(ceiling, window)}
             self._keep(
                 ceiling,
                 {key: self._judge(key, ceiling, measure, window.now) for key, measure in measures.items()},
             )
+            if not all(map(_is_settled, self._verdicts_by_ceiling[ceiling.id].values())):
+                self._change_keys[ceiling.id] = None
+        else:
+            self._unchanged_at[ceiling.id] = window.now.at
         return self._verdicts_by_ceiling[ceiling.id]
+
+    def _note_unchanged(self, ceiling: str) -> None:
+        """Note until when the numbers of a ceiling were as they are kept: a change began then, and not earlier.
+
+        Numbers that have a time of their own were not read in between."""
+        at = self._unchanged_at.pop(ceiling, None)
+        if at is not None:
+            for key, verdict in self._verdicts_by_ceiling[ceiling].items():
+                if verdict.measure.at is None and verdict.measure.used is not None:
+                    self._series[key].add(at, verdict.measure.used)
 
     def _keep(self, ceiling: Ceiling, verdicts: dict[Key, Verdict]) -> None:
         """Keep the verdicts until the ceiling is measured again."""
@@ -222,6 +239,12 @@ class Assessor:
         keys = [reading.key for reading in readings]
         keys += [key for key in self._series if key[0] == "state"]
         return {key: tuple(self._series[key].points) for key in keys if key in self._series}
+
+
+def _is_settled(verdict: Verdict) -> bool:
+    """Return whether the verdict on the same numbers stays the same: their rate depends on the time, unless they
+    have a time of their own."""
+    return verdict.measure.at is not None or verdict.gauge.rate == 0.0
 
 
 def _measures(ceiling: Ceiling, window: Window) -> Iterable[Measure]:

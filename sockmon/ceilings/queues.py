@@ -88,6 +88,17 @@ def _accept_queues(window: Window) -> Iterator[Measure]:
         yield Measure(netns.name, 0, None, payload=netns)
 
 
+def _change_key(window: Window) -> object:
+    """Return the listeners if no queue held anything and none overflowed in the window; None otherwise.
+
+    A host may have hundreds of listeners, and most of them are idle."""
+    overflowed = any(window.deltas.get(name) for name in (OVERFLOWS, DROPS))
+    listeners = window.netns.listeners
+    if listeners is None or overflowed or window.longest_queues or any(map(overflows_in_bursts, listeners)):
+        return None
+    return listeners, window.netns.name, window.now.missing
+
+
 def _was_full(window: Window, listener: Listener) -> bool:
     """Return whether the queue was full in a sample of the window."""
     return window.longest_queues.get(listener.inode, listener.queue) > backlog(listener)
@@ -238,6 +249,7 @@ ACCEPT_QUEUE = Ceiling(
     consequence="when the queue of a listener is full the kernel drops new SYNs: clients hang, and the server"
     " gets no error",
     measure=_accept_queues,
+    change_key=_change_key,
     evidence=_evidence,
     hit_counters=(OVERFLOWS,),
     needs_movement=True,
