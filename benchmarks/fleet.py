@@ -8,6 +8,7 @@ read the fleet and to show it on a terminal. 10,000 hosts need up to 12 GB of me
 from __future__ import annotations
 
 import argparse
+import signal
 import statistics
 import sys
 import time
@@ -46,8 +47,8 @@ class MeasuredServer(Server):
         for name, number in found.items():
             self.totals[name] = self.totals.get(name, 0.0) + number
         numbers = f"{found['s']:7.2f} s {found['cpu']:7.2f} s of processor {found['MB']:7.2f} MB"
-        _, named, names = form["query"].partition("instance=~")
-        names = f" … {1 + names.count('|')} hosts" if named else ""
+        _, named, rest = form["query"].partition('instance=~"')
+        names = f" … {1 + rest.partition(chr(34))[0].count('|')} hosts" if named else ""
         print(f"  {numbers}   {form['query'][:80]}{names}", flush=True)
         return body
 
@@ -59,6 +60,8 @@ def main() -> int:
     parser.add_argument("--older", type=int, default=0, metavar="N", help="so many have an exporter of before")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
+    # What has been started ends, and the folder is removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with prometheus() as server:
         fill(server, Hosts(real_page(), given.hosts, given.older))
         measure(server, given.rounds)

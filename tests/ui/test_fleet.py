@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import NamedTuple, cast
 
 import pytest
@@ -19,9 +20,11 @@ from screenshots.fleet import MadeUpFeed
 from sockmon.errors import SockmonError
 from sockmon.fleet.feed import FleetState
 from sockmon.fleet.hosts import Fleet, FleetHost, HostLimit
-from sockmon.ui.fleet import lines
+from sockmon.ui.filtering.filter import RowValues
+from sockmon.ui.fleet import cells, host_tables, lines
 from sockmon.ui.fleet.app import FleetApp, Opening
 from sockmon.ui.fleet.cells import HostRow, trend_cell
+from sockmon.ui.fleet.filter_values import host_values
 from sockmon.ui.fleet.host_page import HostPage
 from sockmon.ui.fleet.screen import FleetScreen, Kept
 from sockmon.ui.help import HelpScreen
@@ -308,6 +311,28 @@ async def test_a_server_that_does_not_answer_is_said_with_the_age_of_the_data() 
         await stage.post(FleetState(fleet, time.monotonic()))
         assert "has not answered" not in stage.text
         assert "live" in stage.text
+
+
+async def test_a_second_changes_ages_and_filters_no_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    filtered: list[str] = []
+
+    def values(row: HostRow) -> RowValues:
+        filtered.append(row.host.name)
+        return host_values(row)
+
+    monkeypatch.setattr(host_tables, "host_values", values)
+    async with play() as stage:
+        stage.app.fleet_screen.query_one(FilterLine).set_text("full:>80")
+        await until(stage.pilot, lambda: len(stage.names) < 50)
+        assert filtered
+        assert "11 min" not in stage.text
+        filtered.clear()
+        monkeypatch.setattr(cells, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + 660))
+        stage.app.fleet_screen.tick()
+        await until(stage.pilot, lambda: stage.text.count("11 min") >= len(stage.names))
+        assert not filtered
+        await stage.post(FleetState(stage.app._reader.state.fleet, time.monotonic()))
+        await until(stage.pilot, lambda: bool(filtered))
 
 
 async def test_before_the_first_answer_and_without_hosts() -> None:
