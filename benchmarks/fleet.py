@@ -25,7 +25,9 @@ from sockmon.fleet.prometheus import Server
 from sockmon.fleet.reading import from_prometheus
 from sockmon.fleet.trends import STEP_SECONDS, Trends
 
+START_SECONDS = 30.0
 WATCH_SECONDS = 60
+QUICK_HOSTS = 20
 FILTER = "full:>30 !state:gone"
 """Matches most hosts: each of them is compared."""
 
@@ -59,12 +61,13 @@ def main() -> int:
     parser.add_argument("--hosts", type=int, default=10_000)
     parser.add_argument("--older", type=int, default=0, metavar="N", help="so many have an exporter of before")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="few hosts and no waiting, to see that it works")
     given = parser.parse_args()
     # What has been started ends, and the folder is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with prometheus() as server:
-        fill(server, Hosts(real_page(), given.hosts, given.older))
-        measure(server, given.rounds)
+        fill(server, Hosts(real_page(), QUICK_HOSTS if given.quick else given.hosts, given.older))
+        measure(server, given.rounds, given.quick)
     return 0
 
 
@@ -81,13 +84,13 @@ def fill(server: Prometheus, hosts: Hosts) -> None:
     )
 
 
-def measure(server: Prometheus, rounds: int) -> None:
+def measure(server: Prometheus, rounds: int, quick: bool = False) -> None:
     """Print what a first read and refreshes cost, and the screen."""
     trends = Trends()
     for number in range(rounds + 1):
         title = "the first read, with the trend of an hour" if number == 0 else f"refresh {number}"
         print(f"\n{title}", flush=True)
-        if number == rounds:
+        if number == rounds and not quick:
             # The last one has a new step of the trend.
             time.sleep(STEP_SECONDS - time.time() % STEP_SECONDS + 1)
         asked = MeasuredServer(server.url, server=server)
@@ -102,21 +105,21 @@ def measure(server: Prometheus, rounds: int) -> None:
         )
     print(f"\nPrometheus has {server.memory:.1f} GB now")
     for text in ("", FILTER):
-        _screen(server.url, text)
+        _screen(server.url, text, quick)
 
 
-def _screen(url: str, text: str) -> None:
+def _screen(url: str, text: str, quick: bool) -> None:
     """Print what the screen takes: the median second, in which only ages are drawn, and the mean of all."""
     with on_terminal("fleet", [*SOCKMON, "fleet", "--prometheus", url]) as screen:
-        watch_all([screen], 45.0)
+        watch_all([screen], 1.0 if quick else START_SECONDS)
         if text:
             screen.press("/")
             watch_all([screen], 1.0)
             screen.press(f"{text}\r")
-        watch_all([screen], 20.0)
+        watch_all([screen], 1.0 if quick else START_SECONDS)
         seconds: list[float] = []
         sent = screen.sent
-        for _ in range(WATCH_SECONDS):
+        for _ in range(2 if quick else WATCH_SECONDS):
             before = precise_seconds(family(screen.process.pid))
             watch_all([screen], 1.0)
             seconds.append(100 * (precise_seconds(family(screen.process.pid)) - before))
@@ -126,7 +129,7 @@ def _screen(url: str, text: str) -> None:
     quiet, mean = statistics.median(seconds), statistics.mean(seconds)
     print(
         f"{title}: {quiet:.2f} % of a processor in the median second, {mean:.2f} % with its refreshes;"
-        f" {(screen.sent - sent) / WATCH_SECONDS:,.0f} B/s",
+        f" {(screen.sent - sent) / len(seconds):,.0f} B/s",
         flush=True,
     )
 

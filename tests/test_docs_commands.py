@@ -277,6 +277,20 @@ def no_server(command: str, folder: Path) -> None:
     assert done.returncode == 3
 
 
+def benchmark_of_a_fleet(command: str, folder: Path) -> None:
+    """It prints what each query costs, and what the screen takes."""
+    if not shutil.which("prometheus"):
+        pytest.skip("needs prometheus")
+    words = [sys.executable, *shlex.split(command)[1:], "--quick"]
+    done = subprocess.run(
+        words, cwd=ROOT, env=child_environment(), capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "series of 20 hosts" in done.stdout
+    assert "sockmon_verdict{} == 1" in done.stdout
+    assert done.stdout.count(" of a processor in the median second") == 2
+
+
 def fleet_of_labs(command: str, folder: Path) -> None:
     """It builds the labs and says what shows them; there the labs are on one screen, each at its limit."""
     needs_userns()
@@ -375,6 +389,7 @@ TABLE = [
     Entry(
         r"sockmon fleet --prometheus .+", no_server, "no server is there; tests/export/test_prometheus.py has one"
     ),
+    Entry(r"python -m benchmarks\.fleet", benchmark_of_a_fleet, "with few hosts, and without waiting"),
     Entry(r"python3 docs/examples/fleet/labs\.py .+", fleet_of_labs, "on any free port"),
     Entry(r"sockmon fleet ssh://.+", ends(3), "hosts of that name do not exist"),
     Entry(r"sockmon fleet", ends(64), "it needs hosts or a server, and says so"),
