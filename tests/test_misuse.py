@@ -51,6 +51,7 @@ MORE = [
     ["export", "--once"],
     ["export", "--listen", ":9768"],
     ["export", "--top", "-1"],
+    ["export", "rules", "--docs", "https://x/{{ .Labels }}"],
     ["chekc"],
     ["--nosuch"],
     ["--interval", "0"],

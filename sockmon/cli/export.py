@@ -150,6 +150,9 @@ def print_rules(docs: str | None) -> None:
     from sockmon.export import rules
     from sockmon.observe import configured_levels
 
+    if docs and ("{{" in docs or not docs.isprintable()):
+        # Prometheus would take it for a template, and refuse the file.
+        raise click.UsageError("--docs is not a URL: it has {{, or a character that cannot be printed")
     levels, refused = configured_levels()
     for missing in refused:
         console.print_notice(f"{missing.reader}: {missing.reason}")
