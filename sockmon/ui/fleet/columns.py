@@ -141,7 +141,7 @@ def limit_columns(width: int) -> Sequence[Column[HostLimit]]:
         Column("LIMIT", TITLE_CELLS, cells.title_cell, pin=True),
         Column("SUBJECT", 0, cells.subject_cell, text_for_width=cells.subject_cell),
         Column("USAGE", bar_cells, lambda row: cells.usage_cell(row, bar_cells), keep_when_narrow=False),
-        Column("USED/LIMIT", 13, cells.used_cell, align="right", keep_when_narrow=False),
+        Column("USED/LIMIT", 11, cells.used_cell, align="right"),
         Column("FULL", 5, cells.full_cell, align="right"),
         Column("LEFT", 7, cells.left_cell, align="right"),
     )

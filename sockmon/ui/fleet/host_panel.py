@@ -37,7 +37,7 @@ class HostPanel(Horizontal):
     def compose(self) -> ComposeResult:
         with Frame(Content(self._title), id="about", classes="panel"), Vertical():
             yield LabelledList(GUTTER, id="facts")
-            yield Table(limit_columns(160), _key, id="limits", columns_for=limit_columns, flex=12)
+            yield Table(limit_columns(160), _key, id="limits", columns_for=limit_columns, flex=11)
         with Frame(Content("Fullest limit"), id="trend", classes="panel"):
             yield Trend()
 
