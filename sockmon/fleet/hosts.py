@@ -60,7 +60,7 @@ class FleetHost(msgspec.Struct, frozen=True):
     unknown: int = 0
     """Limits that could not be judged."""
     age: float | None = None
-    """Seconds since its newest sample; None if unknown."""
+    """Seconds since its newest sample; None if unknown, as with a clock that is ahead of the server's."""
     labels: Mapping[str, str] = {}
     trend: tuple[float | None, ...] = ()
     """The ratio of its fullest limit at even distances, oldest first; None where nothing was sampled. The span is

@@ -17,9 +17,11 @@ from sockmon.fleet.trends import PAST_STEPS
 from sockmon.model.severity import URGENCY, Severity
 
 STALE_SECONDS = 120.0
+AHEAD_SECONDS = 60.0
 MAX_LIMITS = 5
 _OWN = frozenset({"__name__", "instance", "ceiling", "sockmon_verdict", "sockmon_ceiling_severity"})
-OWN_NETNS = "host"
+HOME_NETNS = frozenset({"host", "own"})
+"""Labels of the network namespace that a host is looked at from."""
 
 
 class Answers(NamedTuple):
@@ -43,7 +45,7 @@ Past = Callable[[str], Sequence[float | None]]
 def hosts(answers: Answers, past: Past) -> list[FleetHost]:
     """Return every host that had metrics within the last hour."""
     verdicts = _by_instance(answers.verdicts)
-    ages = {name: _number(rows[0].value) for name, rows in _by_instance(answers.ages).items()}
+    ages = {name: _age(rows[0].value) for name, rows in _by_instance(answers.ages).items()}
     left = {name: _number(rows[0].value) for name, rows in _by_instance(answers.left).items()}
     unknown = {name: round(rows[0].value) for name, rows in _by_instance(answers.unknown).items()}
     severities = _by_instance(answers.severities)
@@ -77,6 +79,11 @@ def _by_instance(rows: Iterable[Series]) -> Mapping[str, list[Series]]:
 
 def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def _age(value: float) -> float | None:
+    """Return the age of a sample; None if the clock of the host is ahead, so that an old sample would be new."""
+    return value if math.isfinite(value) and value > -AHEAD_SECONDS else None
 
 
 def _state(present: bool, age: float | None) -> State:
@@ -140,8 +147,8 @@ def limit_of(
 
 
 def other_netns(name: str) -> str:
-    """Return the name of a network namespace; empty for that of the host, which needs none."""
-    return "" if name == OWN_NETNS else name
+    """Return the name of a network namespace; empty for that which the host is looked at from."""
+    return "" if name in HOME_NETNS else name
 
 
 def _number_of(row: Series) -> str:

@@ -207,6 +207,12 @@ def test_matchers_are_in_every_query_and_anything_else_is_refused() -> None:
             from_prometheus(Server("http://127.0.0.1:1"), [bad])
 
 
+def test_the_age_of_a_host_whose_clock_is_ahead_is_not_known() -> None:
+    ahead = {**ANSWERS, "time() - sockmon_sample_timestamp": [(host("old"), -300), (host("fine"), -3)]}
+    found = {each.name: each.age for each in read(ahead)}
+    assert (found["old"], found["fine"]) == (None, -3)
+
+
 def test_hostile_labels_are_clean() -> None:
     hostile = host("a\x1b[31m", sockmon_verdict="hit\x00")
     (found,) = read({"sockmon_verdict": [(hostile, 1)]})
