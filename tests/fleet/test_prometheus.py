@@ -208,8 +208,8 @@ def test_matchers_are_in_every_query_and_anything_else_is_refused() -> None:
 
 
 def test_the_age_of_a_host_whose_clock_is_ahead_is_not_known() -> None:
-    ahead = {**ANSWERS, "time() - sockmon_sample_timestamp": [(host("old"), -300), (host("fine"), -3)]}
-    found = {each.name: each.age for each in read(ahead)}
+    ages: list[Row] = [(host("old"), -300), (host("fine"), -3)]
+    found = {each.name: each.age for each in read({**ANSWERS, "time() - sockmon_sample_timestamp": ages})}
     assert (found["old"], found["fine"]) == (None, -3)
 
 
