@@ -9,6 +9,7 @@ from textual.widgets import Input
 from sockmon.model.helper_protocol import RequestFailed, ResolveHold
 from sockmon.model.plan import Plan, Setting
 from sockmon.settings import Settings
+from sockmon.ui import key_queue
 from sockmon.ui.help import HelpScreen
 from sockmon.ui.main.screen import MainScreen
 from sockmon.ui.tuning.held_change import (
@@ -16,7 +17,7 @@ from sockmon.ui.tuning.held_change import (
     MIN_READ_SECONDS,
 )
 from sockmon.ui.tuning.history import HistoryScreen
-from sockmon.ui.tuning.key_press import MIN_REPEAT_GAP
+from sockmon.ui.tuning.key_press import MIN_KEY_GAP, MIN_REPEAT_GAP
 from sockmon.ui.tuning.panel import TuningPanel
 from tests.ui import fake_app
 from tests.ui.fake_helper import BOOT, transaction, until
@@ -173,6 +174,24 @@ async def test_T20_keys_that_come_as_a_paste_do_not_decide(pasted: str) -> None:
         for text_ in ("K", "P", "P", "KPPU"):
             seen.app.post_message(Paste(text_))
             await seen.settle()
+        assert seen.decided == []
+
+
+@pytest.mark.fault("T20")
+async def test_T20_a_key_that_waits_for_the_first_of_a_paste_was_pressed_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A busy screen: the time in which nothing may follow is over before the second key is given out."""
+    monkeypatch.setattr(key_queue, "MAX_SECONDS", 3 * MIN_KEY_GAP)
+    monkeypatch.setattr(key_queue.KeyQueue, "_send_mark", lambda self: None)
+    async with play() as seen:
+        await seen.held()
+        for number, char in enumerate("KPPU"):
+            event = Key(char, char)
+            event.time = 5_000.0 + number * 0.002
+            seen.app.post_message(event)
+        await until(seen.pilot, lambda: seen.app._key_presses.count == 4)
+        await seen.settle()
         assert seen.decided == []
 
 

@@ -80,6 +80,11 @@ class HoldApp(App[None]):
         """Whether the user has pressed a key since the start."""
         return self._key_presses.count > 0
 
+    @property
+    def keys_waiting(self) -> int:
+        """How many keys wait for the one before them: none, in an app that does not queue them."""
+        return 0
+
     def plan_in(self, netns: NetnsTarget | None) -> None:
         """Read and plan the settings of this network namespace from now on; None: that of sockmon."""
         self.helper_session.plan_in(netns)
@@ -200,7 +205,9 @@ class HoldApp(App[None]):
         count, id = self._key_presses.count, hold.pending.id
 
         def decide() -> None:
-            if self._key_presses.count == count and hold.pending is not None and hold.pending.id == id:
+            same = hold.pending is not None and hold.pending.id == id
+            # A key that waits was pressed already: the timer can end before it is given out.
+            if same and self._key_presses.count == count and not self.keys_waiting:
                 self._decide(requested)
                 self.draw_hold()
 
