@@ -23,6 +23,7 @@ from sockmon.kernel.processes.process_table import ProcessTable
 from sockmon.model.process_facts import CPU, MEMORY, ProcessFacts
 from sockmon.model.snapshot import Missing
 from tests.kernel.sleepers import as_nobody, sleeper
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -47,6 +48,8 @@ def wait_for_state(pid: int, wanted: str) -> None:
 def test_the_facts_are_those_of_psutil_and_of_proc(reader: FactsReader) -> None:
     with sleeper("held = bytearray(20_000_000); os.chdir('/usr')") as process:
         wait_for_state(process.pid, "S")
+        # On a busy machine it may run once more.
+        until(lambda: Path(f"/proc/{process.pid}/wchan").read_text() not in ("", "0"))
         found, missing = facts_of(reader, process.pid)
         other = psutil.Process(process.pid)
         assert missing == []

@@ -209,7 +209,8 @@ async def test_an_unknown_field_is_an_error_and_hides_nothing(size: tuple[int, i
         await pilot.press("slash", *"proc:envoy prt:80")
         await pilot.pause()
         assert "prt: no such field" in text(app)
-        assert "retrans" in text(app)
+        assert "fields: port src" in text(app)
+        assert "backlog" in text(app)
         assert "1 of 300 match" in text(app)
         await pilot.press("enter")
         assert app.screen.query_one(FilterLine).shown
