@@ -91,7 +91,7 @@ def invoker() -> Invoker | None:
 
 
 def become_invoker() -> None:
-    """Be the user who called sudo, doas or pkexec, for good, as if sockmon had been started without it: ssh then
+    """Be the user who called sudo, doas or pkexec from now on, as if sockmon had been started without it: ssh then
     has the keys, the known hosts and the configuration of that user. Does nothing if nobody called it.
 
     Raise SockmonError if that user cannot read the files of sockmon, PrivilegeKept if this is root still."""

@@ -53,7 +53,7 @@ def render(registry: CollectorRegistry, accept: str = "") -> tuple[bytes, str]:
     try:
         encoder, content_type = choose_encoder(accept)
     except (TypeError, ValueError):
-        # Such as a version that is no number.
+        # Such as a version that is not a number.
         encoder, content_type = choose_encoder("")
     return encoder(registry), content_type
 

@@ -156,7 +156,7 @@ def test_a_host_that_vanishes_is_an_alert_until_it_is_no_target_any_more(tmp_pat
 def test_what_is_critical_now_and_then_is_a_warning_and_no_more(tmp_path: Path) -> None:
     state = 'sockmon_ceiling_severity ceiling="process-fds",sockmon_ceiling_severity="{}"'.format
     turns = {state("warning"): "1 0 " * 8 + "0x20", state("hit"): "0 1 " * 8 + "1x20"}
-    # After 16 minutes it is hit for good, and one alert is enough.
+    # After 16 minutes it stays hit, and one alert is enough.
     fires(tmp_path, turns, {"SockmonProcessFds": {"4m": [], "8m": ["warning"], "20m": ["critical"]}})
 
 
