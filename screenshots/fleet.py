@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from sockmon.errors import SockmonError
 from sockmon.fleet.address import DEFAULT_TEMPLATE, address_of
 from sockmon.fleet.feed import FleetState
-from sockmon.fleet.hosts import Fleet, FleetHost, HostLimit, ranked, worst
+from sockmon.fleet.hosts import Fleet, FleetHost, HostLimit, ranked, time_left, worst
 from sockmon.model.severity import Severity
 from sockmon.settings import Settings
 from sockmon.ui.fleet.app import FleetApp
@@ -39,11 +39,10 @@ def limit(
 def host(name: str, *limits: HostLimit, rack: str, role: str, begin: float = 0.0) -> FleetHost:
     """Return a host whose fullest limit came from `begin`."""
     fullest = max((each.ratio or 0.0 for each in limits), default=0.0)
-    left = [each.seconds_left for each in limits if each.seconds_left is not None]
     labels = {"job": "sockmon", "rack": rack, "role": role}
     severity = limits[0].severity if limits else "ok"
     trend = rising(begin, fullest)
-    return FleetHost(name, "live", severity, limits, min(left, default=None), age=3.0, labels=labels, trend=trend)
+    return FleetHost(name, "live", severity, limits, time_left(limits), age=3.0, labels=labels, trend=trend)
 
 
 SICK = (

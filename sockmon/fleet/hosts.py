@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -56,7 +56,7 @@ class FleetHost(msgspec.Struct, frozen=True):
     limits: tuple[HostLimit, ...] = ()
     """Its alarms and its fullest limit, the most urgent first."""
     seconds_left: float | None = None
-    """The least of all its limits, near or far."""
+    """`left` of its nearest limit."""
     unknown: int = 0
     """Limits that could not be judged."""
     age: float | None = None
@@ -100,10 +100,14 @@ def ranked(hosts: Iterable[FleetHost]) -> tuple[FleetHost, ...]:
 def _order(host: FleetHost) -> tuple[float, float, float, str]:
     # An unknown host may be the sick one: it stands before those that are known to be fine.
     urgency = URGENCY[host.severity] if host.severity != "unknown" else URGENCY["ok"] + 0.5
-    near = host.nearest
-    ratio = (near.ratio if near else None) or 0.0
-    left = near.left if near and near.left is not None else float("inf")
+    ratio = (host.nearest.ratio if host.nearest else None) or 0.0
+    left = host.seconds_left if host.seconds_left is not None else float("inf")
     return -urgency, left if urgency > URGENCY["ok"] + 0.5 else 0.0, -ratio, host.name
+
+
+def time_left(limits: Sequence[HostLimit]) -> float | None:
+    """Return the time left of a host with these limits, the most urgent first."""
+    return limits[0].left if limits else None
 
 
 def limit_order(limit: HostLimit) -> tuple[float, float, str]:

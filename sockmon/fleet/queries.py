@@ -29,7 +29,6 @@ class EveryHost(NamedTuple):
     verdicts: str = "sockmon_verdict{{{0}}} == 1"
     ages: str = "time() - sockmon_sample_timestamp_seconds{{{0}}}"
     known: str = f"present_over_time(sockmon_build_info{{{{{{0}}}}}}[{GONE_WINDOW}])"
-    left: str = "min by (instance) (sockmon_ceiling_left_seconds{{{0}}})"
     fullest: str = f'{{{{__name__=~"sockmon_fullest_{_OF}",{{0}}}}}}'
     unknown: str = "max by (instance) (sockmon_unknown_ceilings{{{0}}}) > 0"
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from sockmon import format as fmt
-from sockmon.fleet.hosts import FleetHost, HostLimit, State, limit_order
+from sockmon.fleet.hosts import FleetHost, HostLimit, State, limit_order, time_left
 from sockmon.fleet.prometheus import Series
 from sockmon.fleet.queries import NUMBERS
 from sockmon.fleet.trends import PAST_STEPS
@@ -30,7 +30,6 @@ class Answers(NamedTuple):
     known: Sequence[Series]
     verdicts: Sequence[Series]
     ages: Sequence[Series]
-    left: Sequence[Series]
     fullest: Sequence[Series]
     unknown: Sequence[Series]
     severities: Sequence[Series]
@@ -46,7 +45,6 @@ def hosts(answers: Answers, past: Past) -> list[FleetHost]:
     """Return every host that had metrics within the last hour."""
     verdicts = _by_instance(answers.verdicts)
     ages = {name: _age(rows[0].value) for name, rows in _by_instance(answers.ages).items()}
-    left = {name: _number(rows[0].value) for name, rows in _by_instance(answers.left).items()}
     unknown = {name: round(rows[0].value) for name, rows in _by_instance(answers.unknown).items()}
     severities = _by_instance(answers.severities)
     fullest, subjects = _by_instance(answers.fullest), _by_instance(answers.subjects)
@@ -62,7 +60,7 @@ def hosts(answers: Answers, past: Past) -> list[FleetHost]:
                 state=state,
                 severity=_severity(verdicts.get(name, ())) if state == "live" else "unknown",
                 limits=tuple(limits[:MAX_LIMITS]),
-                seconds_left=left.get(name),
+                seconds_left=time_left(limits),
                 unknown=unknown.get(name, 0),
                 age=age,
                 labels={key: value for key, value in rows[0].labels.items() if key not in _OWN},

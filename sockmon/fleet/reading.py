@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from sockmon.errors import Misuse
 from sockmon.fleet import ranking
 from sockmon.fleet.host_limits import limit_of_reading
-from sockmon.fleet.hosts import Fleet, FleetHost, HostLimit, limit_order, ranked, worst
+from sockmon.fleet.hosts import Fleet, FleetHost, HostLimit, limit_order, ranked, time_left, worst
 from sockmon.fleet.prometheus import Series, Server
 from sockmon.fleet.queries import EveryHost, OlderHosts, SickHosts, selections
 from sockmon.fleet.trends import Trends
@@ -65,7 +65,6 @@ def _answers(server: Server, selected: str) -> ranking.Answers:
         known=known,
         verdicts=verdicts,
         ages=rows(every.ages),
-        left=rows(every.left),
         fullest=[*fullest, *rows(older.fullest, old)],
         unknown=[*rows(every.unknown), *rows(older.unknown, old)],
         severities=rows(sick.severities, alarmed),
@@ -104,15 +103,14 @@ def host_of(name: str, report: Report) -> FleetHost:
     for reading in report.readings:
         if reading.severity != "unknown":
             limits.setdefault(reading.ceiling, limit_of_reading(reading))
-    left = [row.seconds_left for row in limits.values() if row.seconds_left is not None]
-    known = {reading.ceiling for reading in report.readings if reading.severity != "unknown"}
+    nearest = sorted(limits.values(), key=limit_order)[: ranking.MAX_LIMITS]
     return FleetHost(
         name=name,
         state="live",
         severity=report.verdict,
-        limits=tuple(sorted(limits.values(), key=limit_order)[: ranking.MAX_LIMITS]),
-        seconds_left=min(left, default=None),
-        unknown=len({reading.ceiling for reading in report.readings} - known),
+        limits=tuple(nearest),
+        seconds_left=time_left(nearest),
+        unknown=len({reading.ceiling for reading in report.readings} - limits.keys()),
         age=0.0,
         labels={"host": sanitize(report.host, 120), "kernel": sanitize(report.kernel, 80)},
     )

@@ -114,7 +114,6 @@ ANSWERS: dict[str, list[Row]] = {
         (host("old", sockmon_verdict="ok"), 1),
     ],
     "time() - sockmon_sample_timestamp": [(host("old"), 900), (host("fine"), 3)],
-    "min by (instance) (sockmon_ceiling_left_seconds": [(host("warm"), 90)],
     "max by (instance) (sockmon_unknown_ceilings": [(host("sick"), 1)],
     "max by (instance)": [(host("sick"), 0.5), (host("old"), 0.4)],
     "sockmon_fullest_": [
@@ -223,7 +222,10 @@ def test_hostile_labels_are_clean() -> None:
 def test_numbers_that_are_none() -> None:
     answers = {
         **ANSWERS,
-        "min by (instance) (sockmon_ceiling_left_seconds": [(host("warm"), float("inf"))],
+        "sockmon_fullest_": [
+            (number("warm", "fullest", "ratio", ceiling="process-fds"), 0.85),
+            (number("warm", "fullest", "left_seconds", ceiling="process-fds"), float("inf")),
+        ],
         "time() - sockmon_sample_timestamp": [(host("fine"), float("nan"))],
     }
     found = {each.name: each for each in read(answers)}
