@@ -147,6 +147,8 @@ class MadeUpFeed:
         self.post: Callable[[FleetState], object] | None = None
         self.failure: SockmonError | None = None
         """What `limits` raises."""
+        self.vanished = False
+        """Whether `limits` knows nothing of any host."""
         self.asked = 0
         """How often the data was to be read at once."""
 
@@ -164,6 +166,8 @@ class MadeUpFeed:
         host = next(each for each in self._fleet.hosts if each.name == name)
         if self.failure:
             raise self.failure
+        if self.vanished:
+            return ()
         listed = {each.ceiling for each in host.limits}
         return *host.limits, *(each for each in FAR_AWAY if each.ceiling not in listed)
 

@@ -185,6 +185,9 @@ async def test_the_page_of_a_host_lists_every_limit_and_says_if_the_server_fails
         stage.feed.failure = SockmonError("http://prometheus:9090 does not answer")
         await stage.post(stage.app._reader.state)
         await until(stage.pilot, lambda: "these are of an older answer" in stage.text)
+        stage.feed.failure, stage.feed.vanished = None, True
+        await stage.post(stage.app._reader.state)
+        await until(stage.pilot, lambda: "the host has no metrics now" in stage.text)
         assert "process ids" in stage.text
 
 

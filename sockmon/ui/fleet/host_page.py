@@ -29,6 +29,7 @@ from sockmon.ui.widgets.table import Table
 log = logging.getLogger(__name__)
 
 OPENS = "Open the live screen of the host, over ssh"
+NONE_NOW = "the host has no metrics now"
 
 
 class LimitsRead(Message):
@@ -66,7 +67,7 @@ class HostPage(DetailScreen):
         self._limits: Sequence[HostLimit] | None = None
         """All limits of the host; None until the source has answered."""
         self._failure = ""
-        """Why the last answer did not come."""
+        """Why the last answer did not come, or that it was empty."""
         self._asking = False
 
     @property
@@ -101,7 +102,8 @@ class HostPage(DetailScreen):
     def _take_limits(self, message: LimitsRead) -> None:
         self._asking = False
         self._limits = message.limits or self._limits
-        self._failure = message.failure
+        # An empty answer: the host has vanished. What was listed before is not how it is now.
+        self._failure = message.failure or ("" if message.limits else NONE_NOW)
         self.show_row(self._row)
 
     def show_row(self, row: HostRow) -> None:
